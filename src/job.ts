@@ -1,0 +1,78 @@
+/**
+ * The words that every front end shares: job states and the event stream of a run.
+ * JSON-safe plain data; imports nothing.
+ *
+ * @module
+ */
+
+/** States of a job. `completed`, `failed` and `cancelled` are final. */
+export type JobStatus = "queued" | "validating" | "running" | "paused" | "completed" | "failed" | "cancelled";
+
+/** One row of the memory plan, in bytes. */
+export interface MemoryRow {
+  readonly what: string;
+  readonly bytes: number;
+}
+
+/** What was decided before the first step, and why. */
+export interface RunSummary {
+  readonly baseModel: string;
+  readonly modelType: string;
+  readonly totalParameters: number;
+  readonly trainableParameters: number;
+  /** Adapter (GPU) name, and whether it is a software adapter. */
+  readonly adapter: string;
+  readonly softwareAdapter: boolean;
+  /** Decisions with their reasons, one line each, such as the matmul variant. */
+  readonly choices: readonly string[];
+  readonly trainExamples: number;
+  readonly evalExamples: number;
+  readonly trainableTokensPerEpoch: number;
+  readonly totalSteps: number;
+  readonly stepsPerEpoch: number;
+  readonly effectiveBatchSize: number;
+  readonly memory: readonly MemoryRow[];
+}
+
+/** Everything a run tells, in order. Terminal, tracker, SSE, worker and page consume this union. */
+export type TrainingEvent =
+  | { readonly type: "phase"; readonly message: string }
+  | { readonly type: "warning"; readonly message: string }
+  | { readonly type: "started"; readonly summary: RunSummary }
+  | {
+    readonly type: "step";
+    /** Optimizer steps done, 1-based. */
+    readonly step: number;
+    readonly totalSteps: number;
+    /** Epochs done, fractional. */
+    readonly epoch: number;
+    /** Mean cross-entropy per trained token since the last step event, nats. */
+    readonly loss: number;
+    /** Learning rate used by this step. */
+    readonly learningRate: number;
+    /** L2 norm over all gradients before clipping. */
+    readonly gradNorm: number;
+    /** Trained tokens (labels that count) of this step, all tokens so far of the run (padding excluded). */
+    readonly trainedTokens: number;
+    readonly tokens: number;
+    /** Real (unpadded) tokens per second since the last step event. */
+    readonly tokensPerSecond: number;
+    readonly etaSeconds: number;
+  }
+  | {
+    readonly type: "evaluated";
+    readonly step: number;
+    readonly epoch: number;
+    /** Sum of the loss over all labelled tokens divided by their number, nats. */
+    readonly evalLoss: number;
+    readonly evalTokens: number;
+  }
+  | { readonly type: "saved"; readonly what: "adapter" | "merged"; readonly path: string }
+  | {
+    readonly type: "finished";
+    readonly status: "completed";
+    readonly steps: number;
+    readonly seconds: number;
+    readonly evalLossBefore: number | null;
+    readonly evalLossAfter: number | null;
+  };

@@ -1,0 +1,68 @@
+/**
+ * Folders and files as the rest of the project sees them: ranged reads, atomic writes.
+ * Backends live in `storage/`; only composition roots name one.
+ *
+ * @module
+ */
+
+/** An open file that is read in ranges. */
+export interface FileReader {
+  /** Name for messages, such as `models/tiny/model.safetensors`. */
+  readonly uri: string;
+  readonly size: number;
+  /**
+   * Bytes [offset, offset + length).
+   *
+   * @throws {RangeError} If the range reaches beyond the file.
+   */
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
+/** A file being written under a temporary name. It appears under its own name, whole, at `commit()`. */
+export interface FileWriter {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Syncs to the medium and renames over what was there. */
+  commit(): Promise<void>;
+  /** Removes the temporary file; what was there before stays. Does nothing after `commit()`. */
+  abort(): Promise<void>;
+}
+
+/** A folder of files. */
+export interface Folder {
+  /** Name for messages, such as `runs/ember/adapter`. */
+  readonly uri: string;
+  /** Names of the files directly in this folder, sorted; empty when it does not exist. */
+  list(): Promise<string[]>;
+  exists(name: string): Promise<boolean>;
+  /** @throws {StorageNotFoundError} If there is no such file. @throws {StorageDeniedError} */
+  open(name: string): Promise<FileReader>;
+  /** Creates the folder if needed. @throws {StorageDeniedError} If it cannot be written to. */
+  create(name: string): Promise<FileWriter>;
+  /** Appends to a file, creating it (and the folder) if needed. For logs; not atomic. */
+  append(name: string, bytes: Uint8Array): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** A folder below this one. It need not exist. */
+  folder(name: string): Folder;
+}
+
+/** The whole text of a file, UTF-8. @throws {StorageNotFoundError} @throws {TypeError} If it is not UTF-8. */
+export async function readText(folder: Folder, name: string): Promise<string> {
+  const file = await folder.open(name);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await file.read(0, file.size));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes a whole file atomically. */
+export async function writeFile(folder: Folder, name: string, content: string | Uint8Array): Promise<void> {
+  const file = await folder.create(name);
+  try {
+    await file.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
+    await file.commit();
+  } finally {
+    await file.abort();
+  }
+}
