@@ -41,6 +41,7 @@ export interface Folder {
   create(name: string): Promise<FileWriter>;
   /** Appends to a file, creating it (and the folder) if needed. For logs; not atomic. */
   append(name: string, bytes: Uint8Array): Promise<void>;
+  /** Does nothing when there is no such file. @throws {StorageDeniedError} */
   remove(name: string): Promise<void>;
   /** A folder below this one. It need not exist. */
   folder(name: string): Folder;
@@ -64,5 +65,20 @@ export async function writeFile(folder: Folder, name: string, content: string | 
     await file.commit();
   } finally {
     await file.abort();
+  }
+}
+
+/**
+ * Refuses names that would leave a folder, so that a name found inside a model file (a shard index, say)
+ * cannot reach anything else. Every backend calls it before it touches the medium.
+ *
+ * @throws {RangeError} If the name is empty, `.`, `..`, or contains a separator or a NUL.
+ */
+export function assertFileName(folder: Folder, name: string): void {
+  if (name === "" || name === "." || name === ".." || /[/\\\0]/.test(name)) {
+    throw new RangeError(
+      `Cannot use ${JSON.stringify(name)} as a file name in "${folder.uri}": ` +
+        `name one file of the folder, and reach folders below it through folder()`,
+    );
   }
 }

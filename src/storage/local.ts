@@ -1,0 +1,255 @@
+/**
+ * A folder on this machine's disk. Deno only.
+ *
+ * @module
+ */
+
+import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
+import { assertFileName, type FileReader, type FileWriter, type Folder } from "../storage.ts";
+
+/** Marks a file that is being written; `list()` does not show such names. */
+const TEMPORARY = /^\..+\.[0-9a-f]{8}\.partial$/;
+
+/**
+ * A folder on this machine's disk, named by an absolute path or one relative to the working directory.
+ *
+ * A file written by `create()` grows under a hidden name beside its own, is synced, renamed, and the folder is
+ * synced after it: a crash leaves the old file or the new one, never a torn one.
+ */
+export class LocalFolder implements Folder {
+  readonly uri: string;
+
+  constructor(path: string) {
+    this.uri = path === "" ? "." : path.length > 1 ? path.replace(/\/+$/, "") || "/" : path;
+  }
+
+  async list(): Promise<string[]> {
+    const names: string[] = [];
+    try {
+      for await (const entry of Deno.readDir(this.uri)) {
+        if (TEMPORARY.test(entry.name)) continue;
+        // Model caches are folders of links, so a link to a file counts as one.
+        if (entry.isFile || (entry.isSymlink && await this.exists(entry.name))) names.push(entry.name);
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw storageError("list", this.uri, error);
+    }
+    return names.sort();
+  }
+
+  async exists(name: string): Promise<boolean> {
+    const path = this.#path(name);
+    try {
+      return (await Deno.stat(path)).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+      throw storageError("look at", path, error);
+    }
+  }
+
+  async open(name: string): Promise<FileReader> {
+    const path = this.#path(name);
+    let file: Deno.FsFile | undefined;
+    try {
+      file = await Deno.open(path);
+      const { isFile, size } = await file.stat();
+      if (!isFile) throw new Deno.errors.IsADirectory(path);
+      return new LocalReader(path, size, file);
+    } catch (error) {
+      file?.close();
+      throw storageError("open", path, error);
+    }
+  }
+
+  async create(name: string): Promise<FileWriter> {
+    const path = this.#path(name);
+    const temporary = this.#path(`.${name}.${crypto.randomUUID().slice(0, 8)}.partial`);
+    try {
+      await Deno.mkdir(this.uri, { recursive: true });
+      return new LocalWriter(
+        this.uri,
+        path,
+        temporary,
+        await Deno.open(temporary, { write: true, createNew: true }),
+      );
+    } catch (error) {
+      throw storageError("write", path, error);
+    }
+  }
+
+  async append(name: string, bytes: Uint8Array): Promise<void> {
+    const path = this.#path(name);
+    try {
+      await Deno.mkdir(this.uri, { recursive: true });
+      using file = await Deno.open(path, { append: true, create: true });
+      await writeAll(file, bytes);
+    } catch (error) {
+      throw storageError("append to", path, error);
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    const path = this.#path(name);
+    try {
+      await Deno.remove(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw storageError("remove", path, error);
+    }
+  }
+
+  folder(name: string): LocalFolder {
+    for (const part of name.split("/")) assertFileName(this, part);
+    return new LocalFolder(joined(this.uri, name));
+  }
+
+  #path(name: string): string {
+    assertFileName(this, name);
+    return joined(this.uri, name);
+  }
+}
+
+class LocalReader implements FileReader {
+  readonly #file: Deno.FsFile;
+  /** The file has one position, so reads take turns. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(readonly uri: string, readonly size: number, file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  // deno-lint-ignore require-await -- async so that a bad range rejects
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) {
+      throw new RangeError(
+        `Cannot read bytes ${offset}..${offset + length} of "${this.uri}" as it has ${this.size}`,
+      );
+    }
+    const result = this.#turn.then(() => this.#readNow(offset, length));
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #readNow(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(length);
+    await this.#file.seek(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < length;) {
+      const count = await this.#file.read(bytes.subarray(done));
+      if (count === null) {
+        throw new RangeError(
+          `Cannot read bytes ${offset}..${offset + length} of "${this.uri}" as it now ends at ${
+            offset + done
+          }: ` +
+            `it was cut while it was open`,
+        );
+      }
+      done += count;
+    }
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await this.#turn;
+    this.#file.close();
+  }
+}
+
+class LocalWriter implements FileWriter {
+  readonly #folder: string;
+  readonly #path: string;
+  readonly #temporary: string;
+  readonly #file: Deno.FsFile;
+  #open = true;
+
+  constructor(folder: string, path: string, temporary: string, file: Deno.FsFile) {
+    this.#folder = folder;
+    this.#path = path;
+    this.#temporary = temporary;
+    this.#file = file;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (!this.#open) throw new TypeError(`Cannot write to "${this.#path}" after commit() or abort()`);
+    try {
+      await writeAll(this.#file, bytes);
+    } catch (error) {
+      throw storageError("write", this.#path, error);
+    }
+  }
+
+  async commit(): Promise<void> {
+    if (!this.#open) throw new TypeError(`Cannot commit "${this.#path}" after commit() or abort()`);
+    try {
+      await this.#file.sync();
+      await Deno.rename(this.#temporary, this.#path);
+      this.#close();
+      await syncFolder(this.#folder);
+    } catch (error) {
+      throw storageError("write", this.#path, error);
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (!this.#open) return;
+    this.#close();
+    await Deno.remove(this.#temporary);
+  }
+
+  #close(): void {
+    this.#open = false;
+    this.#file.close();
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+}
+
+/** Makes a rename durable. Windows has no such call for folders and does not need it. */
+async function syncFolder(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using folder = await Deno.open(path);
+  await folder.sync();
+}
+
+function joined(folder: string, name: string): string {
+  return folder.endsWith("/") ? folder + name : `${folder}/${name}`;
+}
+
+/** The error a caller can act on, for one of the runtime's. Unknown ones come back as they are. */
+function storageError(verb: string, path: string, error: unknown): unknown {
+  const because = { cause: error };
+  if (error instanceof Deno.errors.NotFound) {
+    return new StorageNotFoundError(`Cannot ${verb} "${path}" as it is not there: check the path`, because);
+  }
+  if (error instanceof Deno.errors.IsADirectory) {
+    return new StorageNotFoundError(`Cannot ${verb} "${path}" as it is a folder: name a file in it`, because);
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    const flag = verb === "open" || verb === "list" || verb === "look at" ? "read" : "write";
+    return new StorageDeniedError(
+      `Cannot ${verb} "${path}" as this program was started without the right to: add --allow-${flag}=${path}`,
+      because,
+    );
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return new StorageDeniedError(
+      `Cannot ${verb} "${path}" as its permissions forbid it: check the owner and mode (ls -l)`,
+      because,
+    );
+  }
+  if (error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.AlreadyExists) {
+    return new StorageDeniedError(
+      `Cannot ${verb} "${path}" as a file stands where a folder is needed: choose another path`,
+      because,
+    );
+  }
+  if (error instanceof Error && "code" in error && error.code === "EROFS") {
+    return new StorageDeniedError(
+      `Cannot ${verb} "${path}" as the file system is read-only: choose another path`,
+      because,
+    );
+  }
+  return error;
+}

@@ -1,0 +1,136 @@
+import { StorageNotFoundError } from "../errors.ts";
+import { assertFileName, type FileReader, type FileWriter, type Folder } from "../storage.ts";
+
+/**
+ * A folder that lives in memory: for tests, for data handed over as bytes, and where a browser offers no
+ * file system. Views made by `folder()` share what they hold, as folders on a disk do.
+ */
+export class MemoryFolder implements Folder {
+  readonly uri: string;
+  readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
+  readonly #folders = new Map<string, MemoryFolder>();
+
+  /**
+   * @param uri Name for messages.
+   * @param files What the folder holds at the start, by file name; text is stored as UTF-8.
+   */
+  constructor(uri = "memory", files: Readonly<Record<string, string | Uint8Array>> = {}) {
+    this.uri = uri;
+    for (const [name, content] of Object.entries(files)) {
+      assertFileName(this, name);
+      this.#files.set(
+        name,
+        typeof content === "string" ? new TextEncoder().encode(content) : new Uint8Array(content),
+      );
+    }
+  }
+
+  list(): Promise<string[]> {
+    return Promise.resolve([...this.#files.keys()].sort());
+  }
+
+  // deno-lint-ignore require-await -- async so that a bad name rejects instead of throwing
+  async exists(name: string): Promise<boolean> {
+    assertFileName(this, name);
+    return this.#files.has(name);
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async open(name: string): Promise<FileReader> {
+    assertFileName(this, name);
+    const bytes = this.#files.get(name);
+    if (!bytes) {
+      const there = [...this.#files.keys()].sort().join(", ") || "nothing";
+      throw new StorageNotFoundError(
+        `Cannot open "${this.uri}/${name}" as it is not there (found: ${there})`,
+      );
+    }
+    return new MemoryReader(`${this.uri}/${name}`, bytes);
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async create(name: string): Promise<FileWriter> {
+    assertFileName(this, name);
+    return new MemoryWriter((bytes) => this.#files.set(name, bytes));
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async append(name: string, bytes: Uint8Array): Promise<void> {
+    assertFileName(this, name);
+    this.#files.set(name, concatenated([this.#files.get(name) ?? new Uint8Array(), bytes]));
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async remove(name: string): Promise<void> {
+    assertFileName(this, name);
+    this.#files.delete(name);
+  }
+
+  folder(name: string): MemoryFolder {
+    const [first = "", ...rest] = name.split("/");
+    assertFileName(this, first);
+    const below = this.#folders.get(first) ?? new MemoryFolder(`${this.uri}/${first}`);
+    this.#folders.set(first, below);
+    return rest.length === 0 ? below : below.folder(rest.join("/"));
+  }
+}
+
+class MemoryReader implements FileReader {
+  readonly size: number;
+
+  constructor(readonly uri: string, readonly bytes: Uint8Array<ArrayBuffer>) {
+    this.size = bytes.length;
+  }
+
+  // deno-lint-ignore require-await -- async so that a bad range rejects
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) {
+      throw new RangeError(
+        `Cannot read bytes ${offset}..${offset + length} of "${this.uri}" as it has ${this.size}`,
+      );
+    }
+    return this.bytes.slice(offset, offset + length);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class MemoryWriter implements FileWriter {
+  readonly #parts: Uint8Array[] = [];
+  readonly #store: (bytes: Uint8Array<ArrayBuffer>) => void;
+  #open = true;
+
+  constructor(store: (bytes: Uint8Array<ArrayBuffer>) => void) {
+    this.#store = store;
+  }
+
+  // deno-lint-ignore require-await -- async so that a closed writer rejects
+  async write(bytes: Uint8Array): Promise<void> {
+    if (!this.#open) throw new TypeError("Cannot write to a file after commit() or abort()");
+    this.#parts.push(bytes.slice());
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async commit(): Promise<void> {
+    if (!this.#open) throw new TypeError("Cannot commit a file after commit() or abort()");
+    this.#open = false;
+    this.#store(concatenated(this.#parts));
+  }
+
+  abort(): Promise<void> {
+    this.#open = false;
+    return Promise.resolve();
+  }
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((bytes, part) => bytes + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
