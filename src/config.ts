@@ -1,0 +1,186 @@
+/**
+ * The configuration of a fine-tuning job: validated once, frozen, the same from a flag, the environment, a file,
+ * a REST body or a form.
+ *
+ * On the wire the form is flat, in snake_case with the names of PEFT, TRL and transformers:
+ *
+ *     { "base_model": "models/smollm2", "output_model_name": "gsm8k", "training_data_path": "train.jsonl", "lora_r": 8 }
+ *
+ * In TypeScript it is four groups in camelCase (`config.lora.r`). The options themselves are declared in
+ * `config/declarations.ts`.
+ *
+ * @module
+ */
+
+import * as z from "zod/mini";
+import { ConfigError, type ConfigIssue } from "./errors.ts";
+import {
+  type GroupName,
+  groupSchemas,
+  type jobSchema,
+  type loraSchema,
+  type quantizationSchema,
+  type trainingSchema,
+} from "./config/declarations.ts";
+import { flatSchema, QUANTIZATION_WORDS, WIRE_NAME_BY_ANY_NAME } from "./config/fields.ts";
+import { describeIssue, show } from "./config/issues.ts";
+import { type CamelGroup, camelName } from "./config/naming.ts";
+import { didYouMean } from "./config/nearest.ts";
+
+export {
+  jobSchema,
+  loraSchema,
+  quantizationSchema,
+  SECTIONS,
+  trainingSchema,
+} from "./config/declarations.ts";
+export { CONFIG_FIELDS, type ConfigField, configJsonSchema } from "./config/fields.ts";
+
+/** What to train on what, and where the results go. */
+export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
+  /** Folder of the adapter, `<outputDir>/adapter`. */
+  readonly adapterUri: string;
+  /** Folder of the merged model, `<outputDir>/merged`. */
+  readonly mergedUri: string;
+};
+
+/** The low-rank update. */
+export type LoraConfig = CamelGroup<z.output<typeof loraSchema>, "lora"> & {
+  /** alpha / r, the factor before B·A. */
+  readonly scaling: number;
+};
+
+/** How frozen base weights are stored. */
+export type QuantizationConfig = CamelGroup<z.output<typeof quantizationSchema>, "quantization">;
+
+/** How long and how fast to learn. */
+export type TrainingConfig = CamelGroup<z.output<typeof trainingSchema>, "training"> & {
+  /** Examples of one optimizer step: batchSize · gradientAccumulationSteps. */
+  readonly effectiveBatchSize: number;
+};
+
+/** A whole job, frozen to the leaves. */
+export interface FineTuneJobConfig {
+  readonly job: JobConfig;
+  readonly lora: LoraConfig;
+  readonly quantization: QuantizationConfig;
+  readonly training: TrainingConfig;
+}
+
+type Wire = Record<string, unknown>;
+
+/** Options by wire name, and what was wrong with the names. */
+export interface NormalisedOptions {
+  readonly values: Readonly<Wire>;
+  readonly issues: readonly ConfigIssue[];
+}
+
+/**
+ * Replaces aliases by wire names and `quantization` by the two options it stands for. Values are left as they are.
+ * Unknown names, and an option given under two names, become issues. `$schema` is for editors and is dropped.
+ */
+export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
+  const values: Wire = {};
+  const issues: ConfigIssue[] = [];
+  const givenAs = new Map<string, string>();
+  const put = (wireName: string, name: string, value: unknown) => {
+    const earlier = givenAs.get(wireName);
+    if (earlier) issues.push({ path: name, message: `is given twice, also as ${earlier}: keep one of them` });
+    givenAs.set(wireName, name);
+    values[wireName] = value;
+  };
+  for (const [name, value] of Object.entries(input)) {
+    const wireName = WIRE_NAME_BY_ANY_NAME.get(name);
+    if (wireName) {
+      put(wireName, name, value);
+    } else if (name === "quantization" && (QUANTIZATION_WORDS as readonly unknown[]).includes(value)) {
+      put("load_in_4bit", name, value === "4bit");
+      put("load_in_8bit", name, value === "8bit");
+    } else if (name === "quantization") {
+      issues.push({
+        path: name,
+        message: `must be one of ${QUANTIZATION_WORDS.join(", ")}: current value is ${show(value)}`,
+      });
+    } else if (name !== "$schema") {
+      const known = [...WIRE_NAME_BY_ANY_NAME.keys(), "quantization"];
+      issues.push({ path: name, message: `is not an option${didYouMean(name, known)}` });
+    }
+  }
+  return { values, issues };
+}
+
+/**
+ * Validates the wire form and computes what follows from it.
+ *
+ * @example
+ * ```ts
+ * import { parseFineTuneJobConfig } from "lowrank";
+ *
+ * const config = parseFineTuneJobConfig({
+ *   base_model: "models/smollm2",
+ *   output_model_name: "gsm8k",
+ *   training_data_path: "train.jsonl",
+ *   lora_r: 8,
+ * });
+ * console.log(config.lora.scaling, config.job.adapterUri); // 4 runs/gsm8k/adapter
+ * ```
+ * @throws {ConfigError} Lists every problem at once: unknown names, missing options, wrong types, values out of bounds.
+ */
+export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    throw new ConfigError([{
+      path: "",
+      message: `a configuration must be an object of options: it is ${show(input)}`,
+    }]);
+  }
+  const { values, issues } = normaliseOptions(input as Wire);
+  const parsed = z.safeParse(flatSchema, values, { error: describeIssue });
+  const valueIssues = parsed.error?.issues ?? [];
+  if (issues.length > 0 || !parsed.success) {
+    throw new ConfigError([
+      ...issues,
+      ...valueIssues.map(({ path, message }) => ({ path: path.join("."), message })),
+    ]);
+  }
+  return complete(parsed.data);
+}
+
+/** The flat wire form with every option spelt out. `parseFineTuneJobConfig(toWire(c))` equals `c`. */
+export function toWire(config: FineTuneJobConfig): Record<string, unknown> {
+  const wire: Wire = {};
+  for (const group of Object.keys(groupSchemas) as GroupName[]) {
+    const values = config[group] as unknown as Wire;
+    for (const wireName of Object.keys(groupSchemas[group].shape)) {
+      wire[wireName] = values[camelName(wireName, group)];
+    }
+  }
+  return wire;
+}
+
+function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
+  const outputDir = (flat.output_dir ?? `runs/${flat.output_model_name}`).replace(/(?<=.)\/+$/, "");
+  return freezeAll({
+    job: {
+      ...pickGroup({ ...flat, output_dir: outputDir }, "job"),
+      adapterUri: `${outputDir}/adapter`,
+      mergedUri: `${outputDir}/merged`,
+    } as unknown as JobConfig,
+    lora: { ...pickGroup(flat, "lora"), scaling: flat.lora_alpha / flat.lora_r } as unknown as LoraConfig,
+    quantization: pickGroup(flat, "quantization") as unknown as QuantizationConfig,
+    training: {
+      ...pickGroup(flat, "training"),
+      effectiveBatchSize: flat.batch_size * flat.gradient_accumulation_steps,
+    } as unknown as TrainingConfig,
+  });
+}
+
+function pickGroup(flat: Readonly<Wire>, group: GroupName): Wire {
+  return Object.fromEntries(
+    Object.keys(groupSchemas[group].shape).map((wireName) => [camelName(wireName, group), flat[wireName]]),
+  );
+}
+
+function freezeAll<T>(value: T): T {
+  if (typeof value === "object" && value !== null) Object.values(value).forEach(freezeAll);
+  return Object.freeze(value);
+}

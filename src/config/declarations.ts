@@ -1,0 +1,295 @@
+/**
+ * Every option of a fine-tuning job, declared once: type, bounds, default, help text, section of the help, aliases.
+ * Keys are wire names: what files, REST bodies and (in kebab-case) flags say. Flags, `--help`, environment,
+ * file loading, JSON Schema and forms are derived from here.
+ *
+ * Names follow PEFT, TRL and transformers 5 where they have the option.
+ *
+ * @module
+ */
+
+import * as z from "zod/mini";
+import { show } from "./issues.ts";
+
+/** Headings under which `--help` and forms list the options, in this order. */
+export const SECTIONS = ["Job", "Data", "LoRA", "Quantization", "Training", "Device", "Output"] as const;
+export type Section = (typeof SECTIONS)[number];
+
+/** What a declaration carries beside its zod type. */
+export interface FieldMeta {
+  readonly section: Section;
+  /** One sentence fragment for `--help` and the JSON Schema. */
+  readonly help: string;
+  /** Other wire names that mean the same. */
+  readonly aliases?: readonly string[];
+  /** Word for the value in `--help`; derived from the type when absent. */
+  readonly placeholder?: string;
+  /** Shown as the default where the true one is computed from other options. */
+  readonly defaultText?: string;
+}
+
+/** The {@link FieldMeta} of each declared zod type. */
+export const fieldMeta: z.core.$ZodRegistry<FieldMeta> = z.registry<FieldMeta>();
+
+const path = () => z.string().check(z.minLength(1));
+const wholeNumber = (from: number, to: number) => z.int().check(z.gte(from), z.lte(to));
+const fraction = () => z.number().check(z.gte(0), z.lt(1));
+const MAX_INT = 2 ** 31 - 1;
+
+/** The error setting of a check whose bounds zod cannot word: what was wanted, then what was found. */
+function wanted(text: string): { error: (issue: { input?: unknown }) => string } {
+  return { error: ({ input }) => `${text}: current value is ${show(input)}` };
+}
+
+/** Accepts only `value`; the text says why there is no choice yet. */
+function onlyFor<T extends z.ZodMiniType>(type: T, value: unknown, text: string): T {
+  return type.check(z.refine((given) => given === value, wanted(text))) as T;
+}
+
+/** What to train on what, and where the results go. */
+export const jobSchema = z.strictObject({
+  base_model: path().register(fieldMeta, {
+    section: "Job",
+    help: "Folder of the base model: config.json, tokenizer.json, *.safetensors",
+    aliases: ["model", "model_name_or_path"],
+    placeholder: "PATH",
+  }),
+  output_model_name: z.string().check(
+    z.maxLength(96),
+    z.regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+      wanted("must be letters, digits, '.', '_' or '-' and start with a letter or digit"),
+    ),
+  ).register(fieldMeta, {
+    section: "Job",
+    help: "Name of the new model; names the default output folder",
+    aliases: ["output_name"],
+    placeholder: "NAME",
+  }),
+  training_data_path: path().register(fieldMeta, {
+    section: "Data",
+    help: "Training data: .jsonl or .json",
+    aliases: ["data", "train_data"],
+    placeholder: "PATH",
+  }),
+  eval_data_path: z._default(z.nullable(path()), null).register(fieldMeta, {
+    section: "Data",
+    help: "Evaluation data; without it a part of the training data is held out",
+    aliases: ["eval_data"],
+    placeholder: "PATH",
+  }),
+  output_dir: z.optional(path()).register(fieldMeta, {
+    section: "Output",
+    help: "Folder for adapter, merged model and logs",
+    placeholder: "PATH",
+    defaultText: "runs/<output-model-name>",
+  }),
+  adapter_path: z._default(z.nullable(path()), null).register(fieldMeta, {
+    section: "LoRA",
+    help: "PEFT adapter folder to continue from",
+    aliases: ["adapter"],
+    placeholder: "PATH",
+  }),
+  save: z._default(z.enum(["adapter", "merged", "both"]), "both").register(fieldMeta, {
+    section: "Output",
+    help: "What to write at the end",
+  }),
+  overwrite: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Output",
+    help: "Use the output folder even if it holds files",
+  }),
+  require_gpu: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Device",
+    help: "Refuse adapters that compute on the CPU",
+  }),
+  memory_limit_gb: z._default(z.nullable(z.number().check(z.gt(0))), null).register(fieldMeta, {
+    section: "Device",
+    help: "Refuse a run whose memory plan is larger than this many GB (10^9 bytes)",
+    aliases: ["memory_limit"],
+    placeholder: "GB",
+  }),
+});
+
+/** The low-rank update: y = W0 x + scaling · B (A x), scaling = alpha / r. */
+export const loraSchema = z.strictObject({
+  lora_r: z._default(wholeNumber(1, 4096), 16).register(fieldMeta, {
+    section: "LoRA",
+    help: "Rank of the update",
+    aliases: ["r", "rank", "lora_rank"],
+  }),
+  lora_alpha: z._default(z.number().check(z.gt(0)), 32).register(fieldMeta, {
+    section: "LoRA",
+    help: "Strength of the update; only alpha / r matters",
+    aliases: ["alpha"],
+  }),
+  lora_dropout: z._default(
+    onlyFor(z.number(), 0, "must be 0 as this version has no dropout inside the update"),
+    0,
+  ).register(fieldMeta, { section: "LoRA", help: "Dropout inside the update; this version takes 0 only" }),
+  target_modules: z._default(
+    z.union([z.literal("all-linear"), z.array(z.string().check(z.minLength(1))).check(z.minLength(1))]),
+    "all-linear",
+  ).register(fieldMeta, {
+    section: "LoRA",
+    help: "Linear layers that get an update: all-linear, or names such as q_proj,v_proj",
+    aliases: ["lora_target_modules"],
+    placeholder: "NAMES",
+  }),
+});
+
+const NO_QUANTIZATION = "must be false as this version keeps base weights unquantised (quantization none)";
+
+/** How frozen base weights are stored. Only unquantised storage is accepted in this version. */
+export const quantizationSchema = z.strictObject({
+  load_in_4bit: z._default(onlyFor(z.boolean(), false, NO_QUANTIZATION), false).register(fieldMeta, {
+    section: "Quantization",
+    help: "Store base weights in 4 bits; not in this version",
+  }),
+  load_in_8bit: z._default(onlyFor(z.boolean(), false, NO_QUANTIZATION), false).register(fieldMeta, {
+    section: "Quantization",
+    help: "Store base weights in 8 bits; not in this version",
+  }),
+  quant_type: z._default(z.enum(["nf4"]), "nf4").register(fieldMeta, {
+    section: "Quantization",
+    help: "4-bit code",
+    aliases: ["bnb_4bit_quant_type"],
+  }),
+  double_quant: z._default(
+    onlyFor(z.boolean(), false, "must be false as there is nothing to quantise twice without 4-bit weights"),
+    false,
+  ).register(fieldMeta, {
+    section: "Quantization",
+    help: "Quantise the scales of 4-bit weights too; not in this version",
+    aliases: ["bnb_4bit_use_double_quant"],
+  }),
+  compute_dtype: z._default(z.enum(["f32"]), "f32").register(fieldMeta, {
+    section: "Quantization",
+    help: "Element type of the arithmetic",
+    aliases: ["bnb_4bit_compute_dtype"],
+  }),
+});
+
+/** How long and how fast to learn. Defaults are for LoRA on small models, not for full fine-tuning. */
+export const trainingSchema = z.strictObject({
+  num_train_epochs: z._default(z.number().check(z.gt(0), z.lte(10_000)), 3).register(fieldMeta, {
+    section: "Training",
+    help: "Passes over the training data",
+    aliases: ["epochs", "num_epochs", "n_epochs"],
+  }),
+  max_steps: z._default(
+    z.int().check(
+      z.refine((steps) => steps === -1 || steps >= 1, wanted("must be -1 or at least 1")),
+      z.lte(MAX_INT),
+    ),
+    -1,
+  ).register(fieldMeta, {
+    section: "Training",
+    help: "Optimizer steps; -1 leaves it to the epochs",
+    aliases: ["iters"],
+  }),
+  max_length: z._default(wholeNumber(2, 1 << 20), 512).register(fieldMeta, {
+    section: "Data",
+    help: "Longest example in tokens; longer ones are cut",
+    aliases: ["max_seq_length", "cutoff_len", "sequence_len"],
+  }),
+  batch_size: z._default(wholeNumber(1, 65_535), 4).register(fieldMeta, {
+    section: "Training",
+    help: "Examples of one forward and backward pass",
+    aliases: ["per_device_train_batch_size", "micro_batch_size"],
+  }),
+  eval_batch_size: z._default(wholeNumber(1, 65_535), 4).register(fieldMeta, {
+    section: "Training",
+    help: "Examples of one forward pass of an evaluation",
+    aliases: ["per_device_eval_batch_size"],
+  }),
+  gradient_accumulation_steps: z._default(wholeNumber(1, 65_535), 1).register(fieldMeta, {
+    section: "Training",
+    help: "Passes whose gradients are summed before a step",
+    aliases: ["grad_accum", "grad_accumulation_steps"],
+  }),
+  learning_rate: z._default(z.number().check(z.gte(0), z.lte(10)), 2e-4).register(fieldMeta, {
+    section: "Training",
+    help: "Largest learning rate of the schedule",
+    aliases: ["lr"],
+  }),
+  lr_scheduler_type: z._default(z.enum(["linear", "cosine", "constant", "constant_with_warmup"]), "cosine")
+    .register(fieldMeta, {
+      section: "Training",
+      help: "Course of the learning rate after the warm-up",
+      aliases: ["lr_scheduler"],
+    }),
+  warmup_steps: z._default(
+    z.number().check(
+      z.gte(0),
+      z.lte(MAX_INT),
+      z.refine(
+        (steps) => steps < 1 || Number.isInteger(steps),
+        wanted("must be below 1 (a share) or a whole number of steps"),
+      ),
+    ),
+    0.03,
+  ).register(fieldMeta, {
+    section: "Training",
+    help: "Steps of rising learning rate; below 1 a share of all steps",
+    aliases: ["warmup_ratio"],
+  }),
+  weight_decay: z._default(z.number().check(z.gte(0), z.lte(1)), 0).register(fieldMeta, {
+    section: "Training",
+    help: "Decoupled weight decay of AdamW",
+  }),
+  adam_beta1: z._default(fraction(), 0.9).register(fieldMeta, {
+    section: "Training",
+    help: "Decay of AdamW's first moment",
+  }),
+  adam_beta2: z._default(fraction(), 0.999).register(fieldMeta, {
+    section: "Training",
+    help: "Decay of AdamW's second moment",
+  }),
+  adam_epsilon: z._default(z.number().check(z.gt(0)), 1e-8).register(fieldMeta, {
+    section: "Training",
+    help: "Added to the root of AdamW's second moment",
+  }),
+  max_grad_norm: z._default(z.number().check(z.gte(0)), 1).register(fieldMeta, {
+    section: "Training",
+    help: "Longest gradient (L2 over all tensors); 0 turns clipping off",
+  }),
+  seed: z._default(wholeNumber(0, 2 ** 32 - 1), 42).register(fieldMeta, {
+    section: "Training",
+    help: "Seed of initial weights, shuffling and split",
+  }),
+  train_test_split: z._default(fraction(), 0.1).register(fieldMeta, {
+    section: "Data",
+    help: "Share of the training data held out for evaluation; 0 holds out nothing",
+    aliases: ["val_set_size"],
+  }),
+  logging_steps: z._default(wholeNumber(1, MAX_INT), 1).register(fieldMeta, {
+    section: "Output",
+    help: "Steps between two reports",
+    aliases: ["log_every"],
+  }),
+  eval_steps: z._default(wholeNumber(0, MAX_INT), 0).register(fieldMeta, {
+    section: "Training",
+    help: "Steps between two evaluations; 0 evaluates before and after only",
+    aliases: ["eval_every"],
+  }),
+  data_format: z._default(z.enum(["auto", "text", "messages"]), "auto").register(fieldMeta, {
+    section: "Data",
+    help: "How to read the examples",
+    aliases: ["format"],
+  }),
+  chat_template_path: z._default(z.nullable(path()), null).register(fieldMeta, {
+    section: "Data",
+    help: "Jinja file to use in place of the model's chat template",
+    aliases: ["chat_template"],
+    placeholder: "PATH",
+  }),
+});
+
+/** The four groups of a job's configuration, by the name under which TypeScript sees them. */
+export const groupSchemas = {
+  job: jobSchema,
+  lora: loraSchema,
+  quantization: quantizationSchema,
+  training: trainingSchema,
+};
+export type GroupName = keyof typeof groupSchemas;

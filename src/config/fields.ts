@@ -1,0 +1,101 @@
+/**
+ * The declarations as a flat table: what flags, help, environment and forms iterate over.
+ *
+ * @module
+ */
+
+import * as z from "zod/mini";
+import { type FieldMeta, fieldMeta, type GroupName, groupSchemas } from "./declarations.ts";
+
+/** What a value is read as when it arrives as text. A `list` is comma-separated. */
+export type FieldKind = "text" | "number" | "boolean" | "list";
+
+/** One option of a job. */
+export interface ConfigField extends FieldMeta {
+  readonly wireName: string;
+  readonly group: GroupName;
+  readonly kind: FieldKind;
+  readonly required: boolean;
+  /** May be null; as text, the empty value means null. */
+  readonly nullable: boolean;
+  readonly default: unknown;
+  /** The accepted words, where the type is a closed set. */
+  readonly choices: readonly string[];
+}
+
+/** `quantization: 4bit` stands for two options, as in the original service. */
+export const QUANTIZATION_WORDS = ["none", "4bit", "8bit"] as const;
+
+/** The whole configuration as it stands in a file: flat, wire names, no aliases. */
+export const flatSchema = z.strictObject({
+  ...groupSchemas.job.shape,
+  ...groupSchemas.lora.shape,
+  ...groupSchemas.quantization.shape,
+  ...groupSchemas.training.shape,
+});
+
+interface FieldSchema {
+  type?: string | string[];
+  anyOf?: FieldSchema[];
+  enum?: string[];
+  const?: string;
+  default?: unknown;
+}
+
+function kindOf(schema: FieldSchema): FieldKind {
+  if (schema.anyOf?.some((option) => option.type === "array")) return "list";
+  const types = [schema, ...schema.anyOf ?? []].flatMap((option) => option.type ?? []);
+  if (types.includes("boolean")) return "boolean";
+  return types.includes("number") || types.includes("integer") ? "number" : "text";
+}
+
+function describeField(wireName: string, type: z.ZodMiniType, group: GroupName): ConfigField {
+  const meta = fieldMeta.get(type);
+  if (!meta) {
+    throw new TypeError(`Cannot describe option "${wireName}" as its declaration carries no help text`);
+  }
+  const schema = z.toJSONSchema(type, { io: "input" }) as FieldSchema;
+  return Object.freeze({
+    ...meta,
+    wireName,
+    group,
+    kind: kindOf(schema),
+    required: !z.safeParse(type, undefined).success,
+    nullable: z.safeParse(type, null).success,
+    default: schema.default,
+    choices: Object.freeze(schema.enum ?? []),
+  });
+}
+
+/** Every option, in the order of the declarations. */
+export const CONFIG_FIELDS: readonly ConfigField[] = Object.freeze(
+  (Object.keys(groupSchemas) as GroupName[]).flatMap((group) =>
+    Object.entries(groupSchemas[group].shape).map(([wireName, type]) => describeField(wireName, type, group))
+  ),
+);
+
+/** Wire name of each option by every name it answers to. */
+export const WIRE_NAME_BY_ANY_NAME: ReadonlyMap<string, string> = new Map(
+  CONFIG_FIELDS.flatMap(({ wireName, aliases }) =>
+    [wireName, ...aliases ?? []].map((name) => [name, wireName])
+  ),
+);
+
+/**
+ * JSON Schema (draft 2020-12) of a configuration file, for editors and other programs.
+ * Options with a default are not required. Aliases are accepted by the parser but not listed.
+ */
+export function configJsonSchema(): Record<string, unknown> {
+  const fileSchema = z.strictObject({
+    $schema: z.optional(z.string()),
+    ...flatSchema.shape,
+    quantization: z.optional(z.enum(QUANTIZATION_WORDS)),
+  });
+  return z.toJSONSchema(fileSchema, {
+    io: "input",
+    override: ({ zodSchema, jsonSchema }) => {
+      const meta = fieldMeta.get(zodSchema as unknown as z.ZodMiniType);
+      if (meta) jsonSchema.description = meta.help;
+    },
+  }) as Record<string, unknown>;
+}

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { CONFIG_FIELDS, configJsonSchema, parseFineTuneJobConfig, toWire } from "../src/config.ts";
+import { ConfigError, type ConfigIssue } from "../src/errors.ts";
+
+const REQUIRED = { base_model: "models/tiny", output_model_name: "ember", training_data_path: "train.jsonl" };
+
+function issuesOf(options: unknown): readonly ConfigIssue[] {
+  try {
+    parseFineTuneJobConfig(options);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    return error.issues;
+  }
+  assert.fail("the configuration was accepted");
+}
+
+function onlyMessage(options: Record<string, unknown>): string {
+  const issues = issuesOf({ ...REQUIRED, ...options });
+  assert.equal(issues.length, 1, JSON.stringify(issues));
+  return `${issues[0]!.path}: ${issues[0]!.message}`;
+}
+
+Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows from them", () => {
+  const config = parseFineTuneJobConfig({
+    ...REQUIRED,
+    lora_r: 8,
+    batch_size: 3,
+    gradient_accumulation_steps: 5,
+  });
+  assert.equal(config.lora.scaling, 4);
+  assert.equal(config.training.effectiveBatchSize, 15);
+  assert.equal(config.job.outputDir, "runs/ember");
+  assert.equal(config.job.adapterUri, "runs/ember/adapter");
+  assert.equal(config.job.mergedUri, "runs/ember/merged");
+  assert.equal(config.job.evalDataPath, null);
+  assert.equal(config.lora.targetModules, "all-linear");
+  assert.deepEqual(config.quantization, {
+    loadIn4bit: false,
+    loadIn8bit: false,
+    quantType: "nf4",
+    doubleQuant: false,
+    computeDtype: "f32",
+  });
+  assert.deepEqual(config.training, {
+    numTrainEpochs: 3,
+    maxSteps: -1,
+    maxLength: 512,
+    batchSize: 3,
+    evalBatchSize: 4,
+    gradientAccumulationSteps: 5,
+    learningRate: 2e-4,
+    lrSchedulerType: "cosine",
+    warmupSteps: 0.03,
+    weightDecay: 0,
+    adamBeta1: 0.9,
+    adamBeta2: 0.999,
+    adamEpsilon: 1e-8,
+    maxGradNorm: 1,
+    seed: 42,
+    trainTestSplit: 0.1,
+    loggingSteps: 1,
+    evalSteps: 0,
+    dataFormat: "auto",
+    chatTemplatePath: null,
+    effectiveBatchSize: 15,
+  });
+});
+
+Deno.test("parseFineTuneJobConfig() lists every problem at once", () => {
+  const issues = issuesOf({ epohcs: 3, lora_r: 0, output_model_name: "x", training_data_path: "" });
+  assert.deepEqual(issues.map(({ path, message }) => `${path}: ${message}`), [
+    'epohcs: is not an option: did you mean "epochs"?',
+    "base_model: is missing",
+    'training_data_path: must not be empty: current value is ""',
+    "lora_r: must be at least 1: current value is 0",
+  ]);
+});
+
+Deno.test("parseFineTuneJobConfig() says what was found and what was wanted", () => {
+  assert.equal(onlyMessage({ batch_size: "4" }), 'batch_size: must be a number: current value is "4"');
+  assert.equal(onlyMessage({ batch_size: 1.5 }), "batch_size: must be a whole number: current value is 1.5");
+  assert.equal(onlyMessage({ adam_beta2: 1 }), "adam_beta2: must be below 1: current value is 1");
+  assert.equal(onlyMessage({ adam_epsilon: 0 }), "adam_epsilon: must be above 0: current value is 0");
+  assert.equal(onlyMessage({ max_steps: 0 }), "max_steps: must be -1 or at least 1: current value is 0");
+  assert.equal(
+    onlyMessage({ learning_rate: Number.NaN }),
+    "learning_rate: must be a number: current value is NaN",
+  );
+  assert.equal(
+    onlyMessage({ warmup_steps: 1.5 }),
+    "warmup_steps: must be below 1 (a share) or a whole number of steps: current value is 1.5",
+  );
+  assert.equal(
+    onlyMessage({ lr_scheduler_type: "cosin" }),
+    "lr_scheduler_type: must be one of linear, cosine, constant, constant_with_warmup: " +
+      'current value is "cosin", did you mean "cosine"?',
+  );
+  assert.equal(
+    onlyMessage({ target_modules: 3 }),
+    'target_modules: must be "all-linear" or a list of layer names: current value is 3',
+  );
+});
+
+Deno.test("parseFineTuneJobConfig() refuses names that would leave the runs folder", () => {
+  for (const name of ["../x", "a/b", "", ".hidden", "-x"]) {
+    assert.match(onlyMessage({ output_model_name: name }), /^output_model_name: must be letters, digits/);
+  }
+});
+
+Deno.test("parseFineTuneJobConfig() refuses what this version does not do, with the reason", () => {
+  assert.match(onlyMessage({ lora_dropout: 0.05 }), /must be 0 as .* no dropout .*: current value is 0\.05/);
+  assert.match(
+    onlyMessage({ load_in_4bit: true }),
+    /must be false as this version keeps base weights unquantised/,
+  );
+  assert.match(onlyMessage({ quantization: "8bit" }), /load_in_8bit: must be false/);
+  assert.match(onlyMessage({ double_quant: true }), /must be false as there is nothing to quantise twice/);
+});
+
+Deno.test("parseFineTuneJobConfig() takes 0 where 0 turns something off", () => {
+  const off = { learning_rate: 0, max_grad_norm: 0, eval_steps: 0, train_test_split: 0, warmup_steps: 0 };
+  const { training } = parseFineTuneJobConfig({ ...REQUIRED, ...off });
+  assert.deepEqual(
+    [
+      training.learningRate,
+      training.maxGradNorm,
+      training.evalSteps,
+      training.trainTestSplit,
+      training.warmupSteps,
+    ],
+    [0, 0, 0, 0, 0],
+  );
+});
+
+Deno.test("parseFineTuneJobConfig() knows the names of TRL and of the original service", () => {
+  const { training, lora, job } = parseFineTuneJobConfig({
+    ...REQUIRED,
+    epochs: 1,
+    max_seq_length: 64,
+    per_device_train_batch_size: 2,
+    grad_accum: 3,
+    lr: 1e-3,
+    lr_scheduler: "linear",
+    warmup_ratio: 0.1,
+    rank: 4,
+    adapter: "runs/first/adapter",
+    quantization: "none",
+  });
+  assert.deepEqual([training.numTrainEpochs, training.maxLength, training.batchSize], [1, 64, 2]);
+  assert.deepEqual([training.gradientAccumulationSteps, training.learningRate, training.warmupSteps], [
+    3,
+    1e-3,
+    0.1,
+  ]);
+  assert.deepEqual([training.lrSchedulerType, lora.r, job.adapterPath], ["linear", 4, "runs/first/adapter"]);
+});
+
+Deno.test("parseFineTuneJobConfig() refuses an option given under two names", () => {
+  assert.equal(
+    onlyMessage({ learning_rate: 1e-3, lr: 1e-4 }),
+    "lr: is given twice, also as learning_rate: keep one of them",
+  );
+});
+
+Deno.test("parseFineTuneJobConfig() refuses what is no object", () => {
+  for (const input of [null, [], "base_model", 3]) {
+    assert.match(issuesOf(input)[0]!.message, /^a configuration must be an object of options: it is /);
+  }
+});
+
+Deno.test("parseFineTuneJobConfig() freezes to the leaves and keeps the caller's list apart", () => {
+  const names = ["q_proj", "v_proj"];
+  const config = parseFineTuneJobConfig({ ...REQUIRED, target_modules: names });
+  names.push("k_proj");
+  assert.deepEqual(config.lora.targetModules, ["q_proj", "v_proj"]);
+  assert.throws(() => (config.lora.targetModules as string[]).push("o_proj"), TypeError);
+  assert.throws(() => ((config.training as { batchSize: number }).batchSize = 9), TypeError);
+  assert.throws(() => ((config as { job: unknown }).job = null), TypeError);
+});
+
+Deno.test("toWire() and parseFineTuneJobConfig() undo each other, through JSON too", () => {
+  const config = parseFineTuneJobConfig({
+    ...REQUIRED,
+    output_dir: "out/",
+    target_modules: ["q_proj"],
+    memory_limit_gb: 2.5,
+    eval_data_path: "eval.jsonl",
+    lora_alpha: 7,
+  });
+  const wire = toWire(config);
+  assert.equal(wire.output_dir, "out");
+  assert.equal(wire.lora_alpha, 7);
+  assert.deepEqual(Object.keys(wire), CONFIG_FIELDS.map(({ wireName }) => wireName));
+  assert.deepEqual(parseFineTuneJobConfig(JSON.parse(JSON.stringify(wire))), config);
+});
+
+Deno.test("configJsonSchema() requires only what has no default and describes every option", () => {
+  const schema = configJsonSchema() as {
+    required: string[];
+    properties: Record<string, { description?: string; default?: unknown; minimum?: number }>;
+    additionalProperties: boolean;
+  };
+  assert.deepEqual(schema.required, ["base_model", "output_model_name", "training_data_path"]);
+  assert.equal(schema.additionalProperties, false);
+  assert.equal(schema.properties.lora_r!.default, 16);
+  assert.equal(schema.properties.lora_r!.minimum, 1);
+  for (const { wireName } of CONFIG_FIELDS) assert.ok(schema.properties[wireName]!.description, wireName);
+});
+
+Deno.test("CONFIG_FIELDS reads kinds, choices and null from the declarations", () => {
+  const field = (name: string) => CONFIG_FIELDS.find(({ wireName }) => wireName === name)!;
+  assert.equal(field("overwrite").kind, "boolean");
+  assert.equal(field("learning_rate").kind, "number");
+  assert.equal(field("memory_limit_gb").kind, "number");
+  assert.equal(field("target_modules").kind, "list");
+  assert.equal(field("base_model").kind, "text");
+  assert.deepEqual(field("save").choices, ["adapter", "merged", "both"]);
+  assert.deepEqual([field("eval_data_path").nullable, field("seed").nullable], [true, false]);
+  assert.deepEqual([field("base_model").required, field("output_dir").required], [true, false]);
+});
+
+Deno.test("CONFIG_FIELDS never gives two options the same name", () => {
+  const names = CONFIG_FIELDS.flatMap(({ wireName, aliases }) => [wireName, ...aliases ?? []]);
+  assert.deepEqual(names.filter((name, index) => names.indexOf(name) !== index), []);
+});
