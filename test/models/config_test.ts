@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { ModelFormatError, UnsupportedModelError } from "../../src/errors.ts";
+import { parseModelConfig, readModelConfig } from "../../src/models/config.ts";
+import { linearPaths, MODEL_FAMILIES } from "../../src/models/registry.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+
+const LLAMA = {
+  model_type: "llama",
+  hidden_size: 64,
+  intermediate_size: 128,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  vocab_size: 128,
+  max_position_embeddings: 512,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500000,
+  tie_word_embeddings: true,
+  bos_token_id: 1,
+  eos_token_id: [2, 3],
+  pad_token_id: null,
+  torch_dtype: "bfloat16",
+};
+
+const LLAMA3_ROPE = {
+  rope_type: "llama3",
+  factor: 32,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
+
+const parse = (fields: Record<string, unknown>) =>
+  parseModelConfig(JSON.stringify({ ...LLAMA, ...fields }), "tiny/config.json");
+
+Deno.test("readModelConfig() reads the fields of a Llama", async () => {
+  const config = await readModelConfig(new MemoryFolder("tiny", { "config.json": JSON.stringify(LLAMA) }));
+  assert.deepEqual(config, {
+    modelType: "llama",
+    hiddenSize: 64,
+    intermediateSize: 128,
+    numHiddenLayers: 2,
+    numAttentionHeads: 4,
+    numKeyValueHeads: 2,
+    headDim: 16,
+    vocabSize: 128,
+    maxPositionEmbeddings: 512,
+    rmsNormEps: 1e-5,
+    ropeTheta: 500000,
+    ropeScaling: { type: "default" },
+    tieWordEmbeddings: true,
+    bosTokenId: 1,
+    eosTokenIds: [2, 3],
+    padTokenId: null,
+    raw: LLAMA,
+  });
+});
+
+Deno.test("readModelConfig() says so when there is no config.json", async () => {
+  await assert.rejects(readModelConfig(new MemoryFolder("tiny")), { name: "StorageNotFoundError" });
+});
+
+Deno.test("parseModelConfig() takes transformers' defaults for what is absent", () => {
+  const config = parse({
+    num_key_value_heads: undefined,
+    max_position_embeddings: undefined,
+    rms_norm_eps: undefined,
+    rope_theta: undefined,
+    tie_word_embeddings: undefined,
+    eos_token_id: undefined,
+    pad_token_id: -1,
+  });
+  assert.equal(config.numKeyValueHeads, 4);
+  assert.equal(config.maxPositionEmbeddings, 2048);
+  assert.equal(config.rmsNormEps, 1e-6);
+  assert.equal(config.ropeTheta, 10000);
+  assert.equal(config.tieWordEmbeddings, false);
+  assert.deepEqual(config.eosTokenIds, []);
+  assert.equal(config.padTokenId, null);
+});
+
+Deno.test("parseModelConfig() keeps a head_dim that is not hidden_size / num_attention_heads", () => {
+  assert.equal(parse({ head_dim: 8 }).headDim, 8);
+  assert.equal(parse({ head_dim: 8, hidden_size: 30 }).headDim, 8);
+});
+
+Deno.test("parseModelConfig() reads rope scaling in the spellings of transformers 4, old 4 and 5 alike", () => {
+  const want = {
+    type: "llama3",
+    factor: 32,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositionEmbeddings: 8192,
+  };
+  const { rope_type: type, ...rest } = LLAMA3_ROPE;
+  const spellings = [
+    { rope_scaling: LLAMA3_ROPE },
+    { rope_scaling: { type, ...rest } },
+    { rope_theta: undefined, rope_parameters: { ...LLAMA3_ROPE, rope_theta: 500000 } },
+    { rope_theta: 500000, rope_parameters: LLAMA3_ROPE, rope_scaling: null },
+  ];
+  for (const spelling of spellings) {
+    const { ropeTheta, ropeScaling } = parse(spelling);
+    assert.deepEqual(ropeScaling, want);
+    assert.equal(ropeTheta, 500000);
+  }
+});
+
+Deno.test("parseModelConfig() refuses by name what would change the mathematics", () => {
+  const cases: readonly [Record<string, unknown>, RegExp][] = [
+    [{ model_type: "gpt2" }, /model_type "gpt2" is not supported \(supported: llama/],
+    [{ hidden_act: "gelu" }, /hidden_act "gelu" is not supported \(supported: silu\)/],
+    [{ attention_bias: true }, /attention_bias true is not supported/],
+    [{ mlp_bias: true }, /mlp_bias true is not supported/],
+    [{ quantization_config: { quant_method: "awq" } }, /a quantization_config is not supported/],
+    [
+      { rope_scaling: { type: "linear", factor: 2 } },
+      /rope_scaling with rope_type "linear" is not[^]*default, llama3/,
+    ],
+    [{ rope_parameters: { rope_type: "yarn" } }, /rope_parameters with rope_type "yarn"/],
+    [{ partial_rotary_factor: 0.75 }, /partial_rotary_factor 0.75 is not supported/],
+  ];
+  for (const [fields, message] of cases) {
+    assert.throws(() => parse(fields), (error: Error) => {
+      assert.ok(error instanceof UnsupportedModelError, error.message);
+      assert.match(error.message, /^Cannot use the model of "tiny\/config.json": /);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+Deno.test("parseModelConfig() names the field, what it is and what it should be", () => {
+  const cases: readonly [Record<string, unknown>, RegExp][] = [
+    [{ model_type: undefined }, /model_type is missing, a string is wanted/],
+    [{ hidden_size: undefined }, /hidden_size is missing, a whole number of 1 or more is wanted/],
+    [{ vocab_size: 1.5 }, /vocab_size is 1.5, a whole/],
+    [{ num_hidden_layers: 0 }, /num_hidden_layers is 0, a whole/],
+    [{ intermediate_size: "128" }, /intermediate_size is "128", a whole/],
+    [
+      { num_key_value_heads: 3 },
+      /num_key_value_heads is 3, a divisor of num_attention_heads \(4\) is wanted/,
+    ],
+    [{ hidden_size: 66 }, /hidden_size is 66, a multiple of num_attention_heads \(4\)/],
+    [{ head_dim: 7 }, /head_dim is 7, an even width/],
+    [{ hidden_size: 12 }, /hidden_size is 12, an even width per head \(not 3\)/],
+    [{ rms_norm_eps: 0 }, /rms_norm_eps is 0, a number above 0/],
+    [{ tie_word_embeddings: 1 }, /tie_word_embeddings is 1, true or false/],
+    [{ eos_token_id: 128 }, /eos_token_id is 128, null, a token id below vocab_size \(128\) or a list/],
+    [{ eos_token_id: [2, "3"] }, /eos_token_id is \[2,"3"\]/],
+    [{ rope_scaling: 8 }, /rope_scaling is 8, an object/],
+    [{ rope_scaling: { ...LLAMA3_ROPE, factor: null } }, /rope_scaling.factor is null, a number above 0/],
+    [
+      { rope_scaling: { ...LLAMA3_ROPE, low_freq_factor: 4 } },
+      /rope_scaling.high_freq_factor is 4, more than low_/,
+    ],
+  ];
+  for (const [fields, message] of cases) {
+    assert.throws(() => parse(fields), (error: Error) => {
+      assert.ok(error instanceof ModelFormatError, error.message);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+  assert.throws(() => parseModelConfig("{", "c"), /Cannot read "c": it is not JSON/);
+  assert.throws(() => parseModelConfig("[1]", "c"), /it is \[1\], an object is wanted/);
+});
+
+Deno.test("linearPaths() names the seven linear maps of every layer of a Llama", () => {
+  const paths = linearPaths(MODEL_FAMILIES.get("llama")!, 2);
+  assert.equal(paths.length, 14);
+  assert.equal(paths[0], "model.layers.0.self_attn.q_proj");
+  assert.equal(paths[13], "model.layers.1.mlp.down_proj");
+});
+
+const golden = new URL("../../../shared/golden/", import.meta.url);
+
+for (const name of ["llama", "llama3rope"]) {
+  Deno.test({
+    name: `parseModelConfig() reads both spellings of ${name} as the same model (needs shared data)`,
+    ignore: !exists(golden),
+    fn: () => {
+      const [current, legacy] = ["config.json", "config.legacy.json"].map((file) => {
+        const { raw: _, ...config } = parseModelConfig(
+          Deno.readTextFileSync(new URL(`${name}/base/${file}`, golden)),
+          file,
+        );
+        return config;
+      });
+      assert.deepEqual(current, legacy);
+      assert.equal(current!.ropeScaling.type, name === "llama" ? "default" : "llama3");
+    },
+  });
+}
+
+function exists(url: URL): boolean {
+  try {
+    return Deno.statSync(url).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { inverseFrequencies, type RopeConfig, ropeTables } from "../../src/models/rope.ts";
+import { arithmetic, assertClose } from "../helpers/close.ts";
+
+/** Llama 3.2: head width 64. */
+const LLAMA32: RopeConfig = {
+  headDim: 64,
+  ropeTheta: 500_000,
+  ropeScaling: {
+    type: "llama3",
+    factor: 32,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositionEmbeddings: 8192,
+  },
+};
+
+Deno.test("inverseFrequencies() falls from 1 by powers of theta", () => {
+  const frequencies = inverseFrequencies({ headDim: 8, ropeTheta: 10_000, ropeScaling: { type: "default" } });
+  assert.equal(frequencies.length, 4);
+  assertClose(frequencies, [1, 0.1, 0.01, 0.001], arithmetic("f32", "f32", 1));
+});
+
+/** [pair, inverse frequency, cos and sin of its angle at position 131071], from 60-digit arithmetic. */
+const EXACT: readonly [number, number, number, number][] = [
+  [0, 1, -0.8179834993879491, -0.5752416837547893],
+  [1, 0.6636012376960885, 0.7360236311546725, 0.6769558437460235],
+  [7, 0.05666962144529105, 0.5242864594308659, 0.8515419593052634],
+  [13, 0.004839421345719893, 0.9571153456487439, -0.2897071195598848],
+  [14, 0.003211445994752591, 0.9989432162041431, -0.04596140554555305],
+  [15, 0.0012905479282092638, 0.8811082387582415, -0.47291465571744523],
+  [16, 0.0004295567965593682, 0.969838519228385, -0.24374832639608704],
+  [17, 9.708287802627673e-05, 0.9874841950736905, 0.15771799034880493],
+  [18, 1.9461638184831125e-05, -0.8305308211615594, 0.556972672958763],
+  [31, 9.41830672543491e-08, 0.999923805543628, 0.012344355274725828],
+];
+
+Deno.test("inverseFrequencies() keeps fast, blends middle and divides slow frequencies of Llama 3", () => {
+  const frequencies = inverseFrequencies(LLAMA32);
+  for (const [i, want] of EXACT) {
+    assert.ok(Math.abs(frequencies[i]! / want - 1) < 4e-16, `pair ${i}: ${frequencies[i]}`);
+  }
+});
+
+Deno.test("ropeTables() is right to one f32 step at position 131,071", () => {
+  const { cos, sin } = ropeTables(LLAMA32, 131_072);
+  assert.equal(cos.length, 131_072 * 32);
+  for (const [i, , wantCos, wantSin] of EXACT) {
+    for (const [table, want] of [[cos, wantCos], [sin, wantSin]] as const) {
+      const got = table[131_071 * 32 + i]!;
+      assert.ok(Math.abs(got - want) <= Math.abs(want) * 2 ** -23, `pair ${i}: got ${got}, want ${want}`);
+    }
+  }
+});
+
+Deno.test("ropeTables() turns nothing at position 0 and pair i by i's frequency at position 1", () => {
+  const { cos, sin } = ropeTables({ headDim: 4, ropeTheta: 100, ropeScaling: { type: "default" } }, 2);
+  assertClose(cos, [1, 1, Math.cos(1), Math.cos(0.1)], arithmetic("f32", "f32", 1));
+  assertClose(sin, [0, 0, Math.sin(1), Math.sin(0.1)], arithmetic("f32", "f32", 1));
+});
