@@ -31,10 +31,11 @@ export {
   jobSchema,
   loraSchema,
   quantizationSchema,
+  type Section,
   SECTIONS,
   trainingSchema,
 } from "./config/declarations.ts";
-export { CONFIG_FIELDS, type ConfigField, configJsonSchema } from "./config/fields.ts";
+export { CONFIG_FIELDS, type ConfigField, configJsonSchema, QUANTIZATION_WORDS } from "./config/fields.ts";
 
 /** What to train on what, and where the results go. */
 export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
@@ -72,6 +73,8 @@ type Wire = Record<string, unknown>;
 /** Options by wire name, and what was wrong with the names. */
 export interface NormalisedOptions {
   readonly values: Readonly<Wire>;
+  /** The name under which each option was given, by wire name. */
+  readonly givenAs: ReadonlyMap<string, string>;
   readonly issues: readonly ConfigIssue[];
 }
 
@@ -106,7 +109,7 @@ export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
       issues.push({ path: name, message: `is not an option${didYouMean(name, known)}` });
     }
   }
-  return { values, issues };
+  return { values, givenAs, issues };
 }
 
 /**

@@ -27,8 +27,12 @@ export function editDistance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
-/** The known word closest to `word`, or null when none is within a third of its length (at least one edit). */
+/**
+ * The known word closest to `word`, or null when none is within a third of its length (at least one edit).
+ * Words of one or two letters resemble anything and get no suggestion.
+ */
 export function nearest(word: string, known: Iterable<string>): string | null {
+  if (word.length < 3) return null;
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: string | null = null;
   let bestDistance = limit + 1;

@@ -1,0 +1,33 @@
+/**
+ * `lowrank config schema` and `lowrank config validate FILE`.
+ *
+ * @module
+ */
+
+import { configJsonSchema } from "../config.ts";
+import { ConfigError } from "../errors.ts";
+import { readConfigFile } from "./config_file.ts";
+import { GENERAL_FLAGS, parseFlags } from "./flags.ts";
+import { mainHelp } from "./help.ts";
+import type { CliIo } from "./io.ts";
+import { resolveConfig } from "./sources.ts";
+
+/**
+ * Prints the schema, or says that a file is valid.
+ *
+ * @throws {ConfigError} For wrong usage, and for a file that does not validate.
+ */
+export async function configVerb(args: readonly string[], io: CliIo): Promise<void> {
+  const { values, positionals: [action, path, ...more], issues } = parseFlags(args, GENERAL_FLAGS);
+  if (issues.length > 0) throw new ConfigError(issues);
+  if (values.get("help")) return io.stdout.write(mainHelp());
+  if (action === "schema" && path === undefined) {
+    return io.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+  }
+  if (action !== "validate" || path === undefined || more.length > 0) {
+    throw new ConfigError([{ path: "config", message: 'takes "schema" or "validate FILE"' }]);
+  }
+  const options = await readConfigFile(path, io.readTextFile);
+  resolveConfig({ flags: {}, env: {}, file: { path, options } });
+  io.stdout.write(`${path} is valid\n`);
+}

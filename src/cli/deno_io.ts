@@ -1,0 +1,56 @@
+/**
+ * Standard streams, environment, files and signals of a Deno process.
+ *
+ * @module
+ */
+
+import { InterruptedError } from "./exit_codes.ts";
+import type { CliIo, Sink } from "./io.ts";
+
+type Stream = typeof Deno.stdout;
+
+function sink(stream: Stream): Sink {
+  const encoder = new TextEncoder();
+  const isTerminal = stream.isTerminal();
+  return {
+    isTerminal,
+    get columns() {
+      return isTerminal ? Deno.consoleSize().columns : 100;
+    },
+    write(text) {
+      let bytes = encoder.encode(text);
+      while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+    },
+  };
+}
+
+/** The first signal asks for an orderly stop, the second ends the process. */
+async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  // Windows knows no SIGTERM.
+  const names = Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const;
+  const listeners = names.map((name) => {
+    const listener = () => {
+      if (controller.signal.aborted) Deno.exit(name === "SIGINT" ? 130 : 143);
+      controller.abort(new InterruptedError(name));
+    };
+    Deno.addSignalListener(name, listener);
+    return () => Deno.removeSignalListener(name, listener);
+  });
+  try {
+    return await work(controller.signal);
+  } finally {
+    for (const remove of listeners) remove();
+  }
+}
+
+/** The outside of a command as this process sees it, but for the job itself. */
+export function denoIo(): Omit<CliIo, "createJob"> {
+  return {
+    stdout: sink(Deno.stdout),
+    stderr: sink(Deno.stderr),
+    env: Deno.env.toObject(),
+    readTextFile: (path) => Deno.readTextFile(path),
+    untilInterrupted,
+  };
+}

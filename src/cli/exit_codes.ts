@@ -1,0 +1,65 @@
+/**
+ * What the exit code of the command says, in one table.
+ *
+ * @module
+ */
+
+import {
+  ConfigError,
+  DatasetFormatError,
+  DivergedError,
+  GpuMemoryError,
+  GpuUnavailableError,
+  ModelFormatError,
+  StorageDeniedError,
+  StorageNotFoundError,
+  UnsupportedModelError,
+} from "../errors.ts";
+
+/** The run was stopped by a signal from outside. */
+export class InterruptedError extends Error {
+  override readonly name = "InterruptedError";
+
+  constructor(readonly signalName: "SIGINT" | "SIGTERM") {
+    super(`interrupted by ${signalName}`);
+  }
+}
+
+type ErrorClass = abstract new (...args: never[]) => Error;
+
+interface ExitRow {
+  readonly code: number;
+  readonly meaning: string;
+  readonly errors: readonly ErrorClass[];
+}
+
+/** Codes 130 and 143 are 128 + the number of the signal, as shells have it. */
+export const EXIT_CODES = [
+  { code: 0, meaning: "done", errors: [] },
+  { code: 1, meaning: "the run failed", errors: [] },
+  { code: 2, meaning: "wrong usage or configuration", errors: [ConfigError] },
+  { code: 3, meaning: "training data that cannot be used", errors: [DatasetFormatError] },
+  {
+    code: 4,
+    meaning: "a model or file is missing, denied, damaged or of an unsupported kind",
+    errors: [StorageNotFoundError, StorageDeniedError, ModelFormatError, UnsupportedModelError],
+  },
+  {
+    code: 5,
+    meaning: "no usable GPU, or the run will not fit it",
+    errors: [GpuUnavailableError, GpuMemoryError],
+  },
+  { code: 6, meaning: "the loss or a gradient became non-finite", errors: [DivergedError] },
+  { code: 130, meaning: "interrupted (SIGINT)", errors: [] },
+  { code: 143, meaning: "terminated (SIGTERM)", errors: [] },
+] as const satisfies readonly ExitRow[];
+
+/** A code of the table. */
+export type ExitCode = (typeof EXIT_CODES)[number]["code"];
+
+/** The code of the table for what a run threw; 1 for what the table does not name. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof InterruptedError) return error.signalName === "SIGINT" ? 130 : 143;
+  const row = EXIT_CODES.find(({ errors }) => errors.some((known: ErrorClass) => error instanceof known));
+  return row?.code ?? 1;
+}

@@ -1,0 +1,160 @@
+/**
+ * Flags of the command line: the table of `train`, made from the configuration's declarations, and the parser.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS, type Section } from "../config.ts";
+import { flagName } from "../config/naming.ts";
+import { didYouMean } from "../config/nearest.ts";
+import type { ConfigIssue } from "../errors.ts";
+import { COLOR_WORDS } from "./paint.ts";
+
+/** One flag. Names are in kebab-case without dashes. */
+export interface FlagSpec {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly short?: string;
+  /** Word for the value in `--help`; null for a switch (`--x`, `--no-x`). */
+  readonly placeholder: string | null;
+  readonly help: string;
+  readonly section: Section | "General";
+  readonly defaultText?: string;
+}
+
+/** Given flags under the name they were given, in snake_case; and what was wrong with them. */
+export interface ParsedFlags {
+  readonly values: ReadonlyMap<string, string | boolean>;
+  readonly positionals: readonly string[];
+  readonly issues: readonly ConfigIssue[];
+}
+
+function placeholderOf({ kind, placeholder, choices }: ConfigField): string | null {
+  if (kind === "boolean") return null;
+  if (choices.length > 0) return choices.join("|");
+  return placeholder ?? (kind === "number" ? "N" : "TEXT");
+}
+
+function defaultOf(field: ConfigField): string | undefined {
+  if (field.defaultText) return field.defaultText;
+  if (field.default === undefined || field.default === null || field.default === false) return undefined;
+  return String(field.default);
+}
+
+function flagOf(field: ConfigField): FlagSpec {
+  const defaultText = defaultOf(field);
+  return {
+    name: flagName(field.wireName),
+    aliases: (field.aliases ?? []).map(flagName),
+    placeholder: placeholderOf(field),
+    help: field.help,
+    section: field.section,
+    ...(defaultText === undefined ? {} : { defaultText }),
+  };
+}
+
+const quantizationFlag: FlagSpec = {
+  name: "quantization",
+  aliases: [],
+  placeholder: QUANTIZATION_WORDS.join("|"),
+  help: "How base weights are stored; this version takes none only",
+  section: "Quantization",
+  defaultText: "none",
+};
+
+const general = (name: string, help: string, more: Partial<FlagSpec> = {}): FlagSpec => ({
+  name,
+  help,
+  aliases: [],
+  placeholder: null,
+  section: "General",
+  ...more,
+});
+
+/** Flags that every verb understands. */
+export const GENERAL_FLAGS: readonly FlagSpec[] = [
+  general("color", "Colours of the terminal", { placeholder: COLOR_WORDS.join("|"), defaultText: "auto" }),
+  general("help", "Show this text", { short: "h" }),
+];
+
+/** Flags of `train`. */
+export const TRAIN_FLAGS: readonly FlagSpec[] = [
+  general("config", "Read options from a file (yaml, toml, json)", {
+    short: "c",
+    placeholder: "FILE",
+    section: "Job",
+  }),
+  ...CONFIG_FIELDS.map(flagOf),
+  quantizationFlag,
+  general("dry-run", "Check everything, count, plan the memory; train nothing"),
+  general("print-config", "Show every option and where its value comes from"),
+  general("json", "One JSON event a line on standard output, all else on standard error"),
+  general("quiet", "Only warnings and errors", { short: "q" }),
+  ...GENERAL_FLAGS,
+];
+
+/** `--lora_r=8` -> `--lora-r=8`, since both spellings are in use; values are left alone. */
+function withDashes(argument: string): string {
+  return argument.replace(/^--[^=]+/, (name) => name.replaceAll("_", "-"));
+}
+
+/** Reads flags and positional arguments; lists every unknown flag and missing value. */
+export function parseFlags(args: readonly string[], specs: readonly FlagSpec[]): ParsedFlags {
+  const specByName = new Map(
+    specs.flatMap((spec) => [spec.name, ...spec.aliases].map((name) => [name, spec])),
+  );
+  const options = Object.fromEntries([...specByName].map(([name, spec]) => [name, {
+    type: spec.placeholder === null ? "boolean" as const : "string" as const,
+    ...(spec.short && name === spec.name ? { short: spec.short } : {}),
+  }]));
+  const { tokens } = parseArgs({
+    args: args.map(withDashes),
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const values = new Map<string, string | boolean>();
+  const positionals: string[] = [];
+  const issues: ConfigIssue[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const negated = !specByName.has(token.name) && token.name.startsWith("no-");
+    const name = negated ? token.name.slice(3) : token.name;
+    const result = readValue(specByName.get(name), token.value, token.inlineValue === true, negated);
+    if (typeof result === "object") {
+      issues.push({
+        path: token.rawName,
+        message: result.problem || unknownFlag(token.name, specByName.keys()),
+      });
+    } else {
+      values.set(name.replaceAll("-", "_"), result);
+    }
+  }
+  return { values, positionals, issues };
+}
+
+function unknownFlag(name: string, known: Iterable<string>): string {
+  return `is not a flag${didYouMean(name, known).replace(/"(.+)"/, '"--$1"')}`;
+}
+
+function readValue(
+  spec: FlagSpec | undefined,
+  value: string | undefined,
+  isInline: boolean,
+  negated: boolean,
+): string | boolean | { problem: string } {
+  if (!spec || (negated && spec.placeholder !== null)) return { problem: "" };
+  if (spec.placeholder === null) {
+    if (value === undefined) return !negated;
+    if (value === "true" || value === "false") return (value === "true") !== negated;
+    return { problem: `must be true or false: current value is "${value}"` };
+  }
+  // `--base-model --overwrite` is a forgotten value; a name that does start with dashes is given by `=`.
+  if (value === undefined || (!isInline && value.startsWith("--"))) {
+    return { problem: `needs a value: ${spec.placeholder}` };
+  }
+  return value;
+}

@@ -1,0 +1,58 @@
+/**
+ * Errors as the terminal shows them: `error:` lines, then at most one `hint:`.
+ *
+ * @module
+ */
+
+import {
+  ConfigError,
+  DatasetFormatError,
+  DivergedError,
+  GpuLostError,
+  GpuMemoryError,
+  GpuUnavailableError,
+  StorageNotFoundError,
+} from "../errors.ts";
+import { exitCodeOf } from "./exit_codes.ts";
+import { painter } from "./paint.ts";
+
+const MOST_LINES = 20;
+
+function errorLines(error: unknown): string[] {
+  if (error instanceof ConfigError) {
+    return error.issues.map(({ path, message }) => `${path} ${message}`.trimStart());
+  }
+  if (error instanceof DatasetFormatError) return error.message.split("\n");
+  return [error instanceof Error ? error.message || error.name : String(error)];
+}
+
+function hintFor(error: unknown): string | null {
+  if (error instanceof ConfigError) {
+    return '"lowrank help" lists the commands, "lowrank train --help" the options';
+  }
+  if (error instanceof DatasetFormatError) return "mend or remove these lines of the data file";
+  if (error instanceof GpuUnavailableError) {
+    return "install a Vulkan driver; mesa-vulkan-drivers computes on the CPU where there is no GPU";
+  }
+  if (error instanceof GpuMemoryError) return "lower --batch-size or --max-length";
+  if (error instanceof GpuLostError) {
+    return "the driver was reset: run again, with a lower --batch-size if it repeats";
+  }
+  if (error instanceof DivergedError) return "lower --learning-rate, or look for odd examples in the data";
+  if (error instanceof StorageNotFoundError) return "paths are relative to the current folder";
+  return exitCodeOf(error) === 1 ? "LOWRANK_DEBUG=1 shows where it happened" : null;
+}
+
+/** The lines to print for what a command threw. A stack trace is added only when `debug` is set. */
+export function describeError(error: unknown, { debug, color }: { debug: boolean; color: boolean }): string {
+  const paint = painter(color);
+  const lines = errorLines(error);
+  const shown = lines.slice(0, MOST_LINES).map((line) => `${paint("red", "error:")} ${line}`);
+  if (lines.length > MOST_LINES) {
+    shown.push(`${paint("red", "error:")} and ${lines.length - MOST_LINES} more`);
+  }
+  const hint = hintFor(error);
+  if (hint) shown.push(`${paint("cyan", "hint:")} ${hint}`);
+  if (debug && error instanceof Error && error.stack) shown.push(error.stack);
+  return shown.map((line) => `${line}\n`).join("");
+}

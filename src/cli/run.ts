@@ -1,0 +1,84 @@
+/**
+ * Picks the verb and turns what it throws into lines and an exit code.
+ *
+ * @module
+ */
+
+import { didYouMean } from "../config/nearest.ts";
+import { ConfigError } from "../errors.ts";
+import { configVerb } from "./config_verb.ts";
+import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
+import { TRAIN_FLAGS } from "./flags.ts";
+import { mainHelp, trainHelp } from "./help.ts";
+import type { CliIo } from "./io.ts";
+import { COLOR_WORDS, wantsColor } from "./paint.ts";
+import { describeError } from "./report_error.ts";
+import { train } from "./train.ts";
+
+/** Version of the package, as `lowrank version` says it. */
+export const VERSION = "0.1.0";
+
+type Verb = (args: readonly string[], io: CliIo) => void | Promise<void>;
+
+function help(args: readonly string[], io: CliIo): void {
+  io.stdout.write(args[0] === "train" ? trainHelp(TRAIN_FLAGS) : mainHelp());
+}
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  train,
+  config: configVerb,
+  help,
+  "--help": help,
+  "-h": help,
+  version: (_, io) => io.stdout.write(`lowrank ${VERSION}\n`),
+  "--version": (_, io) => io.stdout.write(`lowrank ${VERSION}\n`),
+};
+
+/** Verbs that have a fixed meaning but no implementation yet. */
+const LATER_VERBS = [
+  "bench",
+  "chat",
+  "check",
+  "doctor",
+  "eval",
+  "export",
+  "generate",
+  "inspect",
+  "merge",
+  "pull",
+  "resume",
+  "serve",
+];
+
+function verbFor(name: string): Verb {
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
+  if (verb) return verb;
+  const message = LATER_VERBS.includes(name)
+    ? "comes with a later version"
+    : `is not a command${didYouMean(name, Object.keys(VERBS))}`;
+  throw new ConfigError([{ path: `"${name}"`, message }]);
+}
+
+/** The value of `--color` anywhere on the command line; errors must obey it before flags are parsed. */
+function colorChoice(args: readonly string[]): string {
+  const index = args.findIndex((argument) => argument === "--color" || argument.startsWith("--color="));
+  const choice = index < 0 ? "auto" : args[index]!.split("=")[1] ?? args[index + 1] ?? "auto";
+  return (COLOR_WORDS as readonly string[]).includes(choice) ? choice : "auto";
+}
+
+/** Runs one command line. Without a verb it shows the help and counts as wrong usage. */
+export async function runCommand(args: readonly string[], io: CliIo): Promise<ExitCode> {
+  const [name, ...rest] = args;
+  if (name === undefined) {
+    io.stderr.write(mainHelp());
+    return 2;
+  }
+  try {
+    await verbFor(name)(rest, io);
+    return 0;
+  } catch (error) {
+    const color = wantsColor(colorChoice(rest), io.env, io.stderr);
+    io.stderr.write(describeError(error, { debug: io.env.LOWRANK_DEBUG === "1", color }));
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Where each option comes from: flag before environment before file before default.
+ *
+ * @module
+ */
+
+import {
+  CONFIG_FIELDS,
+  type ConfigField,
+  type FineTuneJobConfig,
+  normaliseOptions,
+  parseFineTuneJobConfig,
+} from "../config.ts";
+import { flagName } from "../config/naming.ts";
+import { didYouMean } from "../config/nearest.ts";
+import { ConfigError, type ConfigIssue } from "../errors.ts";
+
+/** A configuration and, by wire name, the place each given value came from. Absent: the default. */
+export interface ResolvedConfig {
+  readonly config: FineTuneJobConfig;
+  readonly origins: ReadonlyMap<string, string>;
+}
+
+/** Options from one place; `label` names one of them for messages. */
+interface Layer {
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly label: (name: string) => string;
+}
+
+/** Options from every place. Flags are named in snake_case. */
+export interface Sources {
+  readonly flags: Readonly<Record<string, string | boolean>>;
+  readonly env: Readonly<Record<string, string>>;
+  readonly file?: { readonly path: string; readonly options: Readonly<Record<string, unknown>> };
+}
+
+const ENV_PREFIX = "LOWRANK_";
+/** Variables that are no options of a job: the stack-trace switch, and what the launcher and tests set. */
+const OTHER_VARIABLES = ["LOWRANK_DEBUG"];
+
+const fieldByName = new Map<string, ConfigField>(
+  CONFIG_FIELDS.flatMap((field) => [field.wireName, ...field.aliases ?? []].map((name) => [name, field])),
+);
+const optionByVariable = new Map(
+  [...CONFIG_FIELDS.map(({ wireName }) => wireName), "quantization"].map((
+    name,
+  ) => [ENV_PREFIX + name.toUpperCase(), name]),
+);
+
+/**
+ * Text from a flag or variable as a value of the option's type. What does not read as that type stays text, so that
+ * validation can say what is wrong with it.
+ */
+export function fromText(name: string, text: string | boolean): unknown {
+  const field = fieldByName.get(name);
+  if (typeof text === "boolean" || !field) return text;
+  if (text === "" && field.nullable) return null;
+  switch (field.kind) {
+    case "number":
+      return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+    case "boolean":
+      if (/^(true|1|yes|on)$/i.test(text)) return true;
+      return /^(false|0|no|off)$/i.test(text) ? false : text;
+    case "list":
+      return text === field.default ? text : text.split(",").map((part) => part.trim()).filter(Boolean);
+    case "text":
+      return text;
+  }
+}
+
+/** Warnings for `LOWRANK_` variables that look like misspelt options. */
+export function suspectVariables(env: Readonly<Record<string, string>>): string[] {
+  return Object.keys(env)
+    .filter((name) =>
+      name.startsWith(ENV_PREFIX) && !optionByVariable.has(name) && !OTHER_VARIABLES.includes(name)
+    )
+    .map((name) => [name, didYouMean(name, optionByVariable.keys())] as const)
+    .filter(([, suggestion]) => suggestion !== "")
+    .map(([name, suggestion]) => `environment variable ${name} is not an option${suggestion}`);
+}
+
+function layersOf({ flags, env, file }: Sources): Layer[] {
+  const fromEntries = (entries: [string, string | boolean][]) =>
+    Object.fromEntries(entries.map(([name, text]) => [name, fromText(name, text)]));
+  const variables = [...optionByVariable].flatMap(([variable, name]): [string, string][] =>
+    env[variable] === undefined ? [] : [[name, env[variable]]]
+  );
+  return [
+    ...(file ? [{ options: file.options, label: (name: string) => `${file.path}: ${name}` }] : []),
+    { options: fromEntries(variables), label: (name) => ENV_PREFIX + name.toUpperCase() },
+    { options: fromEntries(Object.entries(flags)), label: (name) => `--${flagName(name)}` },
+  ];
+}
+
+/**
+ * Merges the sources and validates the result.
+ *
+ * @throws {ConfigError} Each issue's path names the flag, variable or file entry that is to blame; a missing option
+ * is named by its flag.
+ */
+export function resolveConfig(sources: Sources): ResolvedConfig {
+  const values: Record<string, unknown> = {};
+  const origins = new Map<string, string>();
+  const issues: ConfigIssue[] = [];
+  for (const { options, label } of layersOf(sources)) {
+    const layer = normaliseOptions(options);
+    Object.assign(values, layer.values);
+    for (const [wireName, name] of layer.givenAs) origins.set(wireName, label(name));
+    for (const { path, message } of layer.issues) issues.push({ path: label(path), message });
+  }
+  try {
+    const config = parseFineTuneJobConfig(values);
+    if (issues.length === 0) return { config, origins };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    issues.push(...error.issues.map(({ path, message }) => ({
+      path: origins.get(path) ?? `--${flagName(path)}`,
+      message,
+    })));
+  }
+  throw new ConfigError(issues);
+}

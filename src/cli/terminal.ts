@@ -1,0 +1,185 @@
+/**
+ * A run's event stream as lines of text: a header panel, one live line (or plain lines where there is no terminal),
+ * and a summary.
+ *
+ * @module
+ */
+
+import type { RunSummary, TrainingEvent } from "../job.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatLearningRate,
+  formatRate,
+  formatShare,
+} from "./format.ts";
+import { type Paint, painter } from "./paint.ts";
+
+/** How to draw. */
+export interface TerminalOptions {
+  readonly write: (text: string) => void;
+  /** Redraw one line in place; otherwise each report is a line of its own. */
+  readonly live: boolean;
+  readonly color: boolean;
+  readonly columns: number;
+}
+
+type StepEvent = Extract<TrainingEvent, { type: "step" }>;
+type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
+
+const CLEAR_LINE = "\r\x1b[K";
+/** Weight of the newest loss in the running mean that the trend sign compares with. */
+const NEWEST = 0.1;
+const WIDEST_LINE = 100;
+
+/** Draws {@link TrainingEvent}s in order. */
+export class TerminalReport {
+  readonly #options: TerminalOptions;
+  readonly #paint: Paint;
+  readonly #saved: { what: string; path: string }[] = [];
+  #evalLoss: number | null = null;
+  #meanLoss: number | null = null;
+  #lineIsOpen = false;
+
+  constructor(options: TerminalOptions) {
+    this.#options = options;
+    this.#paint = painter(options.color);
+  }
+
+  show(event: TrainingEvent): void {
+    switch (event.type) {
+      case "phase":
+        return this.#line(this.#paint("dim", event.message));
+      case "warning":
+        return this.#line(`${this.#paint("yellow", "warning:")} ${event.message}`);
+      case "started":
+        return this.#line(headerPanel(event.summary, this.#paint).join("\n"));
+      case "step":
+        return this.#step(event);
+      case "evaluated":
+        this.#evalLoss = event.evalLoss;
+        return this.#line(
+          `eval at step ${event.step}: loss ${event.evalLoss.toFixed(3)} over ${
+            formatCount(event.evalTokens)
+          } tokens`,
+        );
+      case "saved":
+        this.#saved.push({ what: event.what, path: event.path });
+        return;
+      case "finished":
+        return this.#line(this.#summary(event).join("\n"));
+    }
+  }
+
+  /** Ends an open live line, so that what follows starts on a line of its own. */
+  close(): void {
+    if (this.#lineIsOpen) this.#options.write("\n");
+    this.#lineIsOpen = false;
+  }
+
+  #line(text: string): void {
+    this.#options.write(`${this.#lineIsOpen ? CLEAR_LINE : ""}${text}\n`);
+    this.#lineIsOpen = false;
+  }
+
+  #step(event: StepEvent): void {
+    const trend = trendSign(event.loss, this.#meanLoss);
+    this.#meanLoss = this.#meanLoss === null
+      ? event.loss
+      : (1 - NEWEST) * this.#meanLoss + NEWEST * event.loss;
+    const line = stepLine(event, trend, this.#evalLoss, Math.min(this.#options.columns, WIDEST_LINE));
+    if (!this.#options.live) return this.#line(line);
+    this.#options.write(CLEAR_LINE + line);
+    this.#lineIsOpen = true;
+  }
+
+  #summary({ steps, seconds, evalLossBefore, evalLossAfter }: FinishedEvent): string[] {
+    const lines = [this.#paint("bold", `done in ${formatDuration(seconds)}: ${formatCount(steps)} steps`)];
+    if (evalLossAfter !== null) {
+      const before = evalLossBefore === null ? "" : `${evalLossBefore.toFixed(3)} before, `;
+      lines.push(panelRow("eval loss", `${before}${evalLossAfter.toFixed(3)} after`));
+    }
+    return [...lines, ...this.#saved.map(({ what, path }) => panelRow(what, path))];
+  }
+}
+
+function trendSign(loss: number, mean: number | null): string {
+  if (mean === null || loss === mean) return "=";
+  return loss < mean ? "v" : "^";
+}
+
+/**
+ * One step in at most `width` characters. Too narrow a terminal loses gradient norm, learning rate, evaluation and
+ * speed, in this order; progress, loss and time left stay.
+ */
+function stepLine(event: StepEvent, trend: string, evalLoss: number | null, width: number): string {
+  const percent = Math.floor((100 * event.step) / event.totalSteps);
+  const parts = [
+    { text: `step ${event.step}/${event.totalSteps} ${percent}%`, rank: 0 },
+    { text: `loss ${event.loss.toFixed(3)} ${trend}`, rank: 0 },
+    { text: evalLoss === null ? "" : `eval ${evalLoss.toFixed(3)}`, rank: 2 },
+    { text: `lr ${formatLearningRate(event.learningRate)}`, rank: 3 },
+    { text: `gn ${event.gradNorm.toFixed(2)}`, rank: 4 },
+    { text: `${formatRate(event.tokensPerSecond)} tok/s`, rank: 1 },
+    { text: `ETA ${formatDuration(event.etaSeconds)}`, rank: 0 },
+  ].filter(({ text }) => text !== "");
+  for (let kept = 4; kept > 0; kept--) {
+    const line = parts.filter(({ rank }) => rank <= kept).map(({ text }) => text).join(" | ");
+    if (line.length < width) return line;
+  }
+  return parts.filter(({ rank }) => rank === 0).map(({ text }) => text).join(" | ").slice(0, width - 1);
+}
+
+function panelRow(label: string, text: string): string {
+  return `  ${label.padEnd(10)} ${text}`;
+}
+
+function headerPanel(summary: RunSummary, paint: Paint): string[] {
+  const { totalParameters, trainableParameters, memory, choices } = summary;
+  const epochs = summary.stepsPerEpoch > 0 ? summary.totalSteps / summary.stepsPerEpoch : 0;
+  const rows = [
+    panelRow("model", paint("bold", `${summary.baseModel} (${summary.modelType})`)),
+    panelRow(
+      "parameters",
+      `${formatCount(totalParameters)}, of which ${formatCount(trainableParameters)} train ` +
+        `(${formatShare(trainableParameters, totalParameters)})`,
+    ),
+    panelRow("device", summary.adapter),
+  ];
+  if (summary.softwareAdapter) {
+    rows.push(
+      panelRow(
+        "",
+        paint("yellow", "!! SOFTWARE ADAPTER: this computes on the CPU, far slower than a GPU would"),
+      ),
+    );
+  }
+  rows.push(
+    panelRow(
+      "data",
+      `${formatCount(summary.trainExamples)} training + ${
+        formatCount(summary.evalExamples)
+      } evaluation examples, ` +
+        `${formatCount(summary.trainableTokensPerEpoch)} trained tokens an epoch`,
+    ),
+    panelRow(
+      "steps",
+      `${formatCount(summary.totalSteps)} of ${summary.effectiveBatchSize} examples ` +
+        `(${Number(epochs.toFixed(2))} epochs of ${formatCount(summary.stepsPerEpoch)})`,
+    ),
+    ...memoryTable(memory),
+    ...choices.map((choice, index) => panelRow(index === 0 ? "choices" : "", choice)),
+  );
+  return rows;
+}
+
+function memoryTable(memory: RunSummary["memory"]): string[] {
+  if (memory.length === 0) return [];
+  const total = memory.reduce((sum, { bytes }) => sum + bytes, 0);
+  const rows = [...memory, { what: "total", bytes: total }];
+  const width = Math.max(...rows.map(({ what }) => what.length));
+  return rows.map(({ what, bytes }, index) =>
+    panelRow(index === 0 ? "memory" : "", `${what.padEnd(width)} ${formatBytes(bytes).padStart(11)}`)
+  );
+}

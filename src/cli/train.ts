@@ -1,0 +1,115 @@
+/**
+ * `lowrank train`.
+ *
+ * @module
+ */
+
+import { CONFIG_FIELDS, toWire } from "../config.ts";
+import { ConfigError } from "../errors.ts";
+import type { TrainingEvent } from "../job.ts";
+import { readConfigFile } from "./config_file.ts";
+import { type ParsedFlags, parseFlags, TRAIN_FLAGS } from "./flags.ts";
+import { trainHelp } from "./help.ts";
+import type { CliIo, RunnableJob } from "./io.ts";
+import { painter, wantsColor } from "./paint.ts";
+import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
+import { TerminalReport } from "./terminal.ts";
+
+/** Flags that are about this command and not about the job. */
+const OWN_FLAGS = new Set(["config", "dry_run", "print_config", "json", "quiet", "color", "help"]);
+
+/**
+ * Runs a job to its end, showing its events.
+ *
+ * @throws {ConfigError} For unknown flags and options that do not validate.
+ * @throws What the job throws; `InterruptedError` after a signal.
+ */
+export async function train(args: readonly string[], io: CliIo): Promise<void> {
+  const flags = parseFlags(args, TRAIN_FLAGS);
+  if (flags.values.get("help")) return io.stdout.write(trainHelp(TRAIN_FLAGS));
+  const resolved = await resolve(flags, io);
+  for (const warning of suspectVariables(io.env)) io.stderr.write(`warning: ${warning}\n`);
+  if (flags.values.get("print_config")) return io.stdout.write(printedConfig(resolved, flags));
+
+  const dryRun = flags.values.get("dry_run") === true;
+  await io.untilInterrupted(async (signal) => {
+    const show = presenter(flags, io);
+    try {
+      const job = await io.createJob(resolved.config, { dryRun, signal });
+      await consume(job, signal, dryRun, show.event);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      show.end();
+    }
+    if (dryRun) show.note("dry run: nothing was trained or written");
+  });
+}
+
+async function resolve(flags: ParsedFlags, io: CliIo): Promise<ResolvedConfig> {
+  // After an unknown flag its value looks like a stray word: the flag alone is worth a line.
+  const issues = flags.issues.length > 0 ? flags.issues : flags.positionals.map((word) => ({
+    path: `"${word}"`,
+    message: "is not expected: options start with --",
+  }));
+  const jobFlags = Object.fromEntries([...flags.values].filter(([name]) => !OWN_FLAGS.has(name)));
+  const path = flags.values.get("config");
+  if (issues.length > 0) throw new ConfigError(issues);
+  if (typeof path !== "string") return resolveConfig({ flags: jobFlags, env: io.env });
+  const options = await readConfigFile(path, io.readTextFile);
+  return resolveConfig({ flags: jobFlags, env: io.env, file: { path, options } });
+}
+
+/** YAML that `--config` reads back, each line with the origin of its value; or JSON without origins. */
+function printedConfig({ config, origins }: ResolvedConfig, flags: ParsedFlags): string {
+  const wire = toWire(config);
+  if (flags.values.get("json")) return `${JSON.stringify(wire, null, 2)}\n`;
+  const lines = CONFIG_FIELDS.map(({ wireName }) =>
+    [`${wireName}: ${JSON.stringify(wire[wireName])}`, origins.get(wireName) ?? "default"] as const
+  );
+  const width = Math.max(...lines.map(([entry]) => entry.length));
+  return lines.map(([entry, origin]) => `${entry.padEnd(width)}  # ${origin}\n`).join("");
+}
+
+/** A run that stops early without an error did so because of the signal, unless it was dry. */
+async function consume(
+  job: RunnableJob,
+  signal: AbortSignal,
+  dryRun: boolean,
+  show: (event: TrainingEvent) => void,
+): Promise<void> {
+  let finished = false;
+  for await (const event of job.run()) {
+    show(event);
+    finished ||= event.type === "finished";
+  }
+  if (finished || dryRun) return;
+  signal.throwIfAborted();
+  throw new Error("The run ended without finishing and without an error");
+}
+
+/** Where events and notes go for the flags given. */
+function presenter(flags: ParsedFlags, io: CliIo) {
+  const json = flags.values.get("json") === true;
+  const quiet = flags.values.get("quiet") === true;
+  const sink = json || quiet ? io.stderr : io.stdout;
+  const color = wantsColor(colorChoice(flags), io.env, sink);
+  const report = new TerminalReport({
+    write: (text) => sink.write(text),
+    live: sink.isTerminal && io.env.TERM !== "dumb",
+    color,
+    columns: sink.columns,
+  });
+  return {
+    event(event: TrainingEvent): void {
+      if (json) io.stdout.write(`${JSON.stringify(event)}\n`);
+      if (!quiet || event.type === "warning") report.show(event);
+    },
+    note: (text: string) => quiet || sink.write(`${painter(color)("bold", text)}\n`),
+    end: () => report.close(),
+  };
+}
+
+function colorChoice(flags: ParsedFlags): string {
+  return String(flags.values.get("color") ?? "auto");
+}

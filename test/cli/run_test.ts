@@ -1,0 +1,240 @@
+// deno-lint-ignore-file no-control-regex -- escape sequences are what is asserted
+import assert from "node:assert/strict";
+import { EXIT_CODES, exitCodeOf, InterruptedError } from "../../src/cli/exit_codes.ts";
+import { runCommand, VERSION } from "../../src/cli/run.ts";
+import * as errors from "../../src/errors.ts";
+import type { TrainingEvent } from "../../src/job.ts";
+import manifest from "../../deno.json" with { type: "json" };
+import { fakeIo, type FakeIoOptions, FINISHED_EVENT, stepEvent, SUMMARY_EVENT } from "./fake_io.ts";
+
+const TRAIN = ["train", "--base-model", "m", "--output-model-name", "n", "--training-data-path", "t.jsonl"];
+const EVENTS: TrainingEvent[] = [SUMMARY_EVENT, stepEvent(1, 2), FINISHED_EVENT];
+
+async function run(args: string[], options: FakeIoOptions = {}) {
+  const fake = fakeIo({ events: () => EVENTS, ...options });
+  const code = await runCommand(args, fake.io);
+  return { code, out: fake.stdout.text, err: fake.stderr.text, jobs: fake.jobs };
+}
+
+function* failing(error: unknown): Generator<TrainingEvent> {
+  yield stepEvent(1, 2);
+  throw error;
+}
+
+Deno.test("train runs the job of the flags and shows its events", async () => {
+  const { code, out, err, jobs } = await run([...TRAIN, "--lora-r", "8"]);
+  assert.deepEqual([code, err], [0, ""]);
+  assert.equal(jobs.length, 1);
+  assert.deepEqual([jobs[0]!.config.lora.r, jobs[0]!.config.job.baseModel, jobs[0]!.dryRun], [8, "m", false]);
+  assert.match(out, /model {6}models\/tiny \(llama\)\n[^]*step 1\/400 [^]*done in 1:02:03: 400 steps/);
+});
+
+Deno.test("train --json writes one event a line on standard output and the rest on standard error", async () => {
+  const { out, err } = await run([...TRAIN, "--json"]);
+  assert.deepEqual(out.trimEnd().split("\n").map((line) => JSON.parse(line)), EVENTS);
+  assert.match(err, /done in 1:02:03/);
+});
+
+Deno.test("train --quiet shows warnings only", async () => {
+  const events = () => [...EVENTS.slice(0, 2), { type: "warning", message: "odd" } as const, FINISHED_EVENT];
+  assert.deepEqual(
+    await run([...TRAIN, "-q"], { events }).then(({ code, out, err }) => ({ code, out, err })),
+    { code: 0, out: "", err: "warning: odd\n" },
+  );
+});
+
+Deno.test("train --dry-run asks for a dry job and need not finish", async () => {
+  const { code, out, jobs } = await run([...TRAIN, "--dry-run"], { events: () => [SUMMARY_EVENT] });
+  assert.deepEqual([code, jobs[0]!.dryRun], [0, true]);
+  assert.ok(out.endsWith("dry run: nothing was trained or written\n"), out);
+});
+
+Deno.test("train fails when the job stops without finishing", async () => {
+  const { code, err } = await run(TRAIN, { events: () => [SUMMARY_EVENT] });
+  assert.equal(code, 1);
+  assert.match(err, /^error: The run ended without finishing and without an error\nhint: LOWRANK_DEBUG=1 /);
+});
+
+Deno.test("train --print-config prints a file that --config reads back, with the origin of each value", async () => {
+  const args = [...TRAIN, "--target-modules", "q_proj,v_proj", "--epochs=1.5", "--print-config"];
+  const { out, jobs } = await run(args, { env: { LOWRANK_SEED: "9" } });
+  assert.equal(jobs.length, 0);
+  assert.match(out, /^target_modules: \["q_proj","v_proj"\] +# --target-modules$/m);
+  assert.match(out, /^seed: 9 +# LOWRANK_SEED$/m);
+  assert.match(out, /^lora_r: 16 +# default$/m);
+  const again = await run(["train", "-c", "printed.yaml", "--print-config", "--json"], {
+    files: { "printed.yaml": out },
+  });
+  const direct = await run([...args, "--json"], { env: { LOWRANK_SEED: "9" } });
+  assert.equal(again.code, 0, again.err);
+  assert.deepEqual(JSON.parse(again.out), JSON.parse(direct.out));
+});
+
+Deno.test("train lists every wrong flag, exits 2 and starts nothing", async () => {
+  const { code, err, jobs } = await run(["train", "--epohcs", "3", "--base-model"]);
+  assert.deepEqual([code, jobs.length], [2, 0]);
+  assert.equal(
+    err,
+    'error: --epohcs is not a flag: did you mean "--epochs"?\n' +
+      "error: --base-model needs a value: PATH\n" +
+      'hint: "lowrank help" lists the commands, "lowrank train --help" the options\n',
+  );
+  assert.match(
+    (await run([...TRAIN, "stray"])).err,
+    /^error: "stray" is not expected: options start with --\n/,
+  );
+  assert.match(
+    (await run(["train"])).err,
+    /^error: --base-model is missing\nerror: --output-model-name is missing\n/,
+  );
+});
+
+Deno.test("train turns each error of a run into its exit code, with one hint and no stack trace", async () => {
+  const cases: [number, Error, RegExp][] = [
+    [1, new Error("pipe burst"), /error: pipe burst\nhint: LOWRANK_DEBUG=1 shows where it happened\n$/],
+    [
+      2,
+      new errors.ConfigError([{ path: "lora_r", message: "must be at most 8" }]),
+      /error: lora_r must be at most 8\n/,
+    ],
+    [
+      3,
+      new errors.DatasetFormatError([
+        { file: "t.jsonl", line: 3, message: "no text" },
+        { file: "t.jsonl", message: "empty" },
+      ]),
+      /error: t\.jsonl:3: no text\nerror: t\.jsonl: empty\nhint: mend or remove/,
+    ],
+    [
+      4,
+      new errors.StorageNotFoundError("m/config.json is not there"),
+      /error: m\/config\.json is not there\nhint: /,
+    ],
+    [4, new errors.ModelFormatError("truncated"), /error: truncated\n$/],
+    [5, new errors.GpuMemoryError("too big"), /error: too big\nhint: lower --batch-size/],
+    [1, new errors.GpuLostError("driver reset"), /error: driver reset\nhint: the driver was reset/],
+    [
+      6,
+      new errors.DivergedError("loss is NaN at step 7", 7),
+      /error: loss is NaN at step 7\nhint: lower --learning-rate/,
+    ],
+  ];
+  for (const [code, error, pattern] of cases) {
+    const result = await run(TRAIN, { events: () => failing(error) });
+    assert.equal(result.code, code, error.name);
+    assert.match(result.err, pattern);
+    assert.doesNotMatch(result.err, /\n {4}at /);
+  }
+});
+
+Deno.test("LOWRANK_DEBUG=1 adds the stack trace", async () => {
+  const { err } = await run(TRAIN, { events: () => failing(new Error("x")), env: { LOWRANK_DEBUG: "1" } });
+  assert.match(err, /\n {4}at /);
+});
+
+Deno.test("a long list of problems is cut, with the number left out", async () => {
+  const issues = Array.from(
+    { length: 25 },
+    (_, line) => ({ file: "t.jsonl", line: line + 1, message: "bad" }),
+  );
+  const { err } = await run(TRAIN, { events: () => failing(new errors.DatasetFormatError(issues)) });
+  assert.match(err, /t\.jsonl:20: bad\nerror: and 5 more\nhint: /);
+});
+
+Deno.test("a signal decides the exit code, whatever the job throws while it stops", async () => {
+  const interrupted = await run(TRAIN, { interruptBy: "SIGINT" });
+  assert.deepEqual([interrupted.code, interrupted.err], [130, "error: interrupted by SIGINT\n"]);
+  assert.equal((await run(TRAIN, { interruptBy: "SIGTERM" })).code, 143);
+});
+
+Deno.test("errors obey --color, NO_COLOR and FORCE_COLOR", async () => {
+  const bad = ["train", "--epohcs"];
+  assert.match((await run([...bad, "--color", "always"])).err, /^\x1b\[31merror:\x1b\[0m /);
+  assert.match((await run(bad, { env: { FORCE_COLOR: "1" } })).err, /^\x1b/);
+  assert.match((await run(bad, { isTerminal: true })).err, /^\x1b/);
+  assert.match((await run(bad, { isTerminal: true, env: { NO_COLOR: "1" } })).err, /^error:/);
+  assert.match((await run([...bad, "--color=never"], { isTerminal: true })).err, /^error:/);
+  assert.match((await run(bad)).err, /^error:/);
+});
+
+Deno.test("config schema prints JSON Schema; config validate judges a file", async () => {
+  const schema = await run(["config", "schema"]);
+  assert.equal(JSON.parse(schema.out).properties.lora_r.default, 16);
+  const files = {
+    "good.yaml": "base_model: m\noutput_model_name: n\ntraining_data_path: t\n",
+    "bad.yaml": "base_model: m\nlora_r: 0\nlora_alfa: 3\n",
+  };
+  assert.deepEqual(
+    await run(["config", "validate", "good.yaml"], { files }).then(({ code, out }) => [code, out]),
+    [
+      0,
+      "good.yaml is valid\n",
+    ],
+  );
+  const bad = await run(["config", "validate", "bad.yaml"], { files });
+  assert.equal(bad.code, 2);
+  assert.match(bad.err, /error: bad\.yaml: lora_alfa is not an option: did you mean "lora_alpha"\?/);
+  assert.match(bad.err, /error: bad\.yaml: lora_r must be at least 1: current value is 0/);
+  assert.match((await run(["config"])).err, /config takes "schema" or "validate FILE"/);
+});
+
+Deno.test("config validate judges the file alone, whatever the environment says", async () => {
+  const files = { "half.yaml": "base_model: m\noutput_model_name: n\n" };
+  const env = { LOWRANK_TRAINING_DATA_PATH: "t" };
+  assert.equal((await run(["config", "validate", "half.yaml"], { files, env })).code, 2);
+});
+
+Deno.test("help lists what works and not what comes later", async () => {
+  const { code, out } = await run(["help"]);
+  assert.equal(code, 0);
+  assert.match(out, /^ {2}train /m);
+  assert.doesNotMatch(out, /serve|chat/);
+  assert.equal((await run(["--help"])).out, out);
+});
+
+Deno.test("train --help names every exit code and fits 100 columns", async () => {
+  const { out } = await run(["train", "--help"]);
+  for (const { code, meaning } of EXIT_CODES) assert.ok(out.includes(`${String(code).padEnd(4)} ${meaning}`));
+  for (const line of out.split("\n")) assert.ok(line.length <= 100, line);
+  assert.match(out, /--learning-rate N .*\(default 0\.0002\) \[also --lr\]/);
+  assert.equal((await run(["help", "train"])).out, out);
+});
+
+Deno.test("a verb of a later version, a misspelt one and none at all are wrong usage", async () => {
+  const later = await run(["serve"]);
+  assert.equal(later.code, 2);
+  assert.match(later.err, /^error: "serve" comes with a later version\n/);
+  assert.match((await run(["trian"])).err, /^error: "trian" is not a command: did you mean "train"\?\n/);
+  assert.equal((await run(["toString"])).code, 2);
+  const none = await run([]);
+  assert.equal(none.code, 2);
+  assert.match(none.err, /^lowrank: fine-tune/);
+});
+
+Deno.test("version is the package's", async () => {
+  assert.equal(VERSION, manifest.version);
+  assert.equal((await run(["--version"])).out, `lowrank ${manifest.version}\n`);
+});
+
+Deno.test("exitCodeOf() knows every error of the project", () => {
+  const codes = Object.fromEntries(
+    Object.values(errors).map((known) => {
+      const make = known as unknown as new (first: unknown, second: unknown) => Error;
+      return [known.name, exitCodeOf(new make([], 0))];
+    }),
+  );
+  assert.deepEqual(codes, {
+    ConfigError: 2,
+    DatasetFormatError: 3,
+    DivergedError: 6,
+    GpuLostError: 1,
+    GpuMemoryError: 5,
+    GpuUnavailableError: 5,
+    ModelFormatError: 4,
+    StorageDeniedError: 4,
+    StorageNotFoundError: 4,
+    UnsupportedModelError: 4,
+  });
+  assert.equal(exitCodeOf(new InterruptedError("SIGTERM")), 143);
+  assert.equal(exitCodeOf("a string"), 1);
+});
