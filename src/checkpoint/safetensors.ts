@@ -52,6 +52,8 @@ export interface TensorSource {
 
 /** An open safetensors file whose header was found true. */
 export class SafetensorsFile implements TensorSource {
+  /** Name for messages. */
+  readonly uri: string;
   /** By name, in the order of the data. */
   readonly infos: ReadonlyMap<string, TensorInfo>;
   readonly metadata: ReadonlyMap<string, string>;
@@ -60,6 +62,7 @@ export class SafetensorsFile implements TensorSource {
 
   private constructor(file: FileReader, header: SafetensorsHeader, dataStart: number) {
     this.#file = file;
+    this.uri = file.uri;
     this.metadata = header.metadata;
     this.infos = new Map(header.entries.map(({ info }) => [info.name, info]));
     this.#firstByte = new Map(header.entries.map(({ info, begin }) => [info.name, dataStart + begin]));
@@ -89,9 +92,7 @@ export class SafetensorsFile implements TensorSource {
     const length = byteLength ?? info.byteLength - firstByte;
     if (firstByte < 0 || length < 0 || firstByte + length > info.byteLength) {
       throw new RangeError(
-        `Cannot read bytes ${firstByte} to ${
-          firstByte + length
-        } of tensor "${name}" in "${this.#file.uri}": ` +
+        `Cannot read bytes ${firstByte} to ${firstByte + length} of tensor "${name}" in "${this.uri}": ` +
           `it has ${info.byteLength}`,
       );
     }
@@ -109,9 +110,7 @@ export class SafetensorsFile implements TensorSource {
     const rows = shape[0] ?? 1;
     if (firstRow < 0 || rowCount < 0 || firstRow + rowCount > rows) {
       throw new RangeError(
-        `Cannot read rows ${firstRow} to ${
-          firstRow + rowCount
-        } of tensor "${name}" in "${this.#file.uri}": ` +
+        `Cannot read rows ${firstRow} to ${firstRow + rowCount} of tensor "${name}" in "${this.uri}": ` +
           `its shape is [${shape.join(", ")}]`,
       );
     }
@@ -128,7 +127,7 @@ export class SafetensorsFile implements TensorSource {
     if (info) return info;
     const sample = [...this.infos.keys()].slice(0, 3).map((known) => `"${known}"`).join(", ");
     throw new ModelFormatError(
-      `Cannot read tensor "${name}" of "${this.#file.uri}": it holds ${this.infos.size} tensors, none of that name` +
+      `Cannot read tensor "${name}" of "${this.uri}": it holds ${this.infos.size} tensors, none of that name` +
         (sample && ` (the first are ${sample})`),
     );
   }
@@ -137,7 +136,7 @@ export class SafetensorsFile implements TensorSource {
     const { dtype } = this.#info(name);
     if (isFloatDtype(dtype)) return dtype;
     throw new UnsupportedModelError(
-      `Cannot read tensor "${name}" of "${this.#file.uri}" as numbers: its dtype is ${dtype}, ` +
+      `Cannot read tensor "${name}" of "${this.uri}" as numbers: its dtype is ${dtype}, ` +
         `${Object.keys(FLOAT_BYTES).join(", ")} can be read`,
     );
   }

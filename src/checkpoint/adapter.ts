@@ -1,0 +1,154 @@
+/**
+ * Adapter folders as PEFT writes and reads them: `adapter_config.json` and `adapter_model.safetensors`.
+ *
+ * @module
+ */
+
+import { ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "../errors.ts";
+import { type Folder, readText, writeFile } from "../storage.ts";
+import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from "./adapter_config.ts";
+import { encodeFloats } from "./float16.ts";
+import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+
+export type { AdapterConfig } from "./adapter_config.ts";
+
+export const ADAPTER_CONFIG_FILE = "adapter_config.json";
+export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
+
+/** One tensor of an adapter; `data` is row-major. */
+export interface AdapterTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** LoRA weights with what they mean. */
+export interface Adapter {
+  readonly config: AdapterConfig;
+  /** By PEFT's full key, see {@link loraKey}. Each module has both A [rank, in] and B [out, rank]. */
+  readonly tensors: ReadonlyMap<string, AdapterTensor>;
+}
+
+/** The update of one linear map: W' = W + scaling·B·A. */
+export interface LoraUpdate {
+  /** A [rank, in]. */
+  readonly loraA: Float32Array;
+  /** B [out, rank]. */
+  readonly loraB: Float32Array;
+  readonly rank: number;
+  readonly scaling: number;
+}
+
+/** PEFT's key of a module's A or B, such as `base_model.model.model.layers.0.mlp.up_proj.lora_A.weight`. */
+export function loraKey(modulePath: string, which: "A" | "B"): string {
+  return `base_model.model.${modulePath}.lora_${which}.weight`;
+}
+
+/**
+ * Reads an adapter, widened to f32.
+ *
+ * @throws {StorageNotFoundError} If a file is missing.
+ * @throws {ModelFormatError} If a file is damaged, a shape does not fit the rank, one of A and B is missing, or
+ * a value is not finite.
+ * @throws {UnsupportedModelError} If the adapter uses a feature that is not implemented.
+ */
+export async function readAdapter(folder: Folder): Promise<Adapter> {
+  const uri = `${folder.uri}/${ADAPTER_CONFIG_FILE}`;
+  const config = parseAdapterConfig(await readText(folder, ADAPTER_CONFIG_FILE), uri);
+  const file = await openWeights(folder);
+  try {
+    const tensors = new Map<string, AdapterTensor>();
+    for (const { name, shape } of file.infos.values()) {
+      modulePathOf(name, file.uri);
+      tensors.set(name, { shape, data: await file.readF32(name) });
+    }
+    checkTensors(
+      tensors,
+      config.rank,
+      (problem) => new ModelFormatError(`Cannot read "${file.uri}": ${problem}`),
+    );
+    const paths = [...tensors.keys()].filter(isA).map((key) => modulePathOf(key, file.uri));
+    return { config: { ...config, targetModules: config.targetModules ?? paths }, tensors };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes an adapter that PEFT loads. The weights come first: a folder with a config is a whole adapter.
+ *
+ * @throws {RangeError} If a shape does not fit the rank, one of A and B is missing, or a value is not finite.
+ * Nothing is written then.
+ * @throws {StorageDeniedError}
+ */
+export async function writeAdapter(folder: Folder, { config, tensors }: Adapter): Promise<void> {
+  const fail = (problem: string) => new RangeError(`Cannot save the adapter to "${folder.uri}": ${problem}`);
+  checkTensors(tensors, config.rank, fail);
+  const text = formatAdapterConfig(config);
+  await writeSafetensors(
+    folder,
+    ADAPTER_WEIGHTS_FILE,
+    [...tensors].map(([name, { shape, data }]) => {
+      return { name, dtype: "F32", shape, data: () => Promise.resolve(encodeFloats("F32", data)) };
+    }),
+  );
+  await writeFile(folder, ADAPTER_CONFIG_FILE, text);
+}
+
+/**
+ * The updates of an adapter by the name of the base tensor that they belong to, such as
+ * `model.layers.0.mlp.up_proj.weight`. Arrays are shared with the adapter.
+ */
+export function loraUpdates({ config: { rank, alpha }, tensors }: Adapter): Map<string, LoraUpdate> {
+  const updates = new Map<string, LoraUpdate>();
+  for (const [key, { data: loraA }] of tensors) {
+    if (!isA(key)) continue;
+    const path = modulePathOf(key, "adapter");
+    const loraB = tensors.get(loraKey(path, "B"))!.data;
+    updates.set(`${path}.weight`, { loraA, loraB, rank, scaling: alpha / rank });
+  }
+  return updates;
+}
+
+async function openWeights(folder: Folder): Promise<SafetensorsFile> {
+  if (!await folder.exists(ADAPTER_WEIGHTS_FILE) && await folder.exists("adapter_model.bin")) {
+    throw new StorageNotFoundError(
+      `Cannot read the adapter of "${folder.uri}": it holds adapter_model.bin only; save it again with PEFT, ` +
+        `which writes ${ADAPTER_WEIGHTS_FILE}`,
+    );
+  }
+  return await SafetensorsFile.open(folder, ADAPTER_WEIGHTS_FILE);
+}
+
+const LORA_KEY = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/;
+
+function modulePathOf(key: string, uri: string): string {
+  const path = LORA_KEY.exec(key)?.[1];
+  if (path) return path;
+  throw new UnsupportedModelError(
+    `Cannot use the adapter of "${uri}": tensor "${key}" is not lora_A or lora_B of a linear map; ` +
+      "merge the adapter with PEFT",
+  );
+}
+
+function isA(key: string): boolean {
+  return key.endsWith(".lora_A.weight");
+}
+
+function checkTensors(
+  tensors: ReadonlyMap<string, AdapterTensor>,
+  rank: number,
+  fail: (problem: string) => Error,
+): void {
+  if (tensors.size === 0) throw fail("it holds no tensor");
+  for (const [key, { shape, data }] of tensors) {
+    const other = isA(key) ? key.replace(/A\.weight$/, "B.weight") : key.replace(/B\.weight$/, "A.weight");
+    if (!tensors.has(other)) throw fail(`tensor "${key}" is there, "${other}" is missing`);
+    const found = `tensor "${key}" is [${shape.join(", ")}]`;
+    if (shape.length !== 2 || shape[isA(key) ? 0 : 1] !== rank) {
+      throw fail(`${found}, ${isA(key) ? `[${rank}, in]` : `[out, ${rank}]`} is wanted for rank ${rank}`);
+    }
+    if (data.length !== shape[0]! * shape[1]!) throw fail(`${found} but has ${data.length} values`);
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw fail(`tensor "${key}" holds ${data[bad]} at index ${bad}: the training diverged`);
+  }
+}

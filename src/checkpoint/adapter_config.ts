@@ -1,0 +1,190 @@
+/**
+ * PEFT's adapter_config.json for LoRA, as written by PEFT 0.21.2 and read from any version.
+ *
+ * @see https://huggingface.co/docs/peft
+ * @module
+ */
+
+import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
+import { PythonFloat, pythonJson } from "./python_json.ts";
+import type { TargetModules } from "./target_modules.ts";
+
+/** The PEFT version whose file format is written. */
+export const PEFT_VERSION = "0.21.2";
+
+/** What an adapter's tensors mean. */
+export interface AdapterConfig {
+  /** `base_model_name_or_path`: a Hub id or a folder; null if unknown. */
+  readonly baseModel: string | null;
+  readonly rank: number;
+  /** The update is scaled by alpha / rank. */
+  readonly alpha: number;
+  /** Dropout probability on the update's input while training. */
+  readonly dropout: number;
+  /** Null where an older file leaves it out, or narrows it by layer: the tensors tell then. */
+  readonly targetModules: TargetModules | null;
+}
+
+/** Keys that must hold one of the given values, which mean "not used"; otherwise the cure is named. */
+const UNSUPPORTED: readonly {
+  readonly key: string;
+  readonly accepted: readonly unknown[];
+  readonly cure: string;
+}[] = [
+  { key: "use_dora", accepted: [false], cure: "train without DoRA, or merge the adapter with PEFT" },
+  {
+    key: "use_rslora",
+    accepted: [false],
+    cure: "set use_rslora to false and lora_alpha to lora_alpha * sqrt(r), which is the same scaling",
+  },
+  { key: "bias", accepted: ["none"], cure: "train with bias none, or merge the adapter with PEFT" },
+  { key: "lora_bias", accepted: [false], cure: "train with lora_bias false, or merge the adapter with PEFT" },
+  { key: "fan_in_fan_out", accepted: [false], cure: "it belongs to Conv1D models, which are not supported" },
+  ...["modules_to_save", "trainable_token_indices", "target_parameters", "layer_replication"].map((key) => {
+    return { key, accepted: ["[]", "{}"], cure: "merge the adapter with PEFT" };
+  }),
+  ...["rank_pattern", "alpha_pattern"].map((key) => {
+    return {
+      key,
+      accepted: ["{}"],
+      cure: "train with one rank and one alpha, or merge the adapter with PEFT",
+    };
+  }),
+  ...["use_qalora", "use_bdlora"].map((key) => {
+    return { key, accepted: [false], cure: "merge the adapter with PEFT" };
+  }),
+  ...["alora_invocation_tokens", "arrow_config", "kasa_config", "monteclora_config"].map((key) => {
+    return { key, accepted: [], cure: "merge the adapter with PEFT if it allows that" };
+  }),
+  {
+    key: "init_lora_weights",
+    accepted: [true, false, "gaussian", "orthogonal", "eva", "mica"],
+    cure: "this start changes the base weights; have PEFT convert the adapter to plain LoRA when saving",
+  },
+];
+
+/** Keys by which only some of the target modules are meant. */
+const NARROWING = ["layers_to_transform", "layers_pattern", "exclude_modules"] as const;
+
+/**
+ * Reads adapter_config.json. Missing keys take PEFT's defaults (r 8, lora_alpha 8, lora_dropout 0); unknown
+ * keys are ignored, as PEFT does.
+ *
+ * @param uri Name of the file for messages.
+ * @throws {ModelFormatError} If it is not JSON, or a value is of the wrong kind.
+ * @throws {UnsupportedModelError} If it is no LoRA adapter, or uses a feature that is not implemented.
+ */
+export function parseAdapterConfig(text: string, uri: string): AdapterConfig {
+  const fields = parseObject(text, uri);
+  refuseUnsupported(fields, uri);
+  const wrong = (key: string, wanted: string) =>
+    new ModelFormatError(
+      `Cannot read "${uri}": ${key} is ${JSON.stringify(fields[key])}, ${wanted} is wanted`,
+    );
+  const { r: rank = 8, lora_alpha: alpha = 8, lora_dropout: dropout = 0 } = fields;
+  if (!Number.isSafeInteger(rank) || (rank as number) < 1) throw wrong("r", "a whole number of 1 or more");
+  if (typeof alpha !== "number" || !Number.isFinite(alpha)) throw wrong("lora_alpha", "a number");
+  if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) {
+    throw wrong("lora_dropout", "0 up to below 1");
+  }
+  const baseModel = fields["base_model_name_or_path"] ?? null;
+  if (baseModel !== null && typeof baseModel !== "string") {
+    throw wrong("base_model_name_or_path", "a string or null");
+  }
+  const targets = fields["target_modules"] ?? null;
+  if (targets !== null && typeof targets !== "string" && !isStrings(targets)) {
+    throw wrong("target_modules", "a string, a list of strings or null");
+  }
+  const narrowed = NARROWING.some((key) => !isEmpty(fields[key]));
+  return { baseModel, rank: rank as number, alpha, dropout, targetModules: narrowed ? null : targets };
+}
+
+/**
+ * The text of adapter_config.json, as PEFT writes it. A list of target modules is sorted, since PEFT's own
+ * order differs from run to run.
+ *
+ * @throws {RangeError} If `targetModules` is null.
+ */
+export function formatAdapterConfig(config: AdapterConfig): string {
+  const { baseModel, rank, alpha, dropout, targetModules } = config;
+  if (targetModules === null) throw new RangeError("Cannot write adapter_config.json without target modules");
+  return pythonJson({
+    alora_invocation_tokens: null,
+    alpha_pattern: {},
+    arrow_config: null,
+    auto_mapping: null,
+    base_model_name_or_path: baseModel,
+    bias: "none",
+    corda_config: null,
+    ensure_weight_tying: false,
+    eva_config: null,
+    exclude_modules: null,
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    kasa_config: null,
+    layer_replication: null,
+    layers_pattern: null,
+    layers_to_transform: null,
+    loftq_config: {},
+    lora_alpha: alpha,
+    lora_bias: false,
+    lora_dropout: new PythonFloat(dropout),
+    lora_ga_config: null,
+    megatron_config: null,
+    megatron_core: "megatron.core",
+    modules_to_save: null,
+    monteclora_config: null,
+    peft_type: "LORA",
+    peft_version: PEFT_VERSION,
+    qalora_group_size: 16,
+    r: rank,
+    rank_pattern: {},
+    revision: null,
+    target_modules: typeof targetModules === "string" ? targetModules : [...targetModules].sort(),
+    target_parameters: null,
+    task_type: "CAUSAL_LM",
+    trainable_token_indices: null,
+    use_bdlora: null,
+    use_dora: false,
+    use_qalora: false,
+    use_rslora: false,
+    velora_config: null,
+  });
+}
+
+function refuseUnsupported(fields: Readonly<Record<string, unknown>>, uri: string): void {
+  const fail = (problem: string) =>
+    new UnsupportedModelError(`Cannot use the adapter of "${uri}": ${problem}`);
+  const type = fields["peft_type"];
+  if (type === undefined && fields["lora_parameters"] !== undefined) {
+    throw fail("it is in MLX's format; convert it to PEFT's format");
+  }
+  if (type !== "LORA") throw fail(`peft_type is ${JSON.stringify(type)}, only "LORA" is supported`);
+  for (const { key, accepted, cure } of UNSUPPORTED) {
+    const value = fields[key] ?? null;
+    if (value === null || accepted.includes(value) || accepted.includes(JSON.stringify(value))) continue;
+    throw fail(`${key} is ${JSON.stringify(value)}, which is not supported: ${cure}`);
+  }
+}
+
+function parseObject(text: string, uri: string): Record<string, unknown> {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch (error) {
+    throw new ModelFormatError(`Cannot read "${uri}": it is not JSON: ${(error as Error).message}`);
+  }
+  if (typeof root === "object" && root !== null && !Array.isArray(root)) {
+    return root as Record<string, unknown>;
+  }
+  throw new ModelFormatError(`Cannot read "${uri}": an object is wanted, it is ${text.trim().slice(0, 40)}`);
+}
+
+function isStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+}
