@@ -1,0 +1,180 @@
+import { Tokenizer as Encoder } from "@huggingface/tokenizers";
+import { ModelFormatError } from "../errors.ts";
+import type { Folder } from "../storage.ts";
+import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
+
+/** Breaks up special-token text that is meant literally; encode() drops it. Unicode reserves it for inner use. */
+const LITERAL = "\uFDD0";
+/** Stands before special-token text that is meant as the token, where both kinds occur in one text. */
+const MARK = "\uFDD1";
+
+/** A Hugging Face tokenizer: text to token ids and back, the same ids as `transformers` gives. */
+export class Tokenizer {
+  readonly bosToken: string | null;
+  readonly eosToken: string | null;
+  /** Falls back to the end token. Padding is told by position, never by this id. */
+  readonly padToken: string | null;
+  readonly bosTokenId: number | null;
+  readonly eosTokenId: number | null;
+  /** Falls back to the end token, then to 0. */
+  readonly padTokenId: number;
+  /** Largest id + 1. The model's embedding may have more rows. */
+  readonly vocabSize: number;
+  /** Jinja source; null for a base model without one. */
+  readonly chatTemplate: string | null;
+
+  readonly #files: TokenizerFiles;
+  readonly #encoder: Encoder;
+  readonly #special: readonly string[];
+  readonly #specialText: RegExp | null;
+  /** What the tokenizer puts around a text, by its own rule. */
+  readonly #prefix: readonly number[];
+  readonly #suffix: readonly number[];
+  #markedEncoder: Encoder | null = null;
+
+  private constructor(files: TokenizerFiles) {
+    this.#files = files;
+    this.#encoder = newEncoder(files.uri, files.tokenizer, files.config);
+    this.#special = files.addedTokens.filter(({ special }) => special).map(({ content }) => content);
+    this.#specialText = alternatives(this.#special);
+    this.bosToken = files.specialTokens.bos_token ?? null;
+    this.eosToken = files.specialTokens.eos_token ?? null;
+    this.padToken = files.specialTokens.pad_token ?? this.eosToken;
+    this.bosTokenId = this.#idOf("bos_token", this.bosToken);
+    this.eosTokenId = this.#idOf("eos_token", this.eosToken);
+    this.padTokenId = this.#idOf("pad_token", this.padToken) ?? 0;
+    this.vocabSize =
+      [...this.#encoder.get_vocab(true).values()].reduce((most, id) => Math.max(most, id), -1) + 1;
+    this.chatTemplate = files.chatTemplate;
+    [this.#prefix, this.#suffix] = this.#surroundings();
+  }
+
+  /**
+   * Reads `tokenizer.json`, and where present `tokenizer_config.json`, `special_tokens_map.json` and
+   * `chat_template.jinja`.
+   *
+   * @throws {StorageNotFoundError} If there is no `tokenizer.json`.
+   * @throws {ModelFormatError} If a file is damaged, or names a special token that the vocabulary lacks.
+   */
+  static async load(folder: Folder): Promise<Tokenizer> {
+    return new Tokenizer(await readTokenizerFiles(folder));
+  }
+
+  /**
+   * Token ids of a text.
+   *
+   * @param options.addSpecialTokens Whether the tokenizer puts BOS and EOS around the text by its own rule;
+   * default false. `add_bos_token` and `add_eos_token` of the tokenizer's configuration overrule
+   * `tokenizer.json`.
+   * @param options.allowSpecialTokens Whether the text of a special token, such as `<|im_end|>`, becomes that
+   * token; default true. Text that went through `literal()` never does.
+   */
+  encode(text: string, options: { addSpecialTokens?: boolean; allowSpecialTokens?: boolean } = {}): number[] {
+    const { addSpecialTokens = false, allowSpecialTokens = true } = options;
+    const source = allowSpecialTokens ? text : this.literal(text);
+    const ids = source.includes(LITERAL) ? this.#encodeMixed(source) : idsOf(this.#encoder, source);
+    return addSpecialTokens ? [...this.#prefix, ...ids, ...this.#suffix] : ids;
+  }
+
+  /** The text of token ids. Ids that are half a character give U+FFFD. */
+  decode(
+    ids: readonly number[],
+    { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
+  ): string {
+    if (ids.length === 0) return "";
+    return this.#encoder.decode([...ids], {
+      skip_special_tokens: skipSpecialTokens,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+
+  /**
+   * The same text, in which nothing becomes a special token when it is encoded, alone or inside a longer text.
+   * Adds invisible code points, which `encode()` drops again and `visible()` removes.
+   */
+  literal(text: string): string {
+    return this.#specialText ? text.replace(this.#specialText, (found) => afterFirst(found, LITERAL)) : text;
+  }
+
+  /** A text without what `literal()` added to it. */
+  visible(text: string): string {
+    return text.replaceAll(LITERAL, "");
+  }
+
+  /** End of the last special token in a text, in UTF-16 units; −1 if it holds none. */
+  endOfLastSpecialToken(text: string): number {
+    const last = this.#specialText ? [...text.matchAll(this.#specialText)].at(-1) : undefined;
+    return last ? last.index + last[0].length : -1;
+  }
+
+  /**
+   * Encodes text in which some special-token text is literal: an encoder whose special tokens are spelled with a
+   * mark before them sees a text whose true special tokens carry that mark. All else, such as what depends on a
+   * piece's place in the text, works as ever.
+   */
+  #encodeMixed(text: string): number[] {
+    const marked = text.replaceAll(MARK, "").replace(this.#specialText!, (found) => MARK + found);
+    this.#markedEncoder ??= newEncoder(this.#files.uri, {
+      ...this.#files.tokenizer,
+      added_tokens: this.#files.addedTokens.map((token) =>
+        token.special ? { ...token, content: MARK + token.content } : token
+      ),
+    }, this.#files.config);
+    return idsOf(this.#markedEncoder, marked.replaceAll(LITERAL, ""));
+  }
+
+  #surroundings(): [number[], number[]] {
+    const bare = idsOf(this.#encoder, "a");
+    const whole = this.#encoder.encode("a", { add_special_tokens: true }).ids;
+    const at = whole.findIndex((_, i) => bare.every((id, j) => whole[i + j] === id));
+    let prefix = whole.slice(0, Math.max(at, 0));
+    let suffix = at === -1 ? [] : whole.slice(at + bare.length);
+    const { add_bos_token: addBos, add_eos_token: addEos } = this.#files.config;
+    if (addBos === false) prefix = prefix.filter((id) => id !== this.bosTokenId);
+    if (addEos === false) suffix = suffix.filter((id) => id !== this.eosTokenId);
+    if (addBos === true && this.bosTokenId !== null && prefix.length === 0) prefix = [this.bosTokenId];
+    if (addEos === true && this.eosTokenId !== null && suffix.length === 0) suffix = [this.eosTokenId];
+    return [prefix, suffix];
+  }
+
+  #idOf(field: string, token: string | null): number | null {
+    if (token === null) return null;
+    const id = this.#encoder.token_to_id(token);
+    if (id !== undefined) return id;
+    throw new ModelFormatError(
+      `Cannot use the tokenizer in "${this.#files.uri}" as its ${field} ${
+        JSON.stringify(token)
+      } is not in the ` +
+        `vocabulary: correct ${field} in tokenizer_config.json`,
+    );
+  }
+}
+
+function newEncoder(uri: string, tokenizer: object, config: object): Encoder {
+  try {
+    return new Encoder(tokenizer, config);
+  } catch (error) {
+    throw new ModelFormatError(
+      `Cannot use "${uri}/tokenizer.json" as a tokenizer: ${
+        (error as Error).message
+      }; fetch the model's files again`,
+      { cause: error },
+    );
+  }
+}
+
+function idsOf(encoder: Encoder, text: string): number[] {
+  return encoder.encode(text, { add_special_tokens: false }).ids;
+}
+
+/** Matches any of the words, longer ones first; null for no words. */
+function alternatives(words: readonly string[]): RegExp | null {
+  if (words.length === 0) return null;
+  const sorted = [...words].sort((a, b) => b.length - a.length);
+  return new RegExp(sorted.map((word) => word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
+}
+
+function afterFirst(text: string, inserted: string): string {
+  const [first = ""] = text;
+  return first + inserted + text.slice(first.length);
+}
