@@ -15,6 +15,7 @@ import {
   MAX_HEADER_BYTES,
   parseHeader,
   type SafetensorsHeader,
+  tensorBytes,
   type TensorInfo,
 } from "./safetensors_header.ts";
 
@@ -169,7 +170,8 @@ export type TensorData = Uint8Array | (() => Promise<Uint8Array> | AsyncIterable
 /** A tensor to be written; `data` is little-endian and row-major. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: FloatDtype;
+  /** As safetensors spells it; {@link FloatDtype} for numbers that can be read as f32 again. */
+  readonly dtype: string;
   readonly shape: readonly number[];
   readonly data: TensorData;
 }
@@ -179,7 +181,7 @@ export interface TensorToWrite {
  * Data is asked for in file order (wider dtypes first, then by name) and passed on as it comes.
  *
  * @param metadata Default `{"format":"pt"}`.
- * @throws {TypeError} If two tensors share a name.
+ * @throws {TypeError} If two tensors share a name, or a dtype is none of the format's.
  * @throws {RangeError} If a tensor's data is not as long as dtype and shape demand. No file is left then.
  * @throws {StorageDeniedError}
  */
@@ -195,7 +197,7 @@ export async function writeSafetensors(
       name,
       dtype,
       shape,
-      byteLength: shape.reduce((product, size) => product * size, FLOAT_BYTES[dtype]),
+      byteLength: tensorBytes(dtype, shape),
     };
   });
   const names = new Set<string>();

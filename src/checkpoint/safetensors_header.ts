@@ -64,6 +64,19 @@ const DTYPE_BITS: Readonly<Record<string, number>> = {
 };
 
 /**
+ * Bytes of a tensor.
+ *
+ * @throws {TypeError} If the format has no such dtype.
+ */
+export function tensorBytes(dtype: string, shape: readonly number[]): number {
+  const bits = Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
+  if (bits !== undefined) return shape.reduce((product, size) => product * size, bits) / 8;
+  throw new TypeError(
+    `dtype is ${JSON.stringify(dtype)}, one of ${Object.keys(DTYPE_BITS).join(", ")} is wanted`,
+  );
+}
+
+/**
  * Checks and lists what a header's JSON declares: names once each, known dtypes, byte counts that follow from
  * dtype and shape, and data ranges that cover the data without overlap or hole.
  *
@@ -155,10 +168,7 @@ function parseEntry(name: string, value: unknown, uri: string): TensorEntry {
   const fail = (problem: string) => damaged(uri, `tensor "${name}": ${problem}`);
   if (!isObject(value)) throw fail(`its entry is ${kindOf(value)}, an object is wanted`);
   const { dtype, shape, data_offsets: offsets } = value;
-  const bits = typeof dtype === "string" && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
-  if (typeof dtype !== "string" || bits === undefined) {
-    throw fail(`dtype is ${JSON.stringify(dtype)}, one of ${Object.keys(DTYPE_BITS).join(", ")} is wanted`);
-  }
+  if (typeof dtype !== "string") throw fail(`dtype is ${JSON.stringify(dtype)}, a string is wanted`);
   if (!isCounts(shape)) {
     throw fail(`shape is ${JSON.stringify(shape)}, a list of whole numbers >= 0 is wanted`);
   }
@@ -166,12 +176,20 @@ function parseEntry(name: string, value: unknown, uri: string): TensorEntry {
     throw fail(`data_offsets is ${JSON.stringify(offsets)}, [begin, end] with begin <= end is wanted`);
   }
   const [begin, end] = offsets as [number, number];
-  const wantedBytes = shape.reduce((product, size) => product * size, bits) / 8;
+  const wantedBytes = declaredBytes(dtype, shape, fail);
   const byteLength = end - begin;
   if (byteLength !== wantedBytes) {
     throw fail(`data_offsets span ${byteLength} bytes, ${dtype} [${shape.join(", ")}] takes ${wantedBytes}`);
   }
   return { info: { name, dtype, shape, byteLength }, begin };
+}
+
+function declaredBytes(dtype: string, shape: readonly number[], fail: (problem: string) => Error): number {
+  try {
+    return tensorBytes(dtype, shape);
+  } catch (error) {
+    throw fail((error as TypeError).message);
+  }
 }
 
 function checkCoverage(entries: readonly TensorEntry[], dataBytes: number, uri: string): void {
