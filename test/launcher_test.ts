@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+
+const LAUNCHER = new URL("../lowrank", import.meta.url).pathname;
+/** What the launcher calls of the system and must not be faked. */
+const REAL_TOOLS = ["cat", "chmod", "dirname", "grep", "mkdir", "readlink", "sed", "uname"];
+
+/** A machine in a temporary folder: `bin/` is the whole PATH, `home/` the home. */
+async function withMachine(
+  fakes: Readonly<Record<string, string>>,
+  work: (
+    run: (args: string[], cwd?: string) => Promise<{ code: number; out: string; err: string }>,
+    folder: string,
+  ) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "lowrank-launcher-" });
+  const bin = `${folder}/bin`;
+  try {
+    await Deno.mkdir(bin);
+    await Deno.mkdir(`${folder}/home`);
+    for (const tool of REAL_TOOLS) {
+      for (const place of [`/usr/bin/${tool}`, `/bin/${tool}`]) {
+        await Deno.symlink(place, `${bin}/${tool}`).catch(() => {});
+      }
+    }
+    for (const [name, body] of Object.entries({ id: "echo 1000", ...fakes })) {
+      await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    }
+    await work(async (args, cwd = folder) => {
+      const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
+        args: [LAUNCHER, ...args],
+        cwd,
+        clearEnv: true,
+        env: { PATH: bin, HOME: `${folder}/home`, VK_DRIVER_FILES: "/made/up.json" },
+      }).output();
+      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+      return { code, out: text(stdout), err: text(stderr) };
+    }, folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A Deno that says its version, or else where it was called and with what. */
+const fakeDeno = (version: string) =>
+  `if [ "$1" = --version ]; then echo "deno ${version} (stable)"; exit; fi
+echo "cwd $(pwd -P)"; echo "runtime $XDG_RUNTIME_DIR"; for word; do echo "[$word]"; done`;
+
+const ignore = Deno.build.os !== "linux";
+
+Deno.test({
+  name:
+    "launcher hands the verb and its words to a recent Deno, in the user's folder, with no more rights than needed",
+  ignore,
+  fn: () =>
+    withMachine({ deno: fakeDeno("2.9.6"), ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
+      const { code, out, err } = await run(["train", "--base-model", "my model"]);
+      assert.deepEqual([code, err], [0, ""]);
+      assert.ok(out.includes(`cwd ${await Deno.realPath(folder)}\n`), out);
+      assert.match(out, /\[train\]\n\[--base-model\]\n\[my model\]\n$/);
+      assert.match(out, /\[--no-prompt\]/);
+      assert.doesNotMatch(out, /\[-A\]|allow-all|allow-run|allow-ffi|allow-net/);
+      const runtime = /runtime (.+)/.exec(out)![1]!;
+      assert.equal((await Deno.stat(runtime)).mode! & 0o777, 0o700);
+    }),
+});
+
+Deno.test({
+  name: "launcher works through a symbolic link",
+  ignore,
+  fn: () =>
+    withMachine({ deno: fakeDeno("3.0.0") }, async (run, folder) => {
+      const direct = await run(["version"]);
+      await Deno.symlink(LAUNCHER, `${folder}/link`);
+      const { stdout } = await new Deno.Command("/bin/sh", {
+        args: ["./link", "version"],
+        cwd: folder,
+        clearEnv: true,
+        env: { PATH: `${folder}/bin`, HOME: `${folder}/home` },
+      }).output();
+      assert.equal(new TextDecoder().decode(stdout), direct.out);
+    }),
+});
+
+Deno.test({
+  name: "launcher passes by an old Deno and installs its own through npm, once, for this user alone",
+  ignore,
+  fn: () => {
+    // Stands in for npm: puts a Deno where npm would.
+    const npm = `while [ "$1" != --prefix ]; do shift; done
+folder=$2/node_modules/@deno/linux
+mkdir -p "$folder"
+cat > "$folder/deno" <<'END'
+#!/bin/sh
+${fakeDeno("2.9.6")}
+END
+chmod +x "$folder/deno"`;
+    return withMachine({ deno: fakeDeno("1.46.3"), npm }, async (run, folder) => {
+      const first = await run(["version"]);
+      assert.equal(first.err, `lowrank: installing deno 2.9.6 into ${folder}/home/.cache/lowrank\n`);
+      assert.match(first.out, /\[version\]\n$/);
+      assert.equal((await run(["version"])).err, "");
+    });
+  },
+});
+
+Deno.test({
+  name: "launcher says in one line what to install where it may not install anything",
+  ignore,
+  fn: () =>
+    withMachine({}, async (run) => {
+      const { code, out, err } = await run(["version"]);
+      assert.deepEqual([code, out], [2, ""]);
+      assert.match(err, /^lowrank: needs Deno 2\.9\.6: install it from [^\n]+\n$/);
+    }),
+});
+
+Deno.test({
+  name: "launcher installs npm with apt as root, after fetching package lists when the first try fails",
+  ignore,
+  fn: () =>
+    withMachine({
+      id: "echo 0",
+      "apt-get": `echo "$1" >> "$HOME/calls"; [ -e "$HOME/updated" ] || [ "$1" = update ] || exit 100
+: > "$HOME/updated"`,
+    }, async (run, folder) => {
+      const { code, err } = await run(["version"]);
+      assert.equal(code, 2);
+      assert.match(err, /^lowrank: installing npm\nlowrank: installing deno 2\.9\.6 into /);
+      assert.equal(await Deno.readTextFile(`${folder}/home/calls`), "install\nupdate\ninstall\n");
+    }),
+});
+
+Deno.test({
+  name: "launcher is valid for dash, and silent about it",
+  ignore,
+  fn: async () => {
+    const { success, stderr } = await new Deno.Command("/bin/sh", { args: ["-n", LAUNCHER] }).output();
+    assert.deepEqual([success, new TextDecoder().decode(stderr)], [true, ""]);
+  },
+});
