@@ -1,0 +1,87 @@
+/**
+ * Causal attention with grouped key/value heads and padded rows, without a score matrix
+ * (Dao et al. 2022, arXiv:2205.14135). Formulas in `generate.ts`.
+ *
+ * @module
+ */
+import { defineKernel, operand, read, write } from "../../src/gpu/kernel.ts";
+import { type AttentionTile, backwardKeyValueText, backwardQueryText, forwardText } from "./generate.ts";
+
+const DEFAULT_TILE: AttentionTile = { HEAD_DIM4: 16, ROWS: 2, LANES: 8 };
+
+const blocks = (rowLength: number, { ROWS, LANES }: AttentionTile) => Math.ceil(rowLength / (ROWS * LANES));
+
+/** out [B, T, H, D], stats [B, H, T, 2] (log-sum-exp in the first place). `batch` rows of `row_length` tokens. */
+export const attentionForward = defineKernel({
+  name: "attention_forward",
+  source: forwardText,
+  bindings: { out: write(), stats: write(), q: read(), k: operand(), v: operand(), lengths: read("u32") },
+  params: {
+    batch: "u32",
+    row_length: "u32",
+    heads: "u32",
+    group: "u32",
+    k_cols: "u32",
+    v_cols: "u32",
+    scale: "f32",
+  },
+  constants: DEFAULT_TILE,
+  grid: ({ batch, row_length, heads }, tile) => [blocks(row_length, tile), heads, batch],
+  iterations: ({ row_length }) => row_length,
+});
+
+/** dq [B, T, H, D]; writes delta in the second place of stats. */
+export const attentionBackwardQuery = defineKernel({
+  name: "attention_backward_query",
+  source: backwardQueryText,
+  bindings: {
+    dq: write(),
+    stats: write(),
+    q: read(),
+    out: read(),
+    dout: read(),
+    k: operand(),
+    v: operand(),
+    lengths: read("u32"),
+  },
+  params: {
+    batch: "u32",
+    row_length: "u32",
+    heads: "u32",
+    group: "u32",
+    k_cols: "u32",
+    v_cols: "u32",
+    scale: "f32",
+  },
+  constants: DEFAULT_TILE,
+  grid: ({ batch, row_length, heads }, tile) => [blocks(row_length, tile), heads, batch],
+  iterations: ({ row_length }) => row_length,
+});
+
+/** dk, dv [B, T, G, D]; needs delta in stats. */
+export const attentionBackwardKeyValue = defineKernel({
+  name: "attention_backward_key_value",
+  source: backwardKeyValueText,
+  bindings: {
+    dk: write(),
+    dv: write(),
+    k: read(),
+    v: read(),
+    stats: read(),
+    q: operand(),
+    dout: operand(),
+    lengths: read("u32"),
+  },
+  params: {
+    batch: "u32",
+    row_length: "u32",
+    kv_heads: "u32",
+    group: "u32",
+    q_cols: "u32",
+    dout_cols: "u32",
+    scale: "f32",
+  },
+  constants: DEFAULT_TILE,
+  grid: ({ batch, row_length, kv_heads }, tile) => [blocks(row_length, tile), kv_heads, batch],
+  iterations: ({ row_length, group }) => row_length * group,
+});

@@ -1,0 +1,149 @@
+/**
+ * Opening a GPU: which adapter, which limits and why, and what happens when the device fails.
+ *
+ * @module
+ */
+import { BufferUsage, MAP_MODE_READ } from "./usage.ts";
+import { GpuLostError, GpuUnavailableError } from "../errors.ts";
+
+/** A limit that is raised above WebGPU's default where the adapter allows it, and the reason. */
+interface LimitWish {
+  readonly name: "maxBufferSize" | "maxStorageBufferBindingSize" | "maxTextureDimension2D";
+  readonly reason: string;
+}
+
+/** Every kernel runs within WebGPU's default limits; these only make large models need fewer pieces. */
+export const LIMIT_WISHES: readonly LimitWish[] = [
+  { name: "maxBufferSize", reason: "an activation or a weight shard is one buffer" },
+  { name: "maxStorageBufferBindingSize", reason: "a large embedding needs fewer shards" },
+  { name: "maxTextureDimension2D", reason: "a weight in textures needs fewer shards" },
+];
+
+/** Options of {@link openGpu}. */
+export interface OpenGpuOptions {
+  /** WebGPU's entry point; `navigator.gpu` unless given (another implementation, a fake). */
+  readonly entry?: GPU | undefined;
+  /** `default` requests WebGPU's default limits and no more. Default `raised`. */
+  readonly limits?: "raised" | "default";
+  /** Refuse a software adapter. Default false. */
+  readonly requireHardware?: boolean;
+  readonly powerPreference?: GPUPowerPreference;
+}
+
+const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|basic render|software/i;
+
+/** An open device with its adapter's facts. */
+export class Gpu {
+  /** What the adapter calls itself, such as `NVIDIA H100` or `llvmpipe (LLVM 15.0.6, 256 bits)`. */
+  readonly name: string;
+  /** True for adapters that compute on the CPU. Their speed says nothing about a GPU's. */
+  readonly software: boolean;
+  readonly device: GPUDevice;
+  readonly limits: GPUSupportedLimits;
+  readonly features: ReadonlySet<string>;
+  #failure: Error | null = null;
+  #closed = false;
+
+  constructor(device: GPUDevice, info: GPUAdapterInfo) {
+    this.device = device;
+    this.name = info.description || info.device || `${info.vendor} ${info.architecture}`.trim() ||
+      "unnamed adapter";
+    this.software = info.isFallbackAdapter === true ||
+      SOFTWARE_NAMES.test(`${this.name} ${info.architecture}`);
+    this.limits = device.limits;
+    this.features = new Set(device.features as unknown as Iterable<string>);
+    device.lost.then((lost) => {
+      if (this.#closed) return;
+      this.#failure = new GpuLostError(
+        `The GPU "${this.name}" was lost (${lost.reason}): ${
+          lost.message || "the driver gave no message"
+        }. ` +
+          "The last saved adapter is intact; start the run again",
+      );
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      this.#failure ??= new Error(`The GPU "${this.name}" refused a command: ${event.error.message}`);
+    });
+  }
+
+  /** Throws what the device reported since it was opened: a refused command or its loss. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Waits for everything submitted so far. @throws {GpuLostError} */
+  async settle(): Promise<void> {
+    await this.device.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /** Copies bytes back from a buffer. @throws {GpuLostError} If the device fails before they arrive. */
+  async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    const staging = this.device.createBuffer({
+      label: "readback",
+      size: bytes,
+      usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST,
+    });
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(MAP_MODE_READ).catch((error) => {
+        this.check();
+        throw error;
+      });
+      this.check();
+      return staging.getMappedRange().slice(0);
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Gives the device back. Buffers made on it are gone. */
+  close(): void {
+    this.#closed = true;
+    this.device.destroy();
+  }
+}
+
+/**
+ * Opens the best adapter: hardware before software, since implementations offer a software adapter only
+ * where nothing else is found or it is asked for.
+ *
+ * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, or only a software adapter where a
+ * hardware one is required.
+ */
+export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
+  const entry = options.entry ?? globalThis.navigator?.gpu;
+  if (!entry) {
+    throw new GpuUnavailableError(
+      "This runtime has no WebGPU (navigator.gpu is missing): use Deno 2.9 or later, or a current browser on a secure (https or localhost) page",
+    );
+  }
+  const adapter = await entry.requestAdapter({
+    powerPreference: options.powerPreference ?? "high-performance",
+  });
+  if (!adapter) {
+    throw new GpuUnavailableError(
+      "WebGPU found no adapter: install a Vulkan, Metal or D3D12 driver (on Debian or Ubuntu without a GPU: apt-get install mesa-vulkan-drivers)",
+    );
+  }
+  const requiredLimits: Record<string, number> = {};
+  if (options.limits !== "default") {
+    for (const { name } of LIMIT_WISHES) requiredLimits[name] = adapter.limits[name];
+  }
+  const optional = ["timestamp-query"] as const;
+  const device = await adapter.requestDevice({
+    label: "lowrank",
+    requiredLimits,
+    requiredFeatures: optional.filter((feature) => adapter.features.has(feature)),
+  });
+  const gpu = new Gpu(device, adapter.info);
+  if (options.requireHardware && gpu.software) {
+    gpu.close();
+    throw new GpuUnavailableError(
+      `A hardware GPU is required and the only adapter is the software adapter "${gpu.name}": install the GPU's driver or leave out --require-gpu`,
+    );
+  }
+  return gpu;
+}

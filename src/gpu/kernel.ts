@@ -1,0 +1,218 @@
+/**
+ * Kernels as typed records: WGSL text, the names and kinds of its bindings, its parameters, its constants
+ * and its grid. The record is checked against the WGSL when it is defined, so that a reordered or misspelt
+ * binding fails at once and by name, not as wrong numbers later.
+ *
+ * @module
+ */
+import type { ElementType, Tensor } from "../tensor.ts";
+
+/** A storage buffer that is only read. */
+export interface ReadBinding {
+  readonly kind: "read";
+  readonly elem: ElementType;
+}
+/** A storage buffer that is written, or read and written. */
+export interface WriteBinding {
+  readonly kind: "write";
+  readonly elem: ElementType | "atomic";
+}
+/**
+ * A matrix that is read four columns at a time through `load_NAME(row, col4) -> vec4f`. Where it comes from, a
+ * texture or a storage buffer, is decided at dispatch; the kernel's text is the same. Columns beyond the
+ * matrix read as zero up to the next multiple of 4. Needs a parameter `NAME_cols: u32`.
+ */
+export interface OperandBinding {
+  readonly kind: "operand";
+}
+/** A texture of four f32 that is only written: the target of staging. */
+export interface TextureWriteBinding {
+  readonly kind: "texture";
+}
+export type Binding = ReadBinding | WriteBinding | OperandBinding | TextureWriteBinding;
+
+export const read = (elem: ElementType = "f32"): ReadBinding => ({ kind: "read", elem });
+export const write = (elem: ElementType | "atomic" = "f32"): WriteBinding => ({ kind: "write", elem });
+export const operand = (): OperandBinding => ({ kind: "operand" });
+export const textureWrite = (): TextureWriteBinding => ({ kind: "texture" });
+
+/** A texture of rgba32float texels that holds a matrix: texel (c, r) is row r, columns 4c to 4c+3. */
+export interface MatrixTexture {
+  readonly label: string;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  texture: GPUTexture | null;
+}
+
+/** How an operand's values are read. `scalar` takes any width, `vec4` needs columns divisible by 4. */
+export type OperandSource = "texture" | "vec4" | "scalar";
+
+/** A matrix bound as an operand. */
+export type Operand =
+  | { readonly source: "texture"; readonly texture: MatrixTexture }
+  | { readonly source: "vec4" | "scalar"; readonly tensor: Tensor };
+
+export type ParamTypes = Readonly<Record<string, "u32" | "f32">>;
+export type Constants = Readonly<Record<string, number>>;
+export type ParamValues<P extends ParamTypes> = { readonly [K in keyof P]: number };
+export type BoundValue<K extends Binding> = K extends OperandBinding ? Operand
+  : K extends TextureWriteBinding ? MatrixTexture
+  : Tensor;
+export type BoundValues<B extends Readonly<Record<string, Binding>>> = {
+  readonly [K in keyof B]: BoundValue<B[K]>;
+};
+export type Grid = readonly [number, number?, number?];
+
+/** What {@link defineKernel} takes. Key order is binding order; parameters are the last binding. */
+export interface KernelSpec<
+  B extends Readonly<Record<string, Binding>>,
+  P extends ParamTypes,
+  C extends Constants,
+> {
+  readonly name: string;
+  /** WGSL text, or the generator that writes it for given constants. */
+  readonly source: string | ((constants: C) => string);
+  /** Shared WGSL functions (`kernels/lib`) that the text uses. */
+  readonly lib?: readonly string[];
+  readonly bindings: B;
+  /** Fields of `struct Params`, in order. */
+  readonly params: P;
+  /** Baked in as `const` lines; what a variant differs by. */
+  readonly constants: C;
+  /** Workgroups to launch. */
+  readonly grid: (params: ParamValues<P>, constants: C) => Grid;
+  /** Loop iterations of one invocation, summed over all its loops; see {@link LOOP_BUDGET}. */
+  readonly iterations?: (params: ParamValues<P>, constants: C) => number;
+}
+
+export interface Kernel<
+  B extends Readonly<Record<string, Binding>> = Readonly<Record<string, Binding>>,
+  P extends ParamTypes = ParamTypes,
+  C extends Constants = Constants,
+> extends KernelSpec<B, P, C> {
+  readonly bindingNames: readonly (keyof B & string)[];
+  readonly paramNames: readonly (keyof P & string)[];
+}
+
+/**
+ * Iterations that one invocation may run, over all loops together. Mesa 22's software rasteriser silently stops at
+ * 65,535 (fixed in Mesa 25); staying below costs nothing elsewhere.
+ */
+export const LOOP_BUDGET = 60_000;
+
+/** The longest side of a grid; 1-D grids beyond it are folded by {@link foldGrid}. */
+export const MAX_WORKGROUPS = 65_535;
+
+/** A 1-D grid of `count` workgroups folded into two dimensions: index = id.x + id.y * num_workgroups.x. */
+export function foldGrid(count: number): Grid {
+  if (count <= MAX_WORKGROUPS) return [count];
+  const rows = Math.ceil(count / MAX_WORKGROUPS);
+  return [Math.ceil(count / rows), rows];
+}
+
+/**
+ * Defines a kernel and holds its record against its text.
+ *
+ * @throws {TypeError} If the WGSL declares other bindings or parameters than the record says.
+ */
+export function defineKernel<
+  const B extends Readonly<Record<string, Binding>>,
+  const P extends ParamTypes,
+  C extends Constants,
+>(spec: KernelSpec<B, P, C>): Kernel<B, P, C> {
+  const kernel = { ...spec, bindingNames: Object.keys(spec.bindings), paramNames: Object.keys(spec.params) };
+  const source = typeof spec.source === "string" ? spec.source : spec.source(spec.constants);
+  const drift = findDrift(kernel as unknown as Kernel, source);
+  if (drift) throw new TypeError(`Kernel "${spec.name}" and its WGSL differ: ${drift}`);
+  return kernel;
+}
+
+/** The text of a kernel for given operand sources and constants: what is compiled, and the cache's key. */
+export function kernelText<
+  B extends Readonly<Record<string, Binding>>,
+  P extends ParamTypes,
+  C extends Constants,
+>(kernel: Kernel<B, P, C>, sources: Readonly<Record<string, OperandSource>>, constants: C): string {
+  const lines = Object.entries(constants).map(([name, value]) => `const ${name}: u32 = ${value}u;`);
+  kernel.bindingNames.forEach((name, index) => {
+    if (kernel.bindings[name]!.kind === "operand") lines.push(operandPrelude(name, index, sources[name]!));
+  });
+  const source = typeof kernel.source === "string" ? kernel.source : kernel.source(constants);
+  return [...lines, ...(kernel.lib ?? []), source].join("\n");
+}
+
+/** Declares an operand and its load function. WGSL lets module-scope names be used before they are declared. */
+function operandPrelude(name: string, index: number, source: OperandSource): string {
+  const at = `@group(0) @binding(${index})`;
+  const head = `fn load_${name}(row: u32, col4: u32) -> vec4f {`;
+  if (source === "texture") {
+    return `${at} var ${name}: texture_2d<f32>;\n${head} return textureLoad(${name}, vec2u(col4, row), 0); }`;
+  }
+  if (source === "vec4") {
+    return `${at} var<storage, read> ${name}: array<vec4f>;\n` +
+      `${head} return ${name}[row * (params.${name}_cols / 4u) + col4]; }`;
+  }
+  const element = (i: number) =>
+    `select(0.0, ${name}[first + ${i}u], 4u * col4 + ${i}u < params.${name}_cols)`;
+  return `${at} var<storage, read> ${name}: array<f32>;\n` +
+    `${head}\n  let first = row * params.${name}_cols + 4u * col4;\n` +
+    `  return vec4f(${[0, 1, 2, 3].map(element).join(",\n    ")});\n}`;
+}
+
+const DECLARATION =
+  /@group\(0\)\s*@binding\((\d+)\)\s*var(?:<(uniform|storage)(?:,\s*(read|read_write))?>)?\s+(\w+)\s*:\s*([^;]+);/g;
+
+/** The first difference between a kernel's record and its WGSL, or null. */
+function findDrift(kernel: Kernel, source: string): string | null {
+  const declared = new Map<number, { name: string; space: string; type: string }>();
+  for (const [, index, space, access, name, type] of source.matchAll(DECLARATION)) {
+    declared.set(Number(index), {
+      name: name!,
+      space: [space, access].filter(Boolean).join(" "),
+      type: type!,
+    });
+  }
+  for (const [index, name] of kernel.bindingNames.entries()) {
+    const binding = kernel.bindings[name]!;
+    if (binding.kind === "operand") {
+      if (kernel.params[`${name}_cols`] !== "u32") {
+        return `operand "${name}" needs a parameter "${name}_cols": "u32"`;
+      }
+      if (!source.includes(`load_${name}(`)) return `operand "${name}" is never loaded by load_${name}()`;
+      continue;
+    }
+    const found = declared.get(index);
+    const want = wantedDeclaration(binding);
+    if (!found || found.name !== name) {
+      return `binding ${index} is "${found?.name ?? "missing"}", the record says "${name}"`;
+    }
+    if (found.space !== want.space) {
+      return `"${name}" is declared <${found.space}>, the record says <${want.space}>`;
+    }
+    if (!want.types.test(found.type)) {
+      return `"${name}" has type ${found.type}, the record says ${want.types.source}`;
+    }
+  }
+  const last = declared.get(kernel.bindingNames.length);
+  if (kernel.paramNames.length > 0 && last?.space !== "uniform") {
+    return `binding ${kernel.bindingNames.length} must be the uniform Params`;
+  }
+  const extra = [...declared.keys()].find((index) => index > kernel.bindingNames.length);
+  if (extra !== undefined) return `binding ${extra} is not in the record`;
+  const fields = /struct Params\s*\{([^}]*)\}/.exec(source)?.[1] ?? "";
+  const inWgsl = [...fields.matchAll(/(\w+)\s*:\s*(u32|f32)/g)].map(([, name, type]) => `${name}: ${type}`)
+    .join(", ");
+  const inRecord = kernel.paramNames.map((name) => `${name}: ${kernel.params[name]}`).join(", ");
+  return inWgsl === inRecord ? null : `struct Params has { ${inWgsl} }, the record says { ${inRecord} }`;
+}
+
+function wantedDeclaration(binding: Exclude<Binding, OperandBinding>): { space: string; types: RegExp } {
+  if (binding.kind === "texture") return { space: "", types: /^texture_storage_2d<rgba32float, ?write>$/ };
+  const types = binding.elem === "atomic"
+    ? /^array<atomic<u32>>$/
+    : binding.elem === "f32"
+    ? /^array<(f32|vec4f)>$/
+    : /^array<(u32|i32)>$/;
+  return { space: binding.kind === "read" ? "storage read" : "storage read_write", types };
+}

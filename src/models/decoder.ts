@@ -1,0 +1,269 @@
+/**
+ * The pre-norm decoder: token embedding, blocks, final norm and head. A block, with residual stream x:
+ *
+ *     h = x + O·attention(rope(Q·n₁), rope(K·n₁), V·n₁)        n₁ = norm₁(x)
+ *     y = h + D·(silu(G·n₂) · U·n₂)                            n₂ = norm₂(h)
+ *
+ * Backward is the same lines read from below. The gradient of the residual stream lives in one tensor, to which each
+ * branch adds its own.
+ *
+ * @module
+ */
+import type { Gpu } from "../gpu/device.ts";
+import { BufferUsage } from "../gpu/usage.ts";
+import { Attention, type AttentionSaved } from "../nn/attention.ts";
+import { embed } from "../nn/embedding.ts";
+import { FrozenMatrix } from "../nn/frozen_matrix.ts";
+import { LmHead } from "../nn/lm_head.ts";
+import { LoraLinear, type LoraLinearSaved, type LowRank } from "../nn/lora_linear.ts";
+import { RmsNorm, type RmsNormSaved } from "../nn/rms_norm.ts";
+import { type RopeTables, rotate } from "../nn/rope.ts";
+import type { StepRecorder } from "../nn/step_recorder.ts";
+import * as swiglu from "../nn/swiglu.ts";
+import type { Variants } from "../nn/variants.ts";
+import { type Tensor, tensor } from "../tensor.ts";
+import type { ModelConfig } from "./config.ts";
+import type { ModelFamily } from "./registry.ts";
+import { ropeTables } from "./rope.ts";
+
+/** Where a decoder's weights come from: names and shapes are checked by the caller of `load`. */
+export interface WeightSource {
+  readF32(name: string): Promise<Float32Array<ArrayBuffer>>;
+  readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>>;
+}
+
+/** The tensors that a batch comes in by. */
+export interface DecoderInputs {
+  /** [R] token ids */
+  readonly ids: Tensor;
+  /** [B] real tokens of each row */
+  readonly lengths: Tensor;
+  /** R = B · rowLength */
+  readonly rowLength: number;
+}
+
+/** What one block keeps for its backward. */
+interface BlockSaved {
+  readonly norm1: RmsNormSaved;
+  readonly q: LoraLinearSaved;
+  readonly k: LoraLinearSaved;
+  readonly v: LoraLinearSaved;
+  readonly attention: AttentionSaved;
+  readonly o: LoraLinearSaved;
+  readonly norm2: RmsNormSaved;
+  readonly gate: LoraLinearSaved;
+  readonly up: LoraLinearSaved;
+  readonly swiglu: swiglu.SwigluSaved;
+  readonly down: LoraLinearSaved;
+}
+
+interface Block {
+  readonly norm1: RmsNorm;
+  readonly q: LoraLinear;
+  readonly k: LoraLinear;
+  readonly v: LoraLinear;
+  readonly o: LoraLinear;
+  readonly norm2: RmsNorm;
+  readonly gate: LoraLinear;
+  readonly up: LoraLinear;
+  readonly down: LoraLinear;
+}
+
+/** Gives the trainable half of a linear map by its module path and shape, or null where none is wanted. */
+export type LowRankOf = (path: string, rows: number, cols: number) => LowRank | null;
+
+export class Decoder {
+  readonly config: ModelConfig;
+  readonly head: LmHead;
+  readonly #gpu: Gpu;
+  readonly #embedding: FrozenMatrix;
+  readonly #blocks: Block[] = [];
+  readonly #attention: Attention;
+  readonly #matrices = new Map<string, FrozenMatrix>();
+  readonly #norms = new Map<string, Tensor>();
+  readonly #rope: RopeTables;
+  readonly #ropeLength: number;
+
+  /** Plans every weight; takes no memory. `maxRowLength` is the longest row that will be run. */
+  constructor(
+    config: ModelConfig,
+    family: ModelFamily,
+    { gpu, variants, lowRankOf, maxRowLength }: {
+      gpu: Gpu;
+      variants: Variants;
+      lowRankOf: LowRankOf;
+      maxRowLength: number;
+    },
+  ) {
+    this.config = config;
+    this.#gpu = gpu;
+    const { hiddenSize: C, intermediateSize: F, headDim: D, rmsNormEps } = config;
+    const queries = config.numAttentionHeads * D, keys = config.numKeyValueHeads * D;
+    const matrix = (path: string, rows: number, cols: number) => {
+      const made = new FrozenMatrix(`${path}.weight`, rows, cols, gpu, variants);
+      this.#matrices.set(made.label, made);
+      return made;
+    };
+    const linear = (path: string, rows: number, cols: number) =>
+      new LoraLinear(matrix(path, rows, cols), lowRankOf(path, rows, cols));
+    const norm = (path: string) => {
+      const weight = tensor(`${path}.weight`, [C]);
+      this.#norms.set(weight.label, weight);
+      return new RmsNorm(weight, rmsNormEps);
+    };
+    this.#embedding = matrix(family.embedding, config.vocabSize, C);
+    for (let i = 0; i < config.numHiddenLayers; i++) {
+      const [q, k, v, o, gate, up, down] = family.linears.map((name) => `${family.layer(i)}.${name}`);
+      const [norm1, norm2] = family.norms.map((name) => `${family.layer(i)}.${name}`);
+      this.#blocks.push({
+        norm1: norm(norm1!),
+        q: linear(q!, queries, C),
+        k: linear(k!, keys, C),
+        v: linear(v!, keys, C),
+        o: linear(o!, C, queries),
+        norm2: norm(norm2!),
+        gate: linear(gate!, F, C),
+        up: linear(up!, F, C),
+        down: linear(down!, C, F),
+      });
+    }
+    const head = config.tieWordEmbeddings ? this.#embedding : matrix(family.head, config.vocabSize, C);
+    this.head = new LmHead(norm(family.finalNorm), head);
+    this.#attention = new Attention({
+      heads: config.numAttentionHeads,
+      kvHeads: config.numKeyValueHeads,
+      headDim: D,
+    });
+    this.#ropeLength = maxRowLength;
+    this.#rope = {
+      cos: tensor("rope cosines", [maxRowLength, D / 2]),
+      sin: tensor("rope sines", [maxRowLength, D / 2]),
+    };
+  }
+
+  /** Bytes of all frozen weights on the GPU. */
+  get bytes(): number {
+    const small = [...this.#norms.values(), this.#rope.cos, this.#rope.sin];
+    return [...this.#matrices.values(), ...small].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Names and shapes of the tensors that a checkpoint must hold. */
+  get expected(): Map<string, readonly number[]> {
+    const shapes = new Map<string, readonly number[]>();
+    for (const [name, { rows, cols }] of this.#matrices) shapes.set(name, [rows, cols]);
+    for (const [name, { shape }] of this.#norms) shapes.set(name, shape);
+    return shapes;
+  }
+
+  /** Uploads the weights, tensor by tensor; at most a few megabytes are on the host at a time. */
+  async load(weights: WeightSource, onTensor?: (done: number, all: number) => void): Promise<void> {
+    const all = this.#matrices.size + this.#norms.size;
+    let done = 0;
+    for (const [name, matrix] of this.#matrices) {
+      await matrix.load((first, count) => weights.readRowsF32(name, first, count));
+      onTensor?.(++done, all);
+    }
+    for (const [name, weight] of this.#norms) {
+      this.#upload(weight, await weights.readF32(name));
+      onTensor?.(++done, all);
+    }
+    const { cos, sin } = ropeTables(this.config, this.#ropeLength);
+    this.#upload(this.#rope.cos, cos);
+    this.#upload(this.#rope.sin, sin);
+    await this.#gpu.settle();
+  }
+
+  /** Records the blocks: x [R, C] before the final norm. Backward needs `saved`; without it, its memory is free. */
+  forward(run: StepRecorder, inputs: DecoderInputs): { x: Tensor; saved: BlockSaved[] } {
+    let x = embed(run, this.#embedding, inputs.ids);
+    const saved = this.#blocks.map((block) => {
+      const { y, kept } = this.#blockForward(run, block, x, inputs);
+      x = y;
+      run.endScope();
+      return kept;
+    });
+    return { x, saved };
+  }
+
+  /** Records the blocks' backward. dx [R, C] is the gradient of x and is overwritten. */
+  backward(run: StepRecorder, dx: Tensor, saved: readonly BlockSaved[], inputs: DecoderInputs): void {
+    for (let i = this.#blocks.length - 1; i >= 0; i--) {
+      this.#blockBackward(run, this.#blocks[i]!, dx, saved[i]!, inputs, i > 0);
+      run.endScope();
+    }
+  }
+
+  destroy(): void {
+    for (const matrix of this.#matrices.values()) matrix.destroy();
+    for (const weight of [...this.#norms.values(), this.#rope.cos, this.#rope.sin]) weight.buffer?.destroy();
+  }
+
+  #blockForward(run: StepRecorder, block: Block, x: Tensor, { lengths, rowLength }: DecoderInputs) {
+    const norm1 = block.norm1.forward(run, x);
+    const q = block.q.forward(run, norm1.y), k = block.k.forward(run, norm1.y), v = block.v.forward(run, norm1.y);
+    this.#rotate(run, q.y, rowLength, 1);
+    this.#rotate(run, k.y, rowLength, 1);
+    const attention = this.#attention.forward(run, { q: q.y, k: k.y, v: v.y }, lengths, rowLength);
+    const o = block.o.forward(run, attention.y, x);
+    const norm2 = block.norm2.forward(run, o.y);
+    const gate = block.gate.forward(run, norm2.y), up = block.up.forward(run, norm2.y);
+    const activated = swiglu.forward(run, gate.y, up.y);
+    const down = block.down.forward(run, activated.y, o.y);
+    const kept: BlockSaved = {
+      norm1: norm1.saved,
+      q: q.saved,
+      k: k.saved,
+      v: v.saved,
+      attention: attention.saved,
+      o: o.saved,
+      norm2: norm2.saved,
+      gate: gate.saved,
+      up: up.saved,
+      swiglu: activated.saved,
+      down: down.saved,
+    };
+    return { y: down.y, kept };
+  }
+
+  /** `belowNeeded` is false for the first block: what lies below it is frozen. */
+  #blockBackward(
+    run: StepRecorder,
+    block: Block,
+    dx: Tensor,
+    saved: BlockSaved,
+    { lengths, rowLength }: DecoderInputs,
+    belowNeeded: boolean,
+  ): void {
+    const rows = dx.shape[0]!;
+    const { hiddenSize: C, intermediateSize: F } = this.config;
+
+    const dactivated = run.tensor("dswiglu", [rows, F]);
+    block.down.backward(run, dx, saved.down, dactivated, "set");
+    const { dgate, dup } = swiglu.backward(run, dactivated, saved.swiglu);
+    const dnorm2 = run.tensor("dnorm2", [rows, C]);
+    block.up.backward(run, dup, saved.up, dnorm2, "set");
+    block.gate.backward(run, dgate, saved.gate, dnorm2, "accumulate");
+    block.norm2.backward(run, dnorm2, saved.norm2, dx);
+
+    const dattention = run.tensor("dattention", saved.attention.out.shape);
+    block.o.backward(run, dx, saved.o, dattention, "set");
+    const { dq, dk, dv } = this.#attention.backward(run, dattention, saved.attention, lengths, rowLength);
+    this.#rotate(run, dk, rowLength, -1);
+    this.#rotate(run, dq, rowLength, -1);
+    const dnorm1 = belowNeeded ? run.tensor("dnorm1", [rows, C]) : null;
+    block.v.backward(run, dv, saved.v, dnorm1, "set");
+    block.k.backward(run, dk, saved.k, dnorm1, "accumulate");
+    block.q.backward(run, dq, saved.q, dnorm1, "accumulate");
+    if (dnorm1) block.norm1.backward(run, dnorm1, saved.norm1, dx);
+  }
+
+  #rotate(run: StepRecorder, x: Tensor, rowLength: number, direction: 1 | -1): void {
+    rotate(run, x, this.#rope, { rowLength, headDim: this.config.headDim, direction });
+  }
+
+  #upload(to: Tensor, values: Float32Array<ArrayBuffer>): void {
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST | BufferUsage.COPY_SRC;
+    to.buffer = this.#gpu.device.createBuffer({ label: to.label, size: to.bytes, usage });
+    this.#gpu.device.queue.writeBuffer(to.buffer, 0, values);
+  }
+}

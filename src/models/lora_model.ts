@@ -1,0 +1,290 @@
+/**
+ * A decoder with trainable low-rank updates and the recorded programs that run it: one for each shape of
+ * batch, made when the shape first comes, all on the same memory.
+ *
+ * @module
+ */
+import { NO_TARGET } from "../../kernels/cross_entropy/kernel.ts";
+import { NO_ROW } from "../../kernels/rows/kernel.ts";
+import { Arena } from "../gpu/arena.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { PipelineCache } from "../gpu/pipelines.ts";
+import type { PlannedProgram, Program } from "../gpu/program.ts";
+import { BufferUsage } from "../gpu/usage.ts";
+import type { LabelledRows, LossSinks } from "../nn/lm_head.ts";
+import { ParameterPool } from "../nn/parameter_pool.ts";
+import { StepRecorder } from "../nn/step_recorder.ts";
+import type { Variants } from "../nn/variants.ts";
+import { type Tensor, tensor } from "../tensor.ts";
+import type { ModelConfig } from "./config.ts";
+import { Decoder, type DecoderInputs } from "./decoder.ts";
+import type { ModelFamily } from "./registry.ts";
+
+/** Rows of tokens with their targets, as the model takes them. */
+export interface ModelBatch {
+  /** Batch rows and padded tokens of each. */
+  readonly rows: number;
+  readonly length: number;
+  /** [rows · length] */
+  readonly inputIds: Uint32Array;
+  /** [rows · length]: the token that should follow each position, negative where none is trained. */
+  readonly targets: Int32Array;
+  /** [rows]: real tokens of each row. */
+  readonly lengths: Uint32Array;
+}
+
+/** Which linear maps get an update, and of what kind. */
+export interface LoraSpec {
+  /** Module paths, such as `model.layers.0.self_attn.q_proj`. */
+  readonly targets: ReadonlySet<string>;
+  readonly rank: number;
+  /** alpha / rank */
+  readonly scaling: number;
+  /** Names of A and B in the adapter file. */
+  readonly nameOf: (path: string, which: "A" | "B") => string;
+}
+
+/** What a step leaves on the GPU. */
+export interface StepTotals {
+  readonly summedLoss: number;
+  readonly gradNorm: number;
+  /** False once a logit, a gradient or the norm was not a finite number. */
+  readonly finite: boolean;
+}
+
+/** Largest batch that will be run. */
+export interface BatchLimits {
+  readonly rows: number;
+  readonly length: number;
+}
+
+export class LoraModel {
+  readonly decoder: Decoder;
+  readonly pool: ParameterPool;
+  readonly sinks: LossSinks;
+  readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
+  readonly #variants: Variants;
+  readonly #limits: BatchLimits;
+  readonly #inputs: { ids: Tensor; lengths: Tensor; index: Tensor; targets: Tensor };
+  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #plans = new Map<string, PlannedProgram>();
+
+  constructor(
+    config: ModelConfig,
+    family: ModelFamily,
+    lora: LoraSpec | null,
+    { gpu, variants, limits }: { gpu: Gpu; variants: Variants; limits: BatchLimits },
+  ) {
+    this.#variants = variants;
+    this.#limits = limits;
+    this.resources = { gpu, pipelines: new PipelineCache(gpu), arena: new Arena(gpu) };
+    this.pool = new ParameterPool(gpu);
+    this.decoder = new Decoder(config, family, {
+      gpu,
+      variants,
+      maxRowLength: limits.length,
+      lowRankOf: (path, rows, cols) => {
+        if (!lora?.targets.has(path)) return null;
+        const { rank, scaling, nameOf } = lora;
+        const a = this.pool.add(nameOf(path, "A"), [rank, cols]);
+        const b = this.pool.add(nameOf(path, "B"), [rows, rank]);
+        return { a, b, rank, scaling };
+      },
+    });
+    const tokens = limits.rows * limits.length;
+    this.#inputs = {
+      ids: tensor("token ids", [tokens], "u32"),
+      lengths: tensor("row lengths", [limits.rows], "u32"),
+      index: tensor("labelled rows", [tokens], "u32"),
+      targets: tensor("targets", [tokens], "u32"),
+    };
+    this.sinks = {
+      totals: tensor("totals", [4]),
+      flags: tensor("flags", [1], "u32"),
+      scalars: tensor("step scalars", [1]),
+    };
+  }
+
+  /**
+   * Plans the largest training and evaluation programs. After it, `resources.arena.bytes` is what a run
+   * will take for activations; nothing is allocated.
+   */
+  plan(): void {
+    const { rows, length } = this.#limits;
+    this.#planOf("train", rows, length);
+    this.#planOf("evaluate", rows, length);
+  }
+
+  /** Takes memory for parameters and inputs. Weights are loaded by `decoder.load`. */
+  allocate(): void {
+    this.pool.allocate();
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    for (const input of [...Object.values(this.#inputs), ...Object.values(this.sinks)]) {
+      input.buffer = this.resources.gpu.device.createBuffer({ label: input.label, size: input.bytes, usage });
+    }
+  }
+
+  /** Compiles the programs for a batch shape ahead of its first use. */
+  async prepare(kind: "train" | "evaluate", rows: number, length: number): Promise<void> {
+    await this.#programOf(kind, rows, length);
+  }
+
+  /** Sets gradients, totals and flags to zero: the start of an optimizer step. */
+  beginStep(): void {
+    const encoder = this.resources.gpu.device.createCommandEncoder();
+    for (const { grads } of this.pool.chunks) encoder.clearBuffer(grads.buffer!);
+    encoder.clearBuffer(this.sinks.totals.buffer!);
+    this.resources.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /**
+   * Forward and backward of one micro-batch: adds its summed loss to the totals and its gradients, each token weighted
+   * by `tokenWeight` (1 / labelled tokens of the whole optimizer step), to the pool.
+   */
+  async accumulate(batch: ModelBatch, tokenWeight: number): Promise<void> {
+    const program = await this.#programOf("train", batch.rows, batch.length);
+    const chunks = this.#write(batch, tokenWeight);
+    program.run(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
+  }
+
+  /** Adds the summed loss of one batch to the totals. */
+  async evaluate(batch: ModelBatch): Promise<void> {
+    const program = await this.#programOf("evaluate", batch.rows, batch.length);
+    const chunks = this.#write(batch, 0);
+    program.run(["forward", ...chunks.map((i) => `head ${i}`)]);
+  }
+
+  /** Waits for the GPU and reads what the last step left. */
+  async totals(): Promise<StepTotals> {
+    const { gpu } = this.resources;
+    const [totals, flags] = await Promise.all([
+      gpu.read(this.sinks.totals.buffer!, 0, this.sinks.totals.bytes),
+      gpu.read(this.sinks.flags.buffer!, 0, this.sinks.flags.bytes),
+    ]);
+    const [summedLoss, gradNorm] = new Float32Array(totals);
+    const flag = new Uint32Array(flags)[0]!;
+    return { summedLoss: summedLoss!, gradNorm: gradNorm!, finite: flag === 0 && Number.isFinite(summedLoss) };
+  }
+
+  /** Logits of every position, [rows · length, vocabulary]; for tests and checks of small models. */
+  async logits(batch: ModelBatch): Promise<Float32Array> {
+    const { run, inputs, labelled } = this.#recorder("logits", batch.rows, batch.length);
+    const tokens = batch.rows * batch.length;
+    const { x } = this.decoder.forward(run, inputs);
+    const { shards } = this.decoder.head.logits(run, x, labelled, 0, tokens);
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    const kept = shards.map((shard) => {
+      const buffer = this.resources.gpu.device.createBuffer({ label: "kept logits", size: shard.bytes, usage });
+      const copy = Object.assign(tensor("kept logits", shard.shape), { buffer });
+      run.copy(shard, copy);
+      return copy;
+    });
+    const program = await run.build();
+    this.#write({ ...batch, targets: new Int32Array(tokens) }, 0);
+    program.run();
+    const vocab = this.decoder.config.vocabSize;
+    const logits = new Float32Array(tokens * vocab);
+    let first = 0;
+    for (const { buffer, bytes, shape } of kept) {
+      const values = new Float32Array(await this.resources.gpu.read(buffer, 0, bytes));
+      const cols = shape[1]!;
+      for (let r = 0; r < tokens; r++) logits.set(values.subarray(r * cols, (r + 1) * cols), r * vocab + first);
+      first += cols;
+      buffer.destroy();
+    }
+    return logits;
+  }
+
+  destroy(): void {
+    this.decoder.destroy();
+    this.pool.destroy();
+    this.resources.arena.destroy();
+    for (const input of [...Object.values(this.#inputs), ...Object.values(this.sinks)]) input.buffer?.destroy();
+  }
+
+  /** Uploads a batch; returns the chunks of labelled rows that it fills. */
+  #write({ rows, length, inputIds, targets, lengths }: ModelBatch, tokenWeight: number): number[] {
+    const queue = this.resources.gpu.device.queue;
+    const tokens = rows * length;
+    const index = new Uint32Array(tokens).fill(NO_ROW);
+    const compact = new Uint32Array(tokens).fill(NO_TARGET);
+    let labelled = 0;
+    for (let i = 0; i < tokens; i++) {
+      if (targets[i]! < 0) continue;
+      index[labelled] = i;
+      compact[labelled++] = targets[i]!;
+    }
+    const write = (to: Tensor, values: Uint32Array) =>
+      queue.writeBuffer(to.buffer!, 0, values as Uint32Array<ArrayBuffer>);
+    write(this.#inputs.ids, inputIds);
+    write(this.#inputs.lengths, lengths);
+    write(this.#inputs.index, index);
+    write(this.#inputs.targets, compact);
+    queue.writeBuffer(this.sinks.scalars.buffer!, 0, Float32Array.of(tokenWeight));
+    const perChunk = this.decoder.head.chunkRows(tokens);
+    return [...Array(Math.ceil(labelled / perChunk)).keys()];
+  }
+
+  #programOf(kind: "train" | "evaluate", rows: number, length: number): Promise<Program> {
+    const key = `${kind} ${rows}x${length}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      program = this.#planOf(kind, rows, length).build();
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+
+  #planOf(kind: "train" | "evaluate", rows: number, length: number): PlannedProgram {
+    const key = `${kind} ${rows}x${length}`;
+    let plan = this.#plans.get(key);
+    if (!plan) {
+      plan = this.#record(kind, rows, length).plan();
+      this.#plans.set(key, plan);
+    }
+    return plan;
+  }
+
+  #recorder(label: string, rows: number, length: number) {
+    if (rows > this.#limits.rows || length > this.#limits.length) {
+      throw new RangeError(
+        `Cannot run a batch of ${rows} rows of ${length} tokens: planned for at most ${this.#limits.rows} of ${this.#limits.length}`,
+      );
+    }
+    const run = new StepRecorder(`${label} ${rows}x${length}`, this.resources, this.#variants);
+    const tokens = rows * length;
+    const inputs: DecoderInputs = {
+      ids: this.#inputs.ids.first([tokens]),
+      lengths: this.#inputs.lengths.first([rows]),
+      rowLength: length,
+    };
+    const labelled: LabelledRows = {
+      index: this.#inputs.index.first([tokens]),
+      targets: this.#inputs.targets.first([tokens]),
+    };
+    return { run, inputs, labelled };
+  }
+
+  #record(kind: "train" | "evaluate", rows: number, length: number): StepRecorder {
+    const { run, inputs, labelled } = this.#recorder(kind, rows, length);
+    const tokens = rows * length;
+    const { head } = this.decoder;
+    run.section("forward");
+    const { x, saved } = this.decoder.forward(run, inputs);
+    const dx = kind === "train" ? run.tensor("dx", x.shape) : null;
+    if (dx) run.clear(dx);
+    const perChunk = head.chunkRows(tokens);
+    for (let i = 0, first = 0; first < tokens; i++, first += perChunk) {
+      run.section(`head ${i}`);
+      const chunk = Math.min(perChunk, tokens - first);
+      const kept = head.forward(run, x, labelled, this.sinks, first, chunk);
+      if (dx) head.backward(run, kept, labelled, this.sinks, dx, first, chunk);
+      run.endScope();
+    }
+    if (dx) {
+      run.section("backward");
+      this.decoder.backward(run, dx, saved, inputs);
+    }
+    return run;
+  }
+}

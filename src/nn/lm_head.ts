@@ -1,0 +1,122 @@
+/**
+ * Final norm, output head and cross-entropy, a chunk of labelled tokens at a time.
+ *
+ *     z = norm(x_r)·Wᵀ        loss = Σ_r (log Σ_c exp z_c − z_target)
+ *     dz_c = weight · (softmax(z)_c − [c = target])        dx_r = norm'(dz·W)
+ *
+ * Only rows that carry a label are gathered. Their logits exist one chunk at a time and, within a chunk, one shard of
+ * the vocabulary a tensor; nothing of the size rows × vocabulary is ever held.
+ *
+ * @module
+ */
+import { crossEntropyGrad, crossEntropyLoss, crossEntropyStats } from "../../kernels/cross_entropy/kernel.ts";
+import { matmulBackwardInput, matmulForward } from "../../kernels/matmul/kernel.ts";
+import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
+import { matrixShape, type Tensor } from "../tensor.ts";
+import type { FrozenMatrix } from "./frozen_matrix.ts";
+import type { RmsNorm } from "./rms_norm.ts";
+import type { StepRecorder } from "./step_recorder.ts";
+
+/** Logits of one chunk stay about this large, so that small vocabularies need few chunks. */
+const CHUNK_BYTES = 16 << 20;
+const LEAST_CHUNK_ROWS = 64;
+
+/** The labelled rows of a batch, compact: position i is row `index[i]` with target `targets[i]`. */
+export interface LabelledRows {
+  readonly index: Tensor;
+  readonly targets: Tensor;
+}
+
+/** Where losses and the sign of trouble are collected, and the weight of one token. */
+export interface LossSinks {
+  /** [4] f32: summed loss, gradient norm, clipping coefficient, unused. */
+  readonly totals: Tensor;
+  /** [1] u32: not zero once a value was not finite. */
+  readonly flags: Tensor;
+  /** [1] f32: 1 / labelled tokens of the optimizer step. */
+  readonly scalars: Tensor;
+}
+
+export class LmHead {
+  readonly norm: RmsNorm;
+  readonly weight: FrozenMatrix;
+
+  constructor(norm: RmsNorm, weight: FrozenMatrix) {
+    this.norm = norm;
+    this.weight = weight;
+  }
+
+  /** Rows of one chunk for a batch of `rows` rows. */
+  chunkRows(rows: number): number {
+    const fitting = Math.floor(CHUNK_BYTES / (4 * this.weight.rows) / 16) * 16;
+    return Math.min(rows, Math.max(LEAST_CHUNK_ROWS, fitting));
+  }
+
+  /** Logits [rows, shard] of the chunk that starts at labelled row `first`, one tensor a shard. */
+  logits(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number) {
+    const cols = matrixShape(x).cols;
+    const gathered = run.tensor("head x", [rows, cols]);
+    run.dispatch(gatherRows, { y: gathered, x, index: labelled.index }, { rows, cols, first });
+    const { y: normed, saved } = this.norm.forward(run, gathered);
+    const shards = this.weight.shards.map((shard) => {
+      const y = run.tensor("logits", [rows, shard.rows]);
+      run.dispatch(
+        matmulForward,
+        { y, x: run.operand(normed), w: shard.operand },
+        { rows, cols: shard.rows, x_cols: cols, w_cols: cols, scale: 1 },
+        run.variants.forward,
+      );
+      return y;
+    });
+    return { shards, saved };
+  }
+
+  /** Adds the chunk's summed loss to totals[0]; returns what {@link backward} needs. */
+  forward(run: StepRecorder, x: Tensor, labelled: LabelledRows, sinks: LossSinks, first: number, rows: number) {
+    const { shards, saved } = this.logits(run, x, labelled, first, rows);
+    const state = run.tensor("cross-entropy state", [rows, 3]);
+    const { targets } = labelled;
+    shards.forEach((logits, i) => {
+      const sizes = this.#shardSizes(i, rows, first);
+      run.dispatch(crossEntropyStats, { state, flags: sinks.flags, logits, targets }, sizes, {
+        WORKGROUP_SIZE: run.variants.rowLanes,
+      });
+    });
+    run.dispatch(crossEntropyLoss, { totals: sinks.totals, state, targets }, { rows, first_row: first });
+    return { shards, saved, state };
+  }
+
+  /** Scatters the gradient of the chunk's rows into dx [R, C], which is zero where no label is. */
+  backward(
+    run: StepRecorder,
+    { shards, saved, state }: ReturnType<LmHead["forward"]>,
+    labelled: LabelledRows,
+    sinks: LossSinks,
+    dx: Tensor,
+    first: number,
+    rows: number,
+  ): void {
+    const { cols } = matrixShape(dx);
+    const dnormed = run.tensor("head dnorm", [rows, cols]);
+    shards.forEach((logits, i) => {
+      const sizes = this.#shardSizes(i, rows, first);
+      const bound = { logits, state, targets: labelled.targets, scalars: sinks.scalars };
+      run.dispatch(crossEntropyGrad, bound, sizes, { WORKGROUP_SIZE: run.variants.rowLanes });
+      run.dispatch(
+        matmulBackwardInput(i === 0 ? "set" : "accumulate", cols),
+        { y: dnormed, x: run.operand(logits), w: this.weight.shards[i]!.operand },
+        { rows, cols, x_cols: sizes.shard_cols, w_cols: cols },
+        run.variants.backwardInput,
+      );
+    });
+    const dgathered = run.tensor("head dx", [rows, cols]);
+    run.clear(dgathered);
+    this.norm.backward(run, dnormed, saved, dgathered);
+    run.dispatch(scatterRows, { y: dx, x: dgathered, index: labelled.index }, { rows, cols, first });
+  }
+
+  #shardSizes(i: number, rows: number, first: number) {
+    const { firstRow, rows: cols } = this.weight.shards[i]!;
+    return { rows, shard_cols: cols, first_id: firstRow, first_row: first };
+  }
+}

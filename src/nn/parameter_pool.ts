@@ -1,0 +1,118 @@
+/**
+ * All trainable parameters in a few large buffers: values, gradients and moments lie at the same offsets, so that
+ * clearing, norm and optimizer are one dispatch each for the whole model.
+ *
+ * @module
+ */
+import { GpuMemoryError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { BufferUsage } from "../gpu/usage.ts";
+import { type Tensor, tensor } from "../tensor.ts";
+
+/** Storage bindings start at multiples of this, WebGPU's default limit. */
+const ALIGNMENT_BYTES = 256;
+
+/** A trainable tensor and its gradient. */
+export interface Parameter {
+  readonly name: string;
+  readonly value: Tensor;
+  readonly grad: Tensor;
+}
+
+/** One set of equally laid out buffers. */
+export interface PoolChunk {
+  readonly bytes: number;
+  readonly values: Tensor;
+  readonly grads: Tensor;
+  /** First and second moments of the optimizer, f32 whatever the values' type. */
+  readonly m: Tensor;
+  readonly v: Tensor;
+}
+
+/** Collects parameters, then allocates them together. */
+export class ParameterPool {
+  readonly parameters: Parameter[] = [];
+  readonly #gpu: Gpu;
+  readonly #places: { chunk: number; offset: number }[] = [];
+  readonly #chunkBytes: number[] = [];
+  #chunks: PoolChunk[] = [];
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** Adds a parameter; it has no memory before {@link allocate}. */
+  add(name: string, shape: readonly number[]): Parameter {
+    const parameter = { name, value: tensor(name, shape), grad: tensor(`${name} gradient`, shape) };
+    const padded = Math.ceil(parameter.value.bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+    const limit = Math.min(this.#gpu.limits.maxStorageBufferBindingSize, this.#gpu.limits.maxBufferSize);
+    if (padded > limit) {
+      throw new GpuMemoryError(`Cannot train "${name}" as it needs ${padded} bytes and "${this.#gpu.name}" binds ${limit}`);
+    }
+    if (this.#chunkBytes.length === 0 || this.#chunkBytes.at(-1)! + padded > limit) this.#chunkBytes.push(0);
+    const chunk = this.#chunkBytes.length - 1;
+    this.#places.push({ chunk, offset: this.#chunkBytes[chunk]! });
+    this.#chunkBytes[chunk]! += padded;
+    this.parameters.push(parameter);
+    return parameter;
+  }
+
+  /** Bytes of the values alone; gradients and the two moments take as much each. */
+  get bytes(): number {
+    return this.#chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** Number of trained values, padding left out. */
+  get size(): number {
+    return this.parameters.reduce((sum, { value }) => sum + value.bytes / 4, 0);
+  }
+
+  get chunks(): readonly PoolChunk[] {
+    return this.#chunks;
+  }
+
+  /** Takes the memory, all zero, and gives every parameter its place. */
+  allocate(): void {
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    const whole = (label: string, bytes: number): Tensor => {
+      const buffer = this.#gpu.device.createBuffer({ label, size: bytes, usage });
+      return Object.assign(tensor(label, [bytes / 4]), { buffer });
+    };
+    this.#chunks = this.#chunkBytes.map((bytes) => ({
+      bytes,
+      values: whole("parameters", bytes),
+      grads: whole("gradients", bytes),
+      m: whole("first moments", bytes),
+      v: whole("second moments", bytes),
+    }));
+    this.parameters.forEach(({ value, grad }, i) => {
+      const { chunk, offset } = this.#places[i]!;
+      Object.assign(value, { buffer: this.#chunks[chunk]!.values.buffer, offset });
+      Object.assign(grad, { buffer: this.#chunks[chunk]!.grads.buffer, offset });
+    });
+  }
+
+  /** Uploads the values of one parameter. */
+  write({ value, name }: Parameter, values: Float32Array<ArrayBuffer>): void {
+    if (values.byteLength !== value.bytes) {
+      throw new RangeError(`Cannot set "${name}" [${value.shape}] from ${values.length} values: ${value.bytes / 4} are wanted`);
+    }
+    this.#gpu.device.queue.writeBuffer(value.buffer!, value.offset, values);
+  }
+
+  /** Reads values (or gradients) of every parameter back, by name. */
+  async read(which: "values" | "grads" = "values"): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    const chunks: ArrayBuffer[] = [];
+    for (const chunk of this.#chunks) chunks.push(await this.#gpu.read(chunk[which].buffer!, 0, chunk.bytes));
+    return new Map(this.parameters.map(({ name, value }, i) => {
+      const { chunk, offset } = this.#places[i]!;
+      return [name, new Float32Array(chunks[chunk]!.slice(offset, offset + value.bytes))];
+    }));
+  }
+
+  destroy(): void {
+    for (const { values, grads, m, v } of this.#chunks) {
+      for (const part of [values, grads, m, v]) part.buffer?.destroy();
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The recorder that layers write on: tensors as operands of products, staged into textures where the adapter
+ * wants that.
+ *
+ * @module
+ */
+import { toTexture, toTextureTransposed, transpose } from "../../kernels/stage/kernel.ts";
+import type { MatrixTexture, Operand } from "../gpu/kernel.ts";
+import { type ProgramResources, Recorder } from "../gpu/program.ts";
+import { matrixShape, type Tensor } from "../tensor.ts";
+import type { Variants } from "./variants.ts";
+
+/** Bytes that a row must be a multiple of to be copied into a texture without a kernel. */
+const COPY_ROW_BYTES = 256;
+
+/** A recorder that knows the adapter's variants and keeps staged operands as long as they are valid. */
+export class StepRecorder extends Recorder {
+  readonly variants: Variants;
+  readonly #staged = new Map<Tensor, { plain?: Operand; transposed?: Operand }>();
+
+  constructor(label: string, resources: ProgramResources, variants: Variants) {
+    super(label, resources);
+    this.variants = variants;
+  }
+
+  /** The tensor, all leading sizes flattened into rows, as an operand. */
+  operand(tensor: Tensor): Operand {
+    const staged = this.#stagedOf(tensor);
+    return staged.plain ??= this.#inTexture(tensor) ? this.#stage(tensor) : inStorage(tensor);
+  }
+
+  /** The transpose of the tensor as an operand. */
+  transposed(tensor: Tensor): Operand {
+    const staged = this.#stagedOf(tensor);
+    return staged.transposed ??= this.#stageTransposed(tensor);
+  }
+
+  /** Forgets staged operands, so that their memory can be used again. Called between blocks. */
+  endScope(): void {
+    this.#staged.clear();
+  }
+
+  protected override written(tensor: Tensor): void {
+    this.#staged.delete(tensor);
+  }
+
+  #stagedOf(tensor: Tensor) {
+    let staged = this.#staged.get(tensor);
+    if (!staged) this.#staged.set(tensor, staged = {});
+    return staged;
+  }
+
+  #inTexture(tensor: Tensor): boolean {
+    const { rows, cols } = matrixShape(tensor);
+    const limit = this.resources.gpu.limits.maxTextureDimension2D;
+    return this.variants.operands === "texture" && rows <= limit && Math.ceil(cols / 4) <= limit;
+  }
+
+  #stage(tensor: Tensor): Operand {
+    const { rows, cols } = matrixShape(tensor);
+    // rows are padded too: a product may reduce over them, four at a time
+    const texture = this.texture(`${tensor.label} (staged)`, 4 * Math.ceil(rows / 4), cols);
+    if (rows % 4 === 0 && (cols * 4) % COPY_ROW_BYTES === 0) this.copyToTexture(tensor, texture);
+    else this.dispatch(toTexture, { staged: texture, source: tensor }, texels(texture, rows, cols));
+    return { source: "texture", texture };
+  }
+
+  #stageTransposed(tensor: Tensor): Operand {
+    const { rows, cols } = matrixShape(tensor);
+    if (this.#inTexture(tensor)) {
+      const texture = this.texture(`${tensor.label} (staged transpose)`, 4 * Math.ceil(cols / 4), rows);
+      this.dispatch(toTextureTransposed, { staged: texture, source: tensor }, texels(texture, rows, cols));
+      return { source: "texture", texture };
+    }
+    const y = this.tensor(`${tensor.label} (transpose)`, [cols, rows]);
+    this.dispatch(transpose, { y, source: tensor }, { rows, cols });
+    return inStorage(y);
+  }
+}
+
+/** A tensor read where it lies. */
+export function inStorage(tensor: Tensor): Operand {
+  return { source: matrixShape(tensor).cols % 4 === 0 ? "vec4" : "scalar", tensor };
+}
+
+function texels({ width, height }: MatrixTexture, rows: number, cols: number) {
+  return { rows, cols, width, height };
+}
