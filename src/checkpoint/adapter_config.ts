@@ -6,7 +6,7 @@
  */
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
-import { PythonFloat, pythonJson } from "./python_json.ts";
+import { PythonFloat, pythonJson, type PythonValue } from "./python_json.ts";
 import type { TargetModules } from "./target_modules.ts";
 
 /** The PEFT version whose file format is written. */
@@ -66,6 +66,46 @@ const UNSUPPORTED: readonly {
 /** Keys by which only some of the target modules are meant. */
 const NARROWING = ["layers_to_transform", "layers_pattern", "exclude_modules"] as const;
 
+/** Keys that are the same in every file written here: a plain LoRA of linear maps. */
+const FIXED_KEYS: { readonly [key: string]: PythonValue } = {
+  alora_invocation_tokens: null,
+  alpha_pattern: {},
+  arrow_config: null,
+  auto_mapping: null,
+  bias: "none",
+  corda_config: null,
+  ensure_weight_tying: false,
+  eva_config: null,
+  exclude_modules: null,
+  fan_in_fan_out: false,
+  inference_mode: true,
+  init_lora_weights: true,
+  kasa_config: null,
+  layer_replication: null,
+  layers_pattern: null,
+  layers_to_transform: null,
+  loftq_config: {},
+  lora_bias: false,
+  lora_ga_config: null,
+  megatron_config: null,
+  megatron_core: "megatron.core",
+  modules_to_save: null,
+  monteclora_config: null,
+  peft_type: "LORA",
+  peft_version: PEFT_VERSION,
+  qalora_group_size: 16,
+  rank_pattern: {},
+  revision: null,
+  target_parameters: null,
+  task_type: "CAUSAL_LM",
+  trainable_token_indices: null,
+  use_bdlora: null,
+  use_dora: false,
+  use_qalora: false,
+  use_rslora: false,
+  velora_config: null,
+};
+
 /**
  * Reads adapter_config.json. Missing keys take PEFT's defaults (r 8, lora_alpha 8, lora_dropout 0); unknown
  * keys are ignored, as PEFT does.
@@ -109,47 +149,12 @@ export function formatAdapterConfig(config: AdapterConfig): string {
   const { baseModel, rank, alpha, dropout, targetModules } = config;
   if (targetModules === null) throw new RangeError("Cannot write adapter_config.json without target modules");
   return pythonJson({
-    alora_invocation_tokens: null,
-    alpha_pattern: {},
-    arrow_config: null,
-    auto_mapping: null,
+    ...FIXED_KEYS,
     base_model_name_or_path: baseModel,
-    bias: "none",
-    corda_config: null,
-    ensure_weight_tying: false,
-    eva_config: null,
-    exclude_modules: null,
-    fan_in_fan_out: false,
-    inference_mode: true,
-    init_lora_weights: true,
-    kasa_config: null,
-    layer_replication: null,
-    layers_pattern: null,
-    layers_to_transform: null,
-    loftq_config: {},
     lora_alpha: alpha,
-    lora_bias: false,
     lora_dropout: new PythonFloat(dropout),
-    lora_ga_config: null,
-    megatron_config: null,
-    megatron_core: "megatron.core",
-    modules_to_save: null,
-    monteclora_config: null,
-    peft_type: "LORA",
-    peft_version: PEFT_VERSION,
-    qalora_group_size: 16,
     r: rank,
-    rank_pattern: {},
-    revision: null,
     target_modules: typeof targetModules === "string" ? targetModules : [...targetModules].sort(),
-    target_parameters: null,
-    task_type: "CAUSAL_LM",
-    trainable_token_indices: null,
-    use_bdlora: null,
-    use_dora: false,
-    use_qalora: false,
-    use_rslora: false,
-    velora_config: null,
   });
 }
 

@@ -90,7 +90,7 @@ export class WeightFiles implements TensorSource {
     const source = this.#sources.get(name);
     if (source) return source;
     throw new ModelFormatError(
-      `Cannot read tensor "${name}" of "${this.#uri}": its ${this.files.size} weight files hold ` +
+      `Cannot read tensor "${name}" of "${this.#uri}": ${[...this.files.keys()].join(", ")} hold ` +
         `${this.infos.size} tensors, none of that name`,
     );
   }
