@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ModelFormatError, UnsupportedModelError } from "../../src/errors.ts";
 import { parseModelConfig, readModelConfig } from "../../src/models/config.ts";
-import { linearPaths, MODEL_FAMILIES } from "../../src/models/registry.ts";
+import { checkWeights, linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 
 const LLAMA = {
@@ -171,6 +171,37 @@ Deno.test("linearPaths() names the seven linear maps of every layer of a Llama",
   assert.equal(paths.length, 14);
   assert.equal(paths[0], "model.layers.0.self_attn.q_proj");
   assert.equal(paths[13], "model.layers.1.mlp.down_proj");
+});
+
+Deno.test("weightShapes() follows from the config, with a head only where it is not tied", () => {
+  const family = MODEL_FAMILIES.get("llama")!;
+  const shapes = weightShapes(family, parse({ head_dim: 8, tie_word_embeddings: false }));
+  assert.equal(shapes.size, 2 * 9 + 3);
+  assert.deepEqual(shapes.get("model.embed_tokens.weight"), [128, 64]);
+  assert.deepEqual(shapes.get("model.layers.1.self_attn.q_proj.weight"), [32, 64]);
+  assert.deepEqual(shapes.get("model.layers.1.self_attn.v_proj.weight"), [16, 64]);
+  assert.deepEqual(shapes.get("model.layers.1.self_attn.o_proj.weight"), [64, 32]);
+  assert.deepEqual(shapes.get("model.layers.1.mlp.up_proj.weight"), [128, 64]);
+  assert.deepEqual(shapes.get("model.layers.1.mlp.down_proj.weight"), [64, 128]);
+  assert.deepEqual(shapes.get("lm_head.weight"), [128, 64]);
+  assert.equal(weightShapes(family, parse({ tie_word_embeddings: true })).has("lm_head.weight"), false);
+});
+
+Deno.test("checkWeights() names the tensor that is missing or of another shape, and allows more", () => {
+  const family = MODEL_FAMILIES.get("llama")!, config = parse({});
+  const infos = new Map([...weightShapes(family, config)].map(([name, shape]) => [name, { shape }]));
+  infos.set("model.layers.0.self_attn.rotary_emb.inv_freq", { shape: [8] });
+  checkWeights(family, config, infos, "tiny");
+  infos.set("model.norm.weight", { shape: [63] });
+  assert.throws(() => checkWeights(family, config, infos, "tiny"), {
+    name: "ModelFormatError",
+    message: 'Cannot use the model in "tiny": tensor "model.norm.weight" is [63], config.json asks for [64]',
+  });
+  infos.delete("model.norm.weight");
+  assert.throws(
+    () => checkWeights(family, config, infos, "tiny"),
+    /"model.norm.weight" is missing, config.json/,
+  );
 });
 
 const golden = new URL("../../../shared/golden/", import.meta.url);
