@@ -1,0 +1,104 @@
+/**
+ * Who may import whom, as a table and a scan of import statements.
+ *
+ * @module
+ */
+
+/** Layers from the top: a unit may import units of lower layers and itself, nothing above or beside it. */
+export const LAYERS: readonly (readonly string[])[] = [
+  ["roots"],
+  ["fine_tune_job", "storage backends", "job_tracker backends"],
+  ["model_manager", "data_manager", "trainer", "job_tracker"],
+  ["models", "checkpoint", "data", "optim", "generate", "distributed"],
+  ["nn", "quant"],
+  ["kernels"],
+  ["gpu"],
+  ["tensor"],
+  ["config", "storage", "random"],
+  ["job", "errors"],
+];
+
+/** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */
+const BACKEND_IMPORTS = ["storage", "job_tracker", "errors", "job"];
+
+/** Everything else of the library runs in the browser too. */
+const DENO_ONLY = /^src\/(main\.ts|cli\/|storage\/local\.ts)/;
+
+const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
+
+/** The part of the program that a source file belongs to. */
+export function unitOf(path: string): string {
+  if (/^src\/(main\.ts|mod\.ts|cli\/)/.test(path)) return "roots";
+  if (path.startsWith("kernels/")) return "kernels";
+  const [, first, rest] = /^src\/([^/.]+)(.*)$/.exec(path) ?? [];
+  if (!first) return path.split("/")[0]!;
+  return (first === "storage" || first === "job_tracker") && rest!.startsWith("/")
+    ? `${first} backends`
+    : first;
+}
+
+/** What a file imports: static, re-exported and dynamic, as written. Comments do not count. */
+export function importsOf(source: string): string[] {
+  const code = source.replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const statement = /(?:^|[;\n])\s*(?:import|export)\s(?:[^;"']*?\sfrom\s*)?["']([^"']+)["']/g;
+  const dynamic = /\bimport\(\s*["']([^"']+)["']/g;
+  return [...code.matchAll(statement), ...code.matchAll(dynamic)].map((match) => match[1]!);
+}
+
+function resolvePath(from: string, specifier: string): string {
+  return new URL(specifier, `file:///${from}`).pathname.slice(1);
+}
+
+/** Why `from` may not import `to`, or null. */
+function forbidden(from: string, to: string): string | null {
+  const [source, target] = [unitOf(from), unitOf(to)];
+  const rank = (unit: string) => LAYERS.findIndex((layer) => layer.includes(unit));
+  if (rank(target) < 0) return `"${target}" is in no layer`;
+  if (source === target) {
+    const [own, other] = [from, to].map((path) => path.split("/")[1]);
+    return source === "kernels" && own !== other && other !== "lib"
+      ? "an op imports no other op, only lib"
+      : null;
+  }
+  if (rank(target) === rank(source)) return "they stand side by side";
+  if (rank(target) < rank(source)) return "arrows point down";
+  if (source.endsWith("backends") && !BACKEND_IMPORTS.includes(target)) {
+    return "a backend knows its interface only";
+  }
+  if (target === "kernels" && !to.endsWith("/kernel.ts")) return "an op is entered through its kernel.ts";
+  return null;
+}
+
+/** Every broken rule of a set of source files, each with the file and the edge. */
+export function violations(files: ReadonlyMap<string, string>, packages: readonly string[]): string[] {
+  const found: string[] = [];
+  for (const [path, source] of files) {
+    if (LAYERS.every((layer) => !layer.includes(unitOf(path)))) {
+      found.push(`${path}: "${unitOf(path)}" is in no layer`);
+    }
+    const code = source.replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+    if (!DENO_ONLY.test(path) && /\bDeno\./.test(code)) {
+      found.push(`${path} uses Deno, but must run in the browser`);
+    }
+    for (const specifier of importsOf(source)) {
+      const reason = specifier.startsWith(".")
+        ? forbidden(path, resolvePath(path, specifier))
+        : forbiddenPackage(path, specifier, packages);
+      if (reason) found.push(`${path} imports ${specifier}: ${reason}`);
+    }
+  }
+  return found;
+}
+
+function forbiddenPackage(path: string, specifier: string, packages: readonly string[]): string | null {
+  if (specifier.startsWith("node:")) return DENO_ONLY.test(path) ? null : "it must run in the browser";
+  if (/^[a-z]+:/.test(specifier)) return "packages are named in deno.json";
+  return packages.some((name) => specifier === name || specifier.startsWith(`${name}/`))
+    ? null
+    : "deno.json does not name it";
+}
+
+/** Paths whose names say nothing; `test/helpers` is the one exception. */
+export function namelessFiles(paths: readonly string[]): string[] {
+  return paths.filter((path) => BAD_NAME.test(path.replace(/^test\/helpers\//, "")));
+}
