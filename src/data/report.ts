@@ -30,7 +30,7 @@ export function lineWarnings({ uri, blankLines, warnings }: DatasetFile): string
   const remarks = [...kinds].map(([message, [first, ...more]]) =>
     `${uri}:${first!.line}${more.length === 0 ? "" : ` and ${more.length} more`}: ${message}`
   );
-  return blankLines === 0 ? remarks : [`${uri}: skipped ${blankLines} blank lines`, ...remarks];
+  return blankLines === 0 ? remarks : [`${uri}: skipped blank lines: ${blankLines}`, ...remarks];
 }
 
 /** What was cut, left out or not trained, in words; empty if nothing was. */

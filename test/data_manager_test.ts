@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { IGNORE_INDEX } from "../src/data/mask.ts";
+import { Tokenizer } from "../src/data/tokenizer.ts";
+import { DataManager, type LoadOptions } from "../src/data_manager.ts";
+import { DatasetFormatError, StorageNotFoundError } from "../src/errors.ts";
+import { readText } from "../src/storage.ts";
+import { LocalFolder } from "../src/storage/local.ts";
+import { MemoryFolder } from "../src/storage/memory.ts";
+import { CHAT_TEMPLATE, chatTokenizer } from "./helpers/tiny_tokenizer.ts";
+
+const shared = new LocalFolder(new URL("../../shared", import.meta.url).pathname);
+const present = await shared.folder("data").exists("identity.messages.jsonl");
+
+const OPTIONS: LoadOptions = {
+  trainingDataPath: "train.jsonl",
+  evalDataPath: null,
+  trainTestSplit: 0,
+  dataFormat: "auto",
+  maxLength: 512,
+  seed: 42,
+};
+
+/** A manager over files in memory. Without a tokenizer it can only validate. */
+function managerOf(files: Record<string, string>, tokenizer?: Tokenizer, chatTemplate: string | null = null) {
+  const folder = new MemoryFolder("data", files);
+  return new DataManager({
+    files: (name) => ({ folder, name }),
+    chatTemplate,
+    ...(tokenizer ? { tokenizer } : {}),
+  });
+}
+
+const lines = (rows: readonly unknown[]) => rows.map((row) => JSON.stringify(row) + "\n").join("");
+const chat = (user: string, assistant: string) => ({
+  messages: [{ role: "user", content: user }, { role: "assistant", content: assistant }],
+});
+const texts = (n: number) => lines(Array.from({ length: n }, (_, i) => ({ text: `row ${i}` })));
+
+Deno.test("load() tokenises, cuts, leaves out and reports", async () => {
+  const tokenizer = await chatTokenizer();
+  const rows = [chat("q", "short"), chat("q", "an answer that is cut"), chat("q".repeat(60), "never seen")];
+  const dataset = await managerOf({ "train.jsonl": "\n" + lines(rows) }, tokenizer).load({
+    ...OPTIONS,
+    maxLength: 32,
+  });
+  const { sha256, ...report } = dataset.report;
+  assert.match(sha256, /^[0-9a-f]{64}$/);
+  // <|start|>user\nq<|end|>\n is 9 tokens, <|start|>assistant\n 11, "short" 5, its <|end|>\n 2.
+  assert.deepEqual(report, {
+    file: "data/train.jsonl",
+    format: "messages",
+    rows: 3,
+    kept: 2,
+    cut: 2,
+    dropped: 1,
+    tokens: 27 + 32,
+    trainedTokens: 6 + 12,
+    lostTokens: 10 + 11,
+    longestRow: 91,
+    onlyLastTurn: 0,
+  });
+  assert.deepEqual(dataset.train.map(({ inputIds }) => inputIds.length), [27, 32]);
+  assert.deepEqual(dataset.eval, []);
+  assert.equal(dataset.evalReport, null);
+  assert.deepEqual(dataset.warnings, [
+    "data/train.jsonl: skipped blank lines: 1",
+    "data/train.jsonl: cut 2 of 3 rows to max_length 32, losing 21 trained tokens; the longest row has 91",
+    "data/train.jsonl: left out 1 of 3 rows, as no trained token is left in them",
+  ]);
+});
+
+Deno.test("load() hashes the file's bytes", async () => {
+  const { report } = await managerOf({ "train.jsonl": '{"text":"abc"}\n' }, await chatTokenizer()).load(
+    OPTIONS,
+  );
+  assert.equal(report.sha256, "f76036ae647fb86e44d8e480b22b505852188842ea8063b52c396d75829f0680");
+});
+
+Deno.test("load() splits by the seed, and keeps the file's order on both sides", async () => {
+  const manager = managerOf({ "train.jsonl": texts(20) }, await chatTokenizer());
+  const load = async (trainTestSplit: number, seed = 42) => {
+    const { train, eval: held } = await manager.load({ ...OPTIONS, trainTestSplit, seed });
+    return [train, held].map((side) => side.map(({ inputIds }) => inputIds.join()));
+  };
+  const [train, held] = await load(0.25);
+  assert.deepEqual([train!.length, held!.length], [15, 5]);
+  const [all] = await load(0);
+  assert.deepEqual(all!.filter((row) => train!.includes(row)), train);
+  assert.deepEqual(all!.filter((row) => held!.includes(row)), held);
+  assert.deepEqual(await load(0.25), [train, held]);
+  assert.notDeepEqual((await load(0.25, 43))[1], held);
+});
+
+Deno.test("load() holds back at least one row, and never the last one left", async () => {
+  const tokenizer = await chatTokenizer();
+  const sizes = async (n: number, trainTestSplit: number) => {
+    const { train, eval: held } = await managerOf({ "train.jsonl": texts(n) }, tokenizer)
+      .load({ ...OPTIONS, trainTestSplit });
+    return [train.length, held.length];
+  };
+  assert.deepEqual(await sizes(3, 0.01), [2, 1]);
+  assert.deepEqual(await sizes(1, 0.5), [1, 0]);
+  assert.deepEqual(await sizes(2, 0.99), [1, 1]);
+  assert.deepEqual(await sizes(5, 0), [5, 0]);
+});
+
+Deno.test("load() takes evaluation rows from their own file where there is one", async () => {
+  const manager = managerOf({ "train.jsonl": texts(4), "eval.jsonl": texts(3) }, await chatTokenizer());
+  const dataset = await manager.load({ ...OPTIONS, trainTestSplit: 0.5, evalDataPath: "eval.jsonl" });
+  assert.deepEqual([dataset.train.length, dataset.eval.length], [4, 3]);
+  assert.equal(dataset.evalReport?.file, "data/eval.jsonl");
+});
+
+Deno.test("load() lists the bad lines of both files at once", async () => {
+  const manager = managerOf(
+    { "train.jsonl": '{"text":"a"}\n{"text":1}\n', "eval.jsonl": "nope\n" },
+    await chatTokenizer(),
+  );
+  await assert.rejects(manager.load({ ...OPTIONS, evalDataPath: "eval.jsonl" }), (error: Error) => {
+    assert.ok(error instanceof DatasetFormatError);
+    assert.deepEqual(error.issues.map(({ file, line }) => [file, line]), [["data/train.jsonl", 2], [
+      "data/eval.jsonl",
+      1,
+    ]]);
+    assert.match(
+      error.message,
+      /^data\/train\.jsonl:2: "text" is a number, not a string\ndata\/eval\.jsonl:1: is not JSON/,
+    );
+    return true;
+  });
+});
+
+Deno.test("load() lists the rows that the chat template refuses", async () => {
+  const strict = "{% if messages[0].content == 'no' %}{{ raise_exception('refused') }}{% endif %}" +
+    CHAT_TEMPLATE;
+  const rows = lines([chat("no", "a"), chat("yes", "a"), chat("no", "b")]);
+  await assert.rejects(
+    managerOf({ "train.jsonl": rows }, await chatTokenizer(), strict).load(OPTIONS),
+    (error: Error) => {
+      assert.ok(error instanceof DatasetFormatError);
+      assert.deepEqual(error.issues.map(({ line }) => line), [1, 3]);
+      assert.equal(error.issues[0]!.message, "the chat template refuses it: refused");
+      return true;
+    },
+  );
+});
+
+Deno.test("load() says what to do when no row has a trained token left, or messages have no template", async () => {
+  const files = { "train.jsonl": lines([chat("question", "answer")]) };
+  await assert.rejects(managerOf(files, await chatTokenizer()).load({ ...OPTIONS, maxLength: 16 }), {
+    name: "DatasetFormatError",
+    message:
+      "data/train.jsonl: has no trained token within the first 16 tokens of any row: raise max_length " +
+      "(the longest row has 35 tokens)",
+  });
+  await assert.rejects(managerOf(files, await chatTokenizer({ chat_template: null })).load(OPTIONS), {
+    name: "DatasetFormatError",
+    message: /has messages, but the model has no chat template: choose an instruction-tuned base model/,
+  });
+});
+
+Deno.test("load() counts remarks by kind", async () => {
+  const twice = { messages: [chat("a", "b").messages[0], ...chat("a", "b").messages] };
+  const { warnings } = await managerOf(
+    { "train.jsonl": lines([twice, chat("a", "b"), twice]) },
+    await chatTokenizer(),
+  )
+    .load(OPTIONS);
+  assert.deepEqual(warnings, [
+    "data/train.jsonl:1 and 1 more: has two turns of one role in a row, which strict chat templates " +
+    "(Gemma, Llama 2, Mistral) refuse",
+  ]);
+});
+
+Deno.test("validate() finds bad lines without a tokenizer, which load() asks for", async () => {
+  const manager = managerOf({ "train.jsonl": texts(2), "bad.jsonl": "{}\n" });
+  assert.equal((await manager.validate("train.jsonl", "auto")).examples.length, 2);
+  await assert.rejects(manager.validate("bad.jsonl", "auto"), DatasetFormatError);
+  await assert.rejects(manager.validate("gone.jsonl", "auto"), StorageNotFoundError);
+  await assert.rejects(manager.load(OPTIONS), { name: "TypeError", message: /without a tokenizer/ });
+});
+
+Deno.test({
+  name: "load() makes rows of real conversations with a real tokenizer (needs shared data)",
+  ignore: !present,
+  async fn() {
+    const tokenizer = await Tokenizer.load(shared.folder("models/stories260K-hf"));
+    const manager = new DataManager({
+      files: (name) => ({ folder: shared.folder("data"), name }),
+      tokenizer,
+    });
+    const { train, eval: held, report, warnings } = await manager.load({
+      ...OPTIONS,
+      trainingDataPath: "identity.messages.jsonl",
+      trainTestSplit: 0.1,
+    });
+    assert.deepEqual([train.length, held.length, report.kept, warnings.length], [360, 40, 400, 0]);
+    for (const { inputIds, labels } of [...train, ...held]) {
+      assert.equal(labels.at(-1), tokenizer.eosTokenId);
+      assert.equal(labels[0], IGNORE_INDEX);
+      assert.ok(inputIds.every((id) => id >= 0 && id < tokenizer.vocabSize));
+    }
+  },
+});
+
+Deno.test({
+  name: "load() warns of the good lines of the malformed sample: cut, strict templates (needs shared data)",
+  ignore: !present,
+  async fn() {
+    const content = await readText(shared.folder("data/fixtures"), "bad-lines.messages.jsonl");
+    const kept = content.split("\n").filter((_, i) => [1, 2, 19, 20, 21, 22, 23, 24].includes(i + 1));
+    const tokenizer = await Tokenizer.load(shared.folder("models/stories260K-hf"));
+    const { report, warnings } = await managerOf({ "train.jsonl": kept.join("\n") }, tokenizer).load(OPTIONS);
+    assert.deepEqual([report.rows, report.kept, report.cut], [7, 7, 1]);
+    assert.deepEqual(warnings.map((warning) => warning.split(/, (?:which|losing)/)[0]), [
+      "data/train.jsonl: skipped blank lines: 1",
+      "data/train.jsonl:4: starts with an assistant turn",
+      "data/train.jsonl:6: has two turns of one role in a row",
+      "data/train.jsonl: cut 1 of 7 rows to max_length 512",
+    ]);
+  },
+});
