@@ -31,7 +31,12 @@ export class Tensor {
   readonly #place: Place;
 
   /** @throws {RangeError} If a size is not a positive integer. */
-  constructor(label: string, shape: readonly number[], elem: ElementType = "f32", place: Place = { buffer: null }) {
+  constructor(
+    label: string,
+    shape: readonly number[],
+    elem: ElementType = "f32",
+    place: Place = { buffer: null },
+  ) {
     const elements = shape.reduce((product, size) => product * size, 1);
     if (!shape.every((size) => Number.isInteger(size) && size > 0) || !Number.isSafeInteger(elements)) {
       throw new RangeError(
@@ -56,7 +61,9 @@ export class Tensor {
   /** The first elements of this tensor under another shape, in the same place, allocated or not. */
   first(shape: readonly number[]): Tensor {
     const view = new Tensor(this.label, shape, this.elem, this.#place);
-    if (view.bytes > this.bytes) throw new RangeError(`Cannot view "${this.label}" [${this.shape}] as [${shape}]`);
+    if (view.bytes > this.bytes) {
+      throw new RangeError(`Cannot view "${this.label}" [${this.shape}] as [${shape}]`);
+    }
     view.offset = this.offset;
     return view;
   }

@@ -26,7 +26,7 @@ import type { ModelConfig } from "./config.ts";
 import type { ModelFamily } from "./registry.ts";
 import { ropeTables } from "./rope.ts";
 
-/** Where a decoder's weights come from: names and shapes are checked by the caller of `load`. */
+/** Where a decoder's weights come from; names and shapes were checked against the config before. */
 export interface WeightSource {
   readF32(name: string): Promise<Float32Array<ArrayBuffer>>;
   readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>>;
@@ -147,14 +147,6 @@ export class Decoder {
     return [...this.#matrices.values(), ...small].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Names and shapes of the tensors that a checkpoint must hold. */
-  get expected(): Map<string, readonly number[]> {
-    const shapes = new Map<string, readonly number[]>();
-    for (const [name, { rows, cols }] of this.#matrices) shapes.set(name, [rows, cols]);
-    for (const [name, { shape }] of this.#norms) shapes.set(name, shape);
-    return shapes;
-  }
-
   /** Uploads the weights, tensor by tensor; at most a few megabytes are on the host at a time. */
   async load(weights: WeightSource, onTensor?: (done: number, all: number) => void): Promise<void> {
     const all = this.#matrices.size + this.#norms.size;
@@ -200,7 +192,9 @@ export class Decoder {
 
   #blockForward(run: StepRecorder, block: Block, x: Tensor, { lengths, rowLength }: DecoderInputs) {
     const norm1 = block.norm1.forward(run, x);
-    const q = block.q.forward(run, norm1.y), k = block.k.forward(run, norm1.y), v = block.v.forward(run, norm1.y);
+    const q = block.q.forward(run, norm1.y),
+      k = block.k.forward(run, norm1.y),
+      v = block.v.forward(run, norm1.y);
     this.#rotate(run, q.y, rowLength, 1);
     this.#rotate(run, k.y, rowLength, 1);
     const attention = this.#attention.forward(run, { q: q.y, k: k.y, v: v.y }, lengths, rowLength);

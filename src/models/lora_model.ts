@@ -9,6 +9,7 @@ import { NO_ROW } from "../../kernels/rows/kernel.ts";
 import { Arena } from "../gpu/arena.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
+import type { DispatchProfile } from "../gpu/profile.ts";
 import type { PlannedProgram, Program } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { LabelledRows, LossSinks } from "../nn/lm_head.ts";
@@ -147,6 +148,13 @@ export class LoraModel {
     program.run(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
   }
 
+  /** Time by kernel of one micro-batch's forward and backward. @throws {RangeError} Without timestamp queries. */
+  async profile(batch: ModelBatch): Promise<DispatchProfile> {
+    const program = await this.#programOf("train", batch.rows, batch.length);
+    const chunks = this.#write(batch, 0);
+    return await program.profile(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
+  }
+
   /** Adds the summed loss of one batch to the totals. */
   async evaluate(batch: ModelBatch): Promise<void> {
     const program = await this.#programOf("evaluate", batch.rows, batch.length);
@@ -163,7 +171,11 @@ export class LoraModel {
     ]);
     const [summedLoss, gradNorm] = new Float32Array(totals);
     const flag = new Uint32Array(flags)[0]!;
-    return { summedLoss: summedLoss!, gradNorm: gradNorm!, finite: flag === 0 && Number.isFinite(summedLoss) };
+    return {
+      summedLoss: summedLoss!,
+      gradNorm: gradNorm!,
+      finite: flag === 0 && Number.isFinite(summedLoss),
+    };
   }
 
   /** Logits of every position, [rows · length, vocabulary]; for tests and checks of small models. */
@@ -174,7 +186,11 @@ export class LoraModel {
     const { shards } = this.decoder.head.logits(run, x, labelled, 0, tokens);
     const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
     const kept = shards.map((shard) => {
-      const buffer = this.resources.gpu.device.createBuffer({ label: "kept logits", size: shard.bytes, usage });
+      const buffer = this.resources.gpu.device.createBuffer({
+        label: "kept logits",
+        size: shard.bytes,
+        usage,
+      });
       const copy = Object.assign(tensor("kept logits", shard.shape), { buffer });
       run.copy(shard, copy);
       return copy;
@@ -188,7 +204,9 @@ export class LoraModel {
     for (const { buffer, bytes, shape } of kept) {
       const values = new Float32Array(await this.resources.gpu.read(buffer, 0, bytes));
       const cols = shape[1]!;
-      for (let r = 0; r < tokens; r++) logits.set(values.subarray(r * cols, (r + 1) * cols), r * vocab + first);
+      for (let r = 0; r < tokens; r++) {
+        logits.set(values.subarray(r * cols, (r + 1) * cols), r * vocab + first);
+      }
       first += cols;
       buffer.destroy();
     }
@@ -199,7 +217,9 @@ export class LoraModel {
     this.decoder.destroy();
     this.pool.destroy();
     this.resources.arena.destroy();
-    for (const input of [...Object.values(this.#inputs), ...Object.values(this.sinks)]) input.buffer?.destroy();
+    for (const input of [...Object.values(this.#inputs), ...Object.values(this.sinks)]) {
+      input.buffer?.destroy();
+    }
   }
 
   /** Uploads a batch; returns the chunks of labelled rows that it fills. */

@@ -5,10 +5,13 @@
  * @see Dao et al. 2022, arXiv:2205.14135; Ainslie et al. 2023, arXiv:2305.13245.
  * @module
  */
-import { attentionBackwardKeyValue, attentionBackwardQuery, attentionForward } from "../../kernels/attention/kernel.ts";
+import {
+  attentionBackwardKeyValue,
+  attentionBackwardQuery,
+  attentionForward,
+} from "../../kernels/attention/kernel.ts";
 import type { Tensor } from "../tensor.ts";
 import type { StepRecorder } from "./step_recorder.ts";
-
 
 /** Kept from forward for backward; q and k are rotated already. stats [B, H, T, 2]: log-sum-exp, delta. */
 export interface AttentionSaved {
@@ -28,9 +31,13 @@ export class Attention {
   /** @throws {RangeError} If heads are not a multiple of kvHeads, or headDim is not a multiple of 4. */
   constructor({ heads, kvHeads, headDim }: { heads: number; kvHeads: number; headDim: number }) {
     if (heads % kvHeads !== 0) {
-      throw new RangeError(`Cannot group ${heads} query heads over ${kvHeads} key/value heads: not a multiple`);
+      throw new RangeError(
+        `Cannot group ${heads} query heads over ${kvHeads} key/value heads: not a multiple`,
+      );
     }
-    if (headDim % 4 !== 0) throw new RangeError(`Cannot build attention: head_dim ${headDim} is not a multiple of 4`);
+    if (headDim % 4 !== 0) {
+      throw new RangeError(`Cannot build attention: head_dim ${headDim} is not a multiple of 4`);
+    }
     this.#heads = heads;
     this.#kvHeads = kvHeads;
     this.#headDim = headDim;

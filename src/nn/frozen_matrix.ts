@@ -45,7 +45,9 @@ export class FrozenMatrix {
       : Math.floor(Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize) / (4 * cols));
     const perShard = Math.floor(limit / 4) * 4;
     if (perShard < 4) {
-      throw new GpuMemoryError(`Cannot place "${label}" as one row of ${cols} columns exceeds what "${gpu.name}" binds`);
+      throw new GpuMemoryError(
+        `Cannot place "${label}" as one row of ${cols} columns exceeds what "${gpu.name}" binds`,
+      );
     }
     const shards: Shard[] = [];
     for (let firstRow = 0; firstRow < rows; firstRow += perShard) {

@@ -72,7 +72,14 @@ export class LmHead {
   }
 
   /** Adds the chunk's summed loss to totals[0]; returns what {@link backward} needs. */
-  forward(run: StepRecorder, x: Tensor, labelled: LabelledRows, sinks: LossSinks, first: number, rows: number) {
+  forward(
+    run: StepRecorder,
+    x: Tensor,
+    labelled: LabelledRows,
+    sinks: LossSinks,
+    first: number,
+    rows: number,
+  ) {
     const { shards, saved } = this.logits(run, x, labelled, first, rows);
     const state = run.tensor("cross-entropy state", [rows, 3]);
     const { targets } = labelled;

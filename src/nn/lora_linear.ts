@@ -55,7 +55,9 @@ export class LoraLinear {
   constructor(weight: FrozenMatrix, lora: LowRank | null) {
     const most = Math.min(weight.rows, weight.cols);
     if (lora && !(Number.isInteger(lora.rank) && lora.rank >= 1 && lora.rank <= most)) {
-      throw new RangeError(`Cannot apply LoRA to "${weight.label}" as rank must be in 1..${most}: current value is ${lora.rank}`);
+      throw new RangeError(
+        `Cannot apply LoRA to "${weight.label}" as rank must be in 1..${most}: current value is ${lora.rank}`,
+      );
     }
     this.weight = weight;
     this.lora = lora;

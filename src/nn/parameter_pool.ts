@@ -47,7 +47,9 @@ export class ParameterPool {
     const padded = Math.ceil(parameter.value.bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     const limit = Math.min(this.#gpu.limits.maxStorageBufferBindingSize, this.#gpu.limits.maxBufferSize);
     if (padded > limit) {
-      throw new GpuMemoryError(`Cannot train "${name}" as it needs ${padded} bytes and "${this.#gpu.name}" binds ${limit}`);
+      throw new GpuMemoryError(
+        `Cannot train "${name}" as it needs ${padded} bytes and "${this.#gpu.name}" binds ${limit}`,
+      );
     }
     if (this.#chunkBytes.length === 0 || this.#chunkBytes.at(-1)! + padded > limit) this.#chunkBytes.push(0);
     const chunk = this.#chunkBytes.length - 1;
@@ -95,7 +97,9 @@ export class ParameterPool {
   /** Uploads the values of one parameter. */
   write({ value, name }: Parameter, values: Float32Array<ArrayBuffer>): void {
     if (values.byteLength !== value.bytes) {
-      throw new RangeError(`Cannot set "${name}" [${value.shape}] from ${values.length} values: ${value.bytes / 4} are wanted`);
+      throw new RangeError(
+        `Cannot set "${name}" [${value.shape}] from ${values.length} values: ${value.bytes / 4} are wanted`,
+      );
     }
     this.#gpu.device.queue.writeBuffer(value.buffer!, value.offset, values);
   }

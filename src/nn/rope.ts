@@ -23,7 +23,9 @@ export function rotate(
 ): void {
   const { rows, cols } = matrixShape(x);
   if (rowLength > matrixShape(cos).rows) {
-    throw new RangeError(`Cannot rotate rows of ${rowLength} tokens as the tables hold ${matrixShape(cos).rows} positions`);
+    throw new RangeError(
+      `Cannot rotate rows of ${rowLength} tokens as the tables hold ${matrixShape(cos).rows} positions`,
+    );
   }
   run.dispatch(ropeRotate, { x, cos_table: cos, sin_table: sin }, {
     rows,

@@ -21,7 +21,11 @@ export function forward(run: StepRecorder, gate: Tensor, up: Tensor): { y: Tenso
 }
 
 /** Turns the saved gate and up into dgate and dup, in place. */
-export function backward(run: StepRecorder, dy: Tensor, { gate, up }: SwigluSaved): { dgate: Tensor; dup: Tensor } {
+export function backward(
+  run: StepRecorder,
+  dy: Tensor,
+  { gate, up }: SwigluSaved,
+): { dgate: Tensor; dup: Tensor } {
   run.dispatch(swigluBackward, { gate, up, dy }, { count: gate.bytes / BYTES_PER_ELEMENT });
   return { dgate: gate, dup: up };
 }

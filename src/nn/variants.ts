@@ -65,7 +65,8 @@ const HARDWARE: Variants = {
   attentionForward: { ROWS: 1, LANES: 64 },
   attentionBackward: { ROWS: 1, LANES: 64 },
   rowLanes: 64,
-  reason: "matmul operands from storage buffers, 8x4 register tiles over 64 lanes: the default of hardware GPUs",
+  reason:
+    "matmul operands from storage buffers, 8x4 register tiles over 64 lanes: the default of hardware GPUs",
 };
 
 /** All choices there are, by name; tests run every one of them. */

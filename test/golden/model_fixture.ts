@@ -1,0 +1,84 @@
+/**
+ * What the golden and the replay command share: a model on the GPU with an adapter, and batches of
+ * Hugging Face's arrays.
+ *
+ * @module
+ */
+import { readAdapter } from "../../src/checkpoint/adapter.ts";
+import type { Adapter } from "../../src/checkpoint/adapter.ts";
+import type { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { ModelManager } from "../../src/model_manager.ts";
+import type { LoraModel, ModelBatch } from "../../src/models/lora_model.ts";
+import { chooseVariants, type Variants } from "../../src/nn/variants.ts";
+import { LocalFolder } from "../../src/storage/local.ts";
+
+/** A loaded model, and how to let it go. */
+export interface OpenModel {
+  readonly model: LoraModel;
+  readonly adapter: Adapter | null;
+  close(): Promise<void>;
+}
+
+/** Loads a base folder, with the adapter of `adapterDir` unless that is null. */
+export async function openModel(
+  gpu: Gpu,
+  baseDir: string,
+  adapterDir: string | null,
+  limits: { rows: number; length: number },
+  variants: Variants = chooseVariants(gpu),
+): Promise<OpenModel> {
+  const manager = new ModelManager((uri) => new LocalFolder(uri));
+  const base = await manager.open(baseDir);
+  const adapter = adapterDir === null ? null : await readAdapter(new LocalFolder(adapterDir));
+  const lora = adapter && {
+    rank: adapter.config.rank,
+    alpha: adapter.config.alpha,
+    targetModules: adapter.config.targetModules!,
+  };
+  const model = manager.plan(base, lora, { gpu, variants, limits });
+  model.plan();
+  model.allocate();
+  await model.decoder.load(base.weights);
+  if (adapter) manager.initialise(model, { kind: "adapter", adapter });
+  return {
+    model,
+    adapter,
+    close: async () => {
+      model.destroy();
+      await base.weights.close();
+    },
+  };
+}
+
+/** An int32 tensor of a file. */
+export async function readInts(file: SafetensorsFile, name: string): Promise<Int32Array> {
+  return new Int32Array((await file.readRaw(name)).slice().buffer);
+}
+
+/** One [rows, length] batch out of arrays [batches, rows, length] of ids, masks and unshifted labels. */
+export function batchOf(
+  { ids, mask, labels }: { ids: Int32Array; mask: Int32Array; labels: Int32Array },
+  index: number,
+  rows: number,
+  length: number,
+): ModelBatch & { trainedTokens: number; mask: Int32Array } {
+  const size = rows * length;
+  const part = (values: Int32Array) => values.subarray(index * size, (index + 1) * size);
+  const [rowIds, rowMask, rowLabels] = [part(ids), part(mask), part(labels)];
+  const targets = new Int32Array(size).fill(-100);
+  const lengths = new Uint32Array(rows);
+  for (let i = 0; i < size; i++) {
+    lengths[Math.floor(i / length)]! += rowMask[i]!;
+    if ((i + 1) % length !== 0) targets[i] = rowLabels[i + 1]!;
+  }
+  return {
+    rows,
+    length,
+    inputIds: Uint32Array.from(rowIds),
+    targets,
+    lengths,
+    trainedTokens: targets.filter((target) => target >= 0).length,
+    mask: rowMask,
+  };
+}
