@@ -3,10 +3,13 @@ import { ChatTemplate } from "../../src/data/chat_template.ts";
 import { isTrained, type Message } from "../../src/data/formats.ts";
 import { IGNORE_INDEX, labelChat } from "../../src/data/mask.ts";
 import { Tokenizer } from "../../src/data/tokenizer.ts";
+import { readText } from "../../src/storage.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { CHAT_TEMPLATE, chatTokenizer } from "../helpers/tiny_tokenizer.ts";
 
 const stories = new LocalFolder(new URL("../../../shared/models/stories260K-hf", import.meta.url).pathname);
+const curve = new LocalFolder(new URL("../../../shared/curve-smollm2", import.meta.url).pathname);
+const haveCurve = await curve.exists("data.jsonl");
 const haveStories = await stories.exists("tokenizer.json");
 const smollm2Path = Deno.env.get("LOWRANK_SMOLLM2_DIR");
 
@@ -151,6 +154,27 @@ Deno.test({
     assert.deepEqual(trained, messages.filter(isTrained).map(({ content }) => content + "<|im_end|>"));
     assert.equal(text, new ChatTemplate(tokenizer.chatTemplate!, tokenizer).render(messages, false));
     assert.equal(ids.filter((id) => id === tokenizer.eosTokenId).length, 5);
+  },
+});
+
+Deno.test({
+  name: "labelChat() gives transformers' ids and prompt lengths (needs shared data and LOWRANK_SMOLLM2_DIR)",
+  ignore: smollm2Path === undefined || !haveCurve,
+  async fn() {
+    const tokenizer = await Tokenizer.load(new LocalFolder(smollm2Path!));
+    const template = new ChatTemplate(tokenizer.chatTemplate!, tokenizer);
+    const rows = (await readText(curve, "data.jsonl")).trimEnd().split("\n").map((line) => JSON.parse(line))
+      .filter(({ ids_match_tokenizer: match }) => match);
+    assert.equal(rows.length, 228);
+    const end = tokenizer.encode("<|im_end|>\n");
+    for (const row of rows) {
+      const { ids, labels } = labelChat(tokenizer, template, row.messages);
+      assert.deepEqual(ids, row.input_ids);
+      assert.deepEqual(ids.slice(-2), end);
+      // All of the answer with its end token; the line feed behind it is not trained.
+      const want = ids.map((id, t) => t >= row.prompt_len && t < ids.length - 1 ? id : IGNORE_INDEX);
+      assert.deepEqual(labels, want);
+    }
   },
 });
 
