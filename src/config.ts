@@ -27,14 +27,8 @@ import { describeIssue, show } from "./config/issues.ts";
 import { type CamelGroup, camelName } from "./config/naming.ts";
 import { didYouMean } from "./config/nearest.ts";
 
-export {
-  jobSchema,
-  loraSchema,
-  quantizationSchema,
-  type Section,
-  SECTIONS,
-  trainingSchema,
-} from "./config/declarations.ts";
+export { jobSchema, loraSchema, quantizationSchema, trainingSchema } from "./config/declarations.ts";
+export { type Section, SECTIONS } from "./config/field_types.ts";
 export { CONFIG_FIELDS, type ConfigField, configJsonSchema, QUANTIZATION_WORDS } from "./config/fields.ts";
 
 /** What to train on what, and where the results go. */

@@ -19,7 +19,13 @@ function sink(stream: Stream): Sink {
     },
     write(text) {
       let bytes = encoder.encode(text);
-      while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+      try {
+        while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+      } catch (error) {
+        // The reader has gone, as `head` does: end as a process that SIGPIPE ends.
+        if (error instanceof Deno.errors.BrokenPipe) Deno.exit(141);
+        throw error;
+      }
     },
   };
 }

@@ -9,42 +9,7 @@
  */
 
 import * as z from "zod/mini";
-import { show } from "./issues.ts";
-
-/** Headings under which `--help` and forms list the options, in this order. */
-export const SECTIONS = ["Job", "Data", "LoRA", "Quantization", "Training", "Device", "Output"] as const;
-export type Section = (typeof SECTIONS)[number];
-
-/** What a declaration carries beside its zod type. */
-export interface FieldMeta {
-  readonly section: Section;
-  /** One sentence fragment for `--help` and the JSON Schema. */
-  readonly help: string;
-  /** Other wire names that mean the same. */
-  readonly aliases?: readonly string[];
-  /** Word for the value in `--help`; derived from the type when absent. */
-  readonly placeholder?: string;
-  /** Shown as the default where the true one is computed from other options. */
-  readonly defaultText?: string;
-}
-
-/** The {@link FieldMeta} of each declared zod type. */
-export const fieldMeta: z.core.$ZodRegistry<FieldMeta> = z.registry<FieldMeta>();
-
-const path = () => z.string().check(z.minLength(1));
-const wholeNumber = (from: number, to: number) => z.int().check(z.gte(from), z.lte(to));
-const fraction = () => z.number().check(z.gte(0), z.lt(1));
-const MAX_INT = 2 ** 31 - 1;
-
-/** The error setting of a check whose bounds zod cannot word: what was wanted, then what was found. */
-function wanted(text: string): { error: (issue: { input?: unknown }) => string } {
-  return { error: ({ input }) => `${text}: current value is ${show(input)}` };
-}
-
-/** Accepts only `value`; the text says why there is no choice yet. */
-function onlyFor<T extends z.ZodMiniType>(type: T, value: unknown, text: string): T {
-  return type.check(z.refine((given) => given === value, wanted(text))) as T;
-}
+import { fieldMeta, fraction, MAX_STEPS, onlyFor, path, wanted, wholeNumber } from "./field_types.ts";
 
 /** What to train on what, and where the results go. */
 export const jobSchema = z.strictObject({
@@ -179,7 +144,7 @@ export const trainingSchema = z.strictObject({
   max_steps: z._default(
     z.int().check(
       z.refine((steps) => steps === -1 || steps >= 1, wanted("must be -1 or at least 1")),
-      z.lte(MAX_INT),
+      z.lte(MAX_STEPS),
     ),
     -1,
   ).register(fieldMeta, {
@@ -221,7 +186,7 @@ export const trainingSchema = z.strictObject({
   warmup_steps: z._default(
     z.number().check(
       z.gte(0),
-      z.lte(MAX_INT),
+      z.lte(MAX_STEPS),
       z.refine(
         (steps) => steps < 1 || Number.isInteger(steps),
         wanted("must be below 1 (a share) or a whole number of steps"),
@@ -262,12 +227,12 @@ export const trainingSchema = z.strictObject({
     help: "Share of the training data held out for evaluation; 0 holds out nothing",
     aliases: ["val_set_size"],
   }),
-  logging_steps: z._default(wholeNumber(1, MAX_INT), 1).register(fieldMeta, {
+  logging_steps: z._default(wholeNumber(1, MAX_STEPS), 1).register(fieldMeta, {
     section: "Output",
     help: "Steps between two reports",
     aliases: ["log_every"],
   }),
-  eval_steps: z._default(wholeNumber(0, MAX_INT), 0).register(fieldMeta, {
+  eval_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
     section: "Training",
     help: "Steps between two evaluations; 0 evaluates before and after only",
     aliases: ["eval_every"],
@@ -292,4 +257,5 @@ export const groupSchemas = {
   quantization: quantizationSchema,
   training: trainingSchema,
 };
+/** Name of a group. */
 export type GroupName = keyof typeof groupSchemas;

@@ -5,7 +5,8 @@
  */
 
 import * as z from "zod/mini";
-import { type FieldMeta, fieldMeta, type GroupName, groupSchemas } from "./declarations.ts";
+import { type GroupName, groupSchemas } from "./declarations.ts";
+import { type FieldMeta, fieldMeta } from "./field_types.ts";
 
 /** What a value is read as when it arrives as text. A `list` is comma-separated. */
 export type FieldKind = "text" | "number" | "boolean" | "list";

@@ -1,0 +1,48 @@
+/**
+ * The vocabulary of the declarations: what is said about an option beside its type, and the types that recur.
+ *
+ * @module
+ */
+
+import * as z from "zod/mini";
+import { show } from "./issues.ts";
+
+/** Headings under which `--help` and forms list the options, in this order. */
+export const SECTIONS = ["Job", "Data", "LoRA", "Quantization", "Training", "Device", "Output"] as const;
+/** One of {@link SECTIONS}. */
+export type Section = (typeof SECTIONS)[number];
+
+/** What a declaration carries beside its zod type. */
+export interface FieldMeta {
+  readonly section: Section;
+  /** One sentence fragment for `--help` and the JSON Schema. */
+  readonly help: string;
+  /** Other wire names that mean the same. */
+  readonly aliases?: readonly string[];
+  /** Word for the value in `--help`; derived from the type when absent. */
+  readonly placeholder?: string;
+  /** Shown as the default where the true one is computed from other options. */
+  readonly defaultText?: string;
+}
+
+/** The {@link FieldMeta} of each declared zod type. */
+export const fieldMeta: z.core.$ZodRegistry<FieldMeta> = z.registry<FieldMeta>();
+
+/** A non-empty path or URI. */
+export const path = () => z.string().check(z.minLength(1));
+/** A whole number, bounds included. */
+export const wholeNumber = (from: number, to: number) => z.int().check(z.gte(from), z.lte(to));
+/** A number in [0, 1). */
+export const fraction = () => z.number().check(z.gte(0), z.lt(1));
+/** Largest count of steps. */
+export const MAX_STEPS = 2 ** 31 - 1;
+
+/** The error setting of a check whose bounds zod cannot word: what was wanted, then what was found. */
+export function wanted(text: string): { error: (issue: { input?: unknown }) => string } {
+  return { error: ({ input }) => `${text}: current value is ${show(input)}` };
+}
+
+/** Accepts only `value`; the text says why there is no choice yet. */
+export function onlyFor<T extends z.ZodMiniType>(type: T, value: unknown, text: string): T {
+  return type.check(z.refine((given) => given === value, wanted(text))) as T;
+}
