@@ -33,13 +33,13 @@ export const jobSchema = z.strictObject({
   }),
   training_data_path: path().register(fieldMeta, {
     section: "Data",
-    help: "Training data: .jsonl or .json",
+    help: 'Training data, JSON Lines: a "text" or "messages" each',
     aliases: ["data", "train_data"],
     placeholder: "PATH",
   }),
   eval_data_path: z._default(z.nullable(path()), null).register(fieldMeta, {
     section: "Data",
-    help: "Evaluation data; without it a part of the training data is held out",
+    help: "Evaluation data; without it a share of the training data is held out",
     aliases: ["eval_data"],
     placeholder: "PATH",
   }),
