@@ -108,9 +108,8 @@ function otherFormat(head: Uint8Array, uri: string): string | null {
   }
   const text = new TextDecoder().decode(head).trimStart();
   if (text.startsWith("[")) {
-    return `is a JSON array, not one object a line: convert it (jq -c '.[]' ${nameOf(uri)} > ${
-      outputOf(uri)
-    })`;
+    const command = `jq -c '.[]' ${nameOf(uri)} > ${outputOf(uri, "lines")}`;
+    return `is a JSON array, not one object a line: convert it (${command})`;
   }
   const [first = ""] = text.split("\n", 1);
   if (/\.[ct]sv$/i.test(uri) || /^\w[\w ]*([,;\t]\w[\w ]*)+\r?$/.test(first)) {
@@ -120,15 +119,15 @@ function otherFormat(head: Uint8Array, uri: string): string | null {
 }
 
 function converted(encoding: string, uri: string): string {
-  return `convert the file (iconv -f ${encoding} -t UTF-8 ${nameOf(uri)} > ${outputOf(uri)})`;
+  return `convert the file (iconv -f ${encoding} -t UTF-8 ${nameOf(uri)} > ${outputOf(uri, "utf8")})`;
 }
 
 function nameOf(uri: string): string {
   return uri.slice(uri.lastIndexOf("/") + 1);
 }
 
-function outputOf(uri: string): string {
-  return nameOf(uri).replace(/(\.jsonl?)?$/, ".utf8.jsonl");
+function outputOf(uri: string, what: string): string {
+  return nameOf(uri).replace(/(\.jsonl?)?$/, `.${what}.jsonl`);
 }
 
 function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {

@@ -220,7 +220,9 @@ function joined(folder: string, name: string): string {
 /** The error a caller can act on, for one of the runtime's. Unknown ones come back as they are. */
 function storageError(verb: string, path: string, error: unknown): unknown {
   const because = { cause: error };
-  if (error instanceof Deno.errors.NotFound) {
+  const notThere = error instanceof Deno.errors.NotFound ||
+    (verb === "open" && error instanceof Deno.errors.NotADirectory);
+  if (notThere) {
     return new StorageNotFoundError(`Cannot ${verb} "${path}" as it is not there: check the path`, because);
   }
   if (error instanceof Deno.errors.IsADirectory) {

@@ -138,7 +138,7 @@ Deno.test({
     ]);
     for (
       const [name, line, message] of [
-        ["array.json", undefined, /^is a JSON array, .*jq -c '\.\[\]' array\.json > array\.utf8\.jsonl/],
+        ["array.json", undefined, /^is a JSON array, .*jq -c '\.\[\]' array\.json > array\.lines\.jsonl/],
         ["empty.jsonl", undefined, /^is empty/],
         ["latin1.text.jsonl", 1, /^is not UTF-8: .*iconv -f LATIN1 -t UTF-8 latin1\.text\.jsonl/],
         ["utf16.text.jsonl", undefined, /^is UTF-16: .*iconv -f UTF-16 -t UTF-8/],

@@ -148,6 +148,7 @@ Deno.test("LocalFolder names what stands in the way", async () => {
       assert.match(error.message, /below" as it is a folder/);
       return true;
     });
+    await assert.rejects(folder.folder("file").open("x"), StorageNotFoundError);
     await assert.rejects(folder.folder("file").create("x"), (error: Error) => {
       assert.ok(error instanceof StorageDeniedError);
       assert.match(error.message, /file\/x" as a file stands where a folder is needed/);
