@@ -53,6 +53,9 @@ export interface StepTotals {
   readonly finite: boolean;
 }
 
+/** Forward and backward, or forward and loss alone. */
+export type ProgramKind = "train" | "evaluate";
+
 /** Largest batch that will be run. */
 export interface BatchLimits {
   readonly rows: number;
@@ -107,13 +110,11 @@ export class LoraModel {
   }
 
   /**
-   * Plans the largest training and evaluation programs. After it, `resources.arena.bytes` is what a run
+   * Plans the largest program of each kind that will be run. After it, `resources.arena.bytes` is what a run
    * will take for activations; nothing is allocated.
    */
-  plan(): void {
-    const { rows, length } = this.#limits;
-    this.#planOf("train", rows, length);
-    this.#planOf("evaluate", rows, length);
+  plan(kinds: readonly ProgramKind[] = ["train", "evaluate"]): void {
+    for (const kind of kinds) this.#planOf(kind, this.#limits.rows, this.#limits.length);
   }
 
   /** Takes memory for parameters and inputs. Weights are loaded by `decoder.load`. */
@@ -126,16 +127,18 @@ export class LoraModel {
   }
 
   /** Compiles the programs for a batch shape ahead of its first use. */
-  async prepare(kind: "train" | "evaluate", rows: number, length: number): Promise<void> {
+  async prepare(kind: ProgramKind, rows: number, length: number): Promise<void> {
     await this.#programOf(kind, rows, length);
   }
 
-  /** Sets gradients, totals and flags to zero: the start of an optimizer step. */
-  beginStep(): void {
-    const encoder = this.resources.gpu.device.createCommandEncoder();
-    for (const { grads } of this.pool.chunks) encoder.clearBuffer(grads.buffer!);
-    encoder.clearBuffer(this.sinks.totals.buffer!);
-    this.resources.gpu.device.queue.submit([encoder.finish()]);
+  /** Sets the gradients to zero: the start of an optimizer step. */
+  clearGradients(): void {
+    this.#clear(this.pool.chunks.map(({ grads }) => grads));
+  }
+
+  /** Sets the summed loss to zero. The flag of a value that is not finite stays raised. */
+  clearTotals(): void {
+    this.#clear([this.sinks.totals]);
   }
 
   /**
@@ -222,6 +225,12 @@ export class LoraModel {
     }
   }
 
+  #clear(tensors: readonly Tensor[]): void {
+    const encoder = this.resources.gpu.device.createCommandEncoder();
+    for (const { buffer } of tensors) encoder.clearBuffer(buffer!);
+    this.resources.gpu.device.queue.submit([encoder.finish()]);
+  }
+
   /** Uploads a batch; returns the chunks of labelled rows that it fills. */
   #write({ rows, length, inputIds, targets, lengths }: ModelBatch, tokenWeight: number): number[] {
     const queue = this.resources.gpu.device.queue;
@@ -245,7 +254,7 @@ export class LoraModel {
     return [...Array(Math.ceil(labelled / perChunk)).keys()];
   }
 
-  #programOf(kind: "train" | "evaluate", rows: number, length: number): Promise<Program> {
+  #programOf(kind: ProgramKind, rows: number, length: number): Promise<Program> {
     const key = `${kind} ${rows}x${length}`;
     let program = this.#programs.get(key);
     if (!program) {
@@ -255,7 +264,7 @@ export class LoraModel {
     return program;
   }
 
-  #planOf(kind: "train" | "evaluate", rows: number, length: number): PlannedProgram {
+  #planOf(kind: ProgramKind, rows: number, length: number): PlannedProgram {
     const key = `${kind} ${rows}x${length}`;
     let plan = this.#plans.get(key);
     if (!plan) {
@@ -285,7 +294,7 @@ export class LoraModel {
     return { run, inputs, labelled };
   }
 
-  #record(kind: "train" | "evaluate", rows: number, length: number): StepRecorder {
+  #record(kind: ProgramKind, rows: number, length: number): StepRecorder {
     const { run, inputs, labelled } = this.#recorder(kind, rows, length);
     const tokens = rows * length;
     const { head } = this.decoder;

@@ -75,7 +75,8 @@ const gradNorms: number[] = [];
 for (let step = 0; step < steps; step++) {
   const stepStarted = performance.now();
   const batch = batchOf(arrays, step, rows, length);
-  model.beginStep();
+  model.clearGradients();
+  model.clearTotals();
   await model.accumulate(batch, 1 / batch.trainedTokens);
   optimizer.step(step + 1, LEARNING_RATE);
   const { summedLoss, gradNorm, finite } = await model.totals();

@@ -1,0 +1,112 @@
+/**
+ * The files that tell about a run: `metrics.jsonl`, one object a logged step, and `run.json`, what was run on what and
+ * how it ended.
+ *
+ * @module
+ */
+import type { JobStatus, TrainingEvent } from "./job.ts";
+import { type Folder, writeFile } from "./storage.ts";
+
+export const METRICS_FILE = "metrics.jsonl";
+export const RUN_FILE = "run.json";
+
+/** Version of run.json and metrics.jsonl. A reader refuses a newer one. */
+export const RUN_FORMAT_VERSION = 1;
+
+/** One line of metrics.jsonl; null where the step had no such number. */
+export interface MetricsRow {
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss: number | null;
+  readonly eval_loss: number | null;
+  readonly learning_rate: number | null;
+  readonly grad_norm: number | null;
+  readonly tokens: number | null;
+  readonly tokens_per_second: number | null;
+}
+
+/** Writes metrics.jsonl. A step's line waits for the evaluation that may follow it. */
+export class MetricsLog {
+  readonly #folder: Folder;
+  #row: MetricsRow | null = null;
+
+  constructor(folder: Folder) {
+    this.#folder = folder;
+  }
+
+  /** Takes step and evaluation events; ignores others. */
+  async add(event: TrainingEvent): Promise<void> {
+    if (event.type === "step") {
+      await this.flush();
+      this.#row = {
+        step: event.step,
+        epoch: event.epoch,
+        loss: event.loss,
+        eval_loss: null,
+        learning_rate: event.learningRate,
+        grad_norm: event.gradNorm,
+        tokens: event.tokens,
+        tokens_per_second: event.tokensPerSecond,
+      };
+    } else if (event.type === "evaluated") {
+      if (this.#row?.step !== event.step) await this.flush();
+      this.#row = { ...(this.#row ?? emptyRow(event.step, event.epoch)), eval_loss: event.evalLoss };
+      await this.flush();
+    }
+  }
+
+  /** Writes the line that waits. */
+  async flush(): Promise<void> {
+    if (!this.#row) return;
+    const line = `${JSON.stringify(this.#row)}\n`;
+    this.#row = null;
+    await this.#folder.append(METRICS_FILE, new TextEncoder().encode(line));
+  }
+}
+
+function emptyRow(step: number, epoch: number): MetricsRow {
+  const none = { loss: null, eval_loss: null, learning_rate: null, grad_norm: null };
+  return { step, epoch, ...none, tokens: null, tokens_per_second: null };
+}
+
+/** What run.json holds. */
+export interface RunRecord {
+  readonly status: JobStatus;
+  /** All options, as on the wire. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly seed: number;
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly adapter: { readonly name: string; readonly software: boolean };
+  readonly base_model: {
+    readonly path: string;
+    readonly model_type: string;
+    readonly parameters: number;
+    readonly trainable_parameters: number;
+  };
+  readonly data: readonly {
+    readonly file: string;
+    readonly sha256: string;
+    readonly rows: number;
+    readonly kept: number;
+    readonly cut: number;
+    readonly dropped: number;
+    readonly tokens: number;
+    readonly trained_tokens: number;
+  }[];
+  readonly total_steps: number;
+  readonly steps: number;
+  readonly eval_loss_before: number | null;
+  readonly eval_loss_after: number | null;
+  readonly error: string | null;
+}
+
+/** Replaces run.json, whole or not at all. */
+export async function writeRunRecord(folder: Folder, record: RunRecord): Promise<void> {
+  await writeFile(
+    folder,
+    RUN_FILE,
+    `${JSON.stringify({ version: RUN_FORMAT_VERSION, ...record }, null, 2)}\n`,
+  );
+}
