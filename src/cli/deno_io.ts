@@ -15,7 +15,8 @@ function sink(stream: Stream): Sink {
   return {
     isTerminal,
     get columns() {
-      return isTerminal ? Deno.consoleSize().columns : 100;
+      // Some terminals say 0 for a width that they do not know.
+      return (isTerminal && Deno.consoleSize().columns) || 100;
     },
     write(text) {
       let bytes = encoder.encode(text);

@@ -4,15 +4,7 @@
  * @module
  */
 
-import {
-  ConfigError,
-  DatasetFormatError,
-  DivergedError,
-  GpuLostError,
-  GpuMemoryError,
-  GpuUnavailableError,
-  StorageNotFoundError,
-} from "../errors.ts";
+import { ConfigError, DatasetFormatError, StorageNotFoundError } from "../errors.ts";
 import { exitCodeOf } from "./exit_codes.ts";
 import { painter } from "./paint.ts";
 
@@ -27,19 +19,12 @@ function errorLines(error: unknown): string[] {
   return [error instanceof Error ? error.message || error.name : String(error)];
 }
 
+/** What a message cannot know: how this command is used. Other messages say themselves what to do. */
 function hintFor(error: unknown): string | null {
   if (error instanceof ConfigError) {
     return '"lowrank help" lists the commands, "lowrank train --help" the options';
   }
   if (error instanceof DatasetFormatError) return "mend or remove these lines of the data file";
-  if (error instanceof GpuUnavailableError) {
-    return "install a Vulkan driver; mesa-vulkan-drivers computes on the CPU where there is no GPU";
-  }
-  if (error instanceof GpuMemoryError) return "lower --batch-size or --max-length";
-  if (error instanceof GpuLostError) {
-    return "the driver was reset: run again, with a lower --batch-size if it repeats";
-  }
-  if (error instanceof DivergedError) return "lower --learning-rate, or look for odd examples in the data";
   if (error instanceof StorageNotFoundError) return "paths are relative to the current folder";
   return exitCodeOf(error) === 1 ? "LOWRANK_DEBUG=1 shows where it happened" : null;
 }

