@@ -11,7 +11,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import type { LoraModel, ModelBatch } from "../../src/models/lora_model.ts";
 import { chooseVariants, type Variants } from "../../src/nn/variants.ts";
-import { LocalFolder } from "../../src/storage/local.ts";
+import type { Folder } from "../../src/storage.ts";
 
 /** A loaded model, and how to let it go. */
 export interface OpenModel {
@@ -20,17 +20,17 @@ export interface OpenModel {
   close(): Promise<void>;
 }
 
-/** Loads a base folder, with the adapter of `adapterDir` unless that is null. */
+/** Loads a base folder, with the adapter of another folder unless that is null. */
 export async function openModel(
   gpu: Gpu,
-  baseDir: string,
-  adapterDir: string | null,
+  baseFolder: Folder,
+  adapterFolder: Folder | null,
   limits: { rows: number; length: number },
   variants: Variants = chooseVariants(gpu),
 ): Promise<OpenModel> {
-  const manager = new ModelManager((uri) => new LocalFolder(uri));
-  const base = await manager.open(baseDir);
-  const adapter = adapterDir === null ? null : await readAdapter(new LocalFolder(adapterDir));
+  const manager = new ModelManager(() => baseFolder);
+  const base = await manager.open(baseFolder.uri);
+  const adapter = adapterFolder && await readAdapter(adapterFolder);
   const lora = adapter && {
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,

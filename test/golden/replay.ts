@@ -60,8 +60,8 @@ const variants = flags.variant ? VARIANTS[flags.variant as keyof typeof VARIANTS
 const started = performance.now();
 const { model, adapter, close } = await openModel(
   gpu,
-  base,
-  `${curve}/init-adapter`,
+  new LocalFolder(base),
+  new LocalFolder(`${curve}/init-adapter`),
   { rows, length },
   variants,
 );

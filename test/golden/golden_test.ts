@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { MODEL_FAMILIES } from "../../src/models/registry.ts";
+import { VARIANTS } from "../../src/nn/variants.ts";
+import { LocalFolder } from "../../src/storage/local.ts";
+import { type GoldenResult, runGolden } from "./golden_cases.ts";
+
+const dir = new URL("../../../shared/golden", import.meta.url).pathname;
+const present = existsSync(dir);
+const CASES = ["llama", "llama3rope"];
+
+async function run(gpu: Gpu, variants?: (typeof VARIANTS)[keyof typeof VARIANTS]): Promise<GoldenResult[]> {
+  try {
+    const options = variants ? { cases: CASES, variants } : { cases: CASES };
+    return await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), options));
+  } finally {
+    gpu.close();
+  }
+}
+
+function assertAllPassed(results: readonly GoldenResult[]): void {
+  assert.deepEqual(results.filter(({ outcome }) => outcome === "failed"), []);
+  assert.ok(
+    results.filter(({ outcome }) => outcome === "passed").length >= 36,
+    "fewer comparisons than expected",
+  );
+}
+
+Deno.test({
+  name: "runGolden() finds PyTorch's numbers for the llama cases (needs shared data)",
+  ignore: !present,
+  fn: async () => assertAllPassed(await run(await openGpu())),
+});
+
+for (const name of Object.keys(VARIANTS) as (keyof typeof VARIANTS)[]) {
+  Deno.test({
+    name:
+      `runGolden() finds PyTorch's numbers within WebGPU's default limits, ${name} variants (needs shared data)`,
+    ignore: !present,
+    fn: async () => assertAllPassed(await run(await openGpu({ limits: "default" }), VARIANTS[name])),
+  });
+}
+
+Deno.test({
+  name: "runGolden() names what it skips and why (needs shared data)",
+  ignore: !present,
+  fn: async () => {
+    const gpu = await openGpu();
+    const unsupported = ["qwen2", "gemma2", "phi3"].filter((type) => !MODEL_FAMILIES.has(type));
+    const results = await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), { cases: unsupported }));
+    gpu.close();
+    for (const { outcome, detail } of results) {
+      assert.equal(outcome, "skipped");
+      assert.match(detail, /is not supported \(supported: llama|this version does not train it/);
+    }
+  },
+});
