@@ -12,7 +12,7 @@ import {
   parseFineTuneJobConfig,
 } from "../config.ts";
 import { flagName } from "../config/naming.ts";
-import { didYouMean } from "../config/nearest.ts";
+import { nearest } from "../config/nearest.ts";
 import { ConfigError, type ConfigIssue } from "../errors.ts";
 
 /** A configuration and, by wire name, the place each given value came from. Absent: the default. */
@@ -35,8 +35,6 @@ export interface Sources {
 }
 
 const ENV_PREFIX = "LOWRANK_";
-/** Variables that are no options of a job: the stack-trace switch, and what the launcher and tests set. */
-const OTHER_VARIABLES = ["LOWRANK_DEBUG"];
 
 const fieldByName = new Map<string, ConfigField>(
   CONFIG_FIELDS.flatMap((field) => [field.wireName, ...field.aliases ?? []].map((name) => [name, field])),
@@ -70,13 +68,14 @@ export function fromText(name: string, text: string | boolean): unknown {
 
 /** Warnings for `LOWRANK_` variables that look like misspelt options. */
 export function suspectVariables(env: Readonly<Record<string, string>>): string[] {
-  return Object.keys(env)
-    .filter((name) =>
-      name.startsWith(ENV_PREFIX) && !optionByVariable.has(name) && !OTHER_VARIABLES.includes(name)
-    )
-    .map((name) => [name, didYouMean(name, optionByVariable.keys())] as const)
-    .filter(([, suggestion]) => suggestion !== "")
-    .map(([name, suggestion]) => `environment variable ${name} is not an option${suggestion}`);
+  const known = new Map([...optionByVariable.keys()].map((name) => [name.slice(ENV_PREFIX.length), name]));
+  return Object.keys(env).flatMap((name) => {
+    if (!name.startsWith(ENV_PREFIX) || optionByVariable.has(name)) return [];
+    const close = nearest(name.slice(ENV_PREFIX.length), known.keys());
+    return close === null
+      ? []
+      : [`environment variable ${name} is not an option: did you mean "${known.get(close)}"?`];
+  });
 }
 
 function layersOf({ flags, env, file }: Sources): Layer[] {
