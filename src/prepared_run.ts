@@ -1,0 +1,159 @@
+/**
+ * What a job knows before its first step, what it has done since, and the records made of both: the summary shown at the
+ * start, run.json, the model card.
+ *
+ * @module
+ */
+import type { Adapter } from "./checkpoint/adapter.ts";
+import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
+import { type FineTuneJobConfig, toWire } from "./config.ts";
+import { IGNORE_INDEX } from "./data/mask.ts";
+import type { DataReport, Dataset } from "./data_manager.ts";
+import type { Gpu } from "./gpu/device.ts";
+import type { MemoryRow, RunSummary, TrainingEvent } from "./job.ts";
+import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
+import type { LoraModel } from "./models/lora_model.ts";
+import type { Variants } from "./nn/variants.ts";
+import type { RunRecord } from "./run_files.ts";
+import type { StepCount, TrainerData } from "./trainer.ts";
+import { runtimeVersion, VERSION } from "./version.ts";
+
+/** Everything known before the first step. */
+export interface PreparedRun {
+  readonly base: BaseModel;
+  readonly dataset: Dataset;
+  readonly data: TrainerData;
+  /** The adapter to continue from. */
+  readonly start: Adapter | null;
+  readonly lora: LoraSettings;
+  readonly gpu: Gpu;
+  readonly variants: Variants;
+  /** Planned; on the GPU once training starts. */
+  readonly model: LoraModel;
+  readonly steps: StepCount;
+  readonly memory: readonly MemoryRow[];
+}
+
+/** How far a run has come. */
+export class Progress {
+  readonly startedAt = new Date();
+  steps = 0;
+  tokens = 0;
+  evalLossBefore: number | null = null;
+  evalLossAfter: number | null = null;
+
+  /** Takes step and evaluation events; ignores others. */
+  note(event: TrainingEvent): void {
+    if (event.type === "step") {
+      this.steps = event.step;
+      this.tokens = event.tokens;
+    } else if (event.type === "evaluated") {
+      if (event.step === 0) this.evalLossBefore = event.evalLoss;
+      else this.evalLossAfter = event.evalLoss;
+    }
+  }
+
+  /** Wall time since the start. */
+  get seconds(): number {
+    return (Date.now() - this.startedAt.getTime()) / 1000;
+  }
+}
+
+/** What is shown before the first step. */
+export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): RunSummary {
+  const { base, dataset, lora, gpu, variants, model, steps, memory } = run;
+  return {
+    baseModel: base.uri,
+    modelType: base.config.modelType,
+    totalParameters: ModelManager.countParameters(base),
+    trainableParameters: model.pool.size,
+    adapter: gpu.name,
+    softwareAdapter: gpu.software,
+    choices: [
+      variants.reason,
+      `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}`,
+    ],
+    trainExamples: dataset.train.length,
+    evalExamples: dataset.eval.length,
+    trainableTokensPerEpoch: dataset.train.reduce((sum, { labels }) => sum + targetCount(labels), 0),
+    totalSteps: steps.totalSteps,
+    stepsPerEpoch: steps.stepsPerEpoch,
+    effectiveBatchSize: training.effectiveBatchSize,
+    memory,
+  };
+}
+
+/** Labels that are the target of some position: the first one has none before it. */
+function targetCount(labels: Int32Array): number {
+  return labels.subarray(1).reduce((count, label) => count + (label === IGNORE_INDEX ? 0 : 1), 0);
+}
+
+/** The content of run.json. */
+export function runRecord(
+  config: FineTuneJobConfig,
+  { base, dataset, gpu, model, steps }: PreparedRun,
+  progress: Progress,
+  status: RunRecord["status"],
+  error: string | null,
+): RunRecord {
+  return {
+    status,
+    config: toWire(config),
+    seed: config.training.seed,
+    started_at: progress.startedAt.toISOString(),
+    finished_at: status === "running" ? null : new Date().toISOString(),
+    versions: { lowrank: VERSION, runtime: runtimeVersion() },
+    adapter: { name: gpu.name, software: gpu.software },
+    base_model: {
+      path: base.uri,
+      model_type: base.config.modelType,
+      parameters: ModelManager.countParameters(base),
+      trainable_parameters: model.pool.size,
+    },
+    data: [dataset.report, dataset.evalReport].filter((report) => report !== null).map(dataRecord),
+    total_steps: steps.totalSteps,
+    steps: progress.steps,
+    eval_loss_before: progress.evalLossBefore,
+    eval_loss_after: progress.evalLossAfter,
+    error,
+  };
+}
+
+function dataRecord(report: DataReport): RunRecord["data"][number] {
+  const { file, sha256, rows, kept, cut, dropped, tokens, trainedTokens } = report;
+  return { file, sha256, rows, kept, cut, dropped, tokens, trained_tokens: trainedTokens };
+}
+
+/** What the model cards say; `kind` is set by who writes one. */
+export async function cardFacts(
+  { job, training }: FineTuneJobConfig,
+  { base, dataset, lora, gpu, steps }: PreparedRun,
+  progress: Progress,
+): Promise<Omit<ModelCardFacts, "kind">> {
+  const cardFile = ({ file, sha256 }: DataReport, examples: number) => {
+    return { name: file.slice(file.lastIndexOf("/") + 1), sha256, examples };
+  };
+  return {
+    name: job.outputModelName,
+    baseModel: base.uri,
+    baseLicense: await readLicense(base.folder),
+    evalLossBefore: progress.evalLossBefore,
+    evalLossAfter: progress.evalLossAfter,
+    steps: progress.steps,
+    epochs: steps.totalEpochs,
+    tokens: progress.tokens,
+    effectiveBatchSize: training.effectiveBatchSize,
+    learningRate: training.learningRate,
+    schedule: training.lrSchedulerType,
+    rank: lora.rank,
+    alpha: lora.alpha,
+    dropout: 0,
+    targetModules: lora.targetModules,
+    seed: training.seed,
+    trainFile: cardFile(dataset.report, dataset.train.length),
+    evalFile: dataset.evalReport && cardFile(dataset.evalReport, dataset.eval.length),
+    device: { name: gpu.name, software: gpu.software },
+    seconds: progress.seconds,
+    versions: { Lowrank: VERSION, Runtime: runtimeVersion() },
+  };
+}
