@@ -8,8 +8,9 @@ import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
 import type { FineTuneJobConfig } from "./config.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import { DataManager, type Dataset } from "./data_manager.ts";
-import { ConfigError } from "./errors.ts";
-import { openGpu, type OpenGpuOptions } from "./gpu/device.ts";
+import { ConfigError, ModelFormatError } from "./errors.ts";
+import { type Gpu, openGpu, type OpenGpuOptions, requireHardware } from "./gpu/device.ts";
+import { PipelineCache } from "./gpu/pipelines.ts";
 import type { TrainingEvent } from "./job.ts";
 import { checkMemory, memoryRows } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
@@ -30,8 +31,16 @@ export interface FineTuneJobDeps {
   readonly signal?: AbortSignal;
   /** Memory that a software adapter may take, bytes; unknown unless given. */
   readonly availableMemoryBytes?: number;
-  /** How the GPU is opened; for other WebGPU implementations and for tests. */
+  /** How the GPU is opened; for other WebGPU implementations. */
   readonly gpu?: OpenGpuOptions;
+  /** An open GPU for several jobs, one after the other; it stays open. Default: one of the job's own. */
+  readonly device?: OpenDevice;
+}
+
+/** A GPU and the kernels compiled on it so far. */
+export interface OpenDevice {
+  readonly gpu: Gpu;
+  readonly pipelines: PipelineCache;
 }
 
 /** Closes what was opened, latest first. */
@@ -61,7 +70,7 @@ export class FineTuneJob {
   /**
    * Runs the job to its end.
    *
-   * @throws {ConfigError} If the output folder holds a run already.
+   * @throws {ConfigError} If the output folder holds a run already, or the updates do not fit the model.
    * @throws {DatasetFormatError} With every bad line, before the model is touched.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
    * @throws {UnsupportedModelError} If the base model cannot be used.
@@ -73,20 +82,30 @@ export class FineTuneJob {
     try {
       const run = yield* this.#prepare(closers);
       if (this.#deps.dryRun) return;
-      try {
-        await this.#record(run, "running");
-        yield* this.#train(run);
-        yield* this.#save(run);
-        await this.#record(run, "completed");
-      } catch (error) {
-        const status = this.#signal.aborted ? "cancelled" : "failed";
-        await this.#record(run, status, error instanceof Error ? error.message : String(error));
-        throw error;
-      }
+      yield* this.#recorded(run);
       const { steps, seconds, evalLossBefore, evalLossAfter } = this.#progress;
       yield { type: "finished", status: "completed", steps, seconds, evalLossBefore, evalLossAfter };
     } finally {
       for (const close of closers.reverse()) await close();
+    }
+  }
+
+  /** Trains and saves; run.json says all the while how the run stands. */
+  async *#recorded(run: PreparedRun): AsyncGenerator<TrainingEvent> {
+    // what stands when whoever consumes the events stops asking for them
+    let end: { status: RunRecord["status"]; error: string | null } = { status: "cancelled", error: null };
+    await this.#record(run, "running");
+    try {
+      yield* this.#train(run);
+      yield* this.#save(run);
+      end = { status: "completed", error: null };
+    } catch (error) {
+      const status = this.#signal.aborted ? "cancelled" : "failed";
+      end = { status, error: error instanceof Error ? error.message : String(error) };
+      throw error;
+    } finally {
+      const recorded = this.#record(run, end.status, end.error);
+      await (end.error === null ? recorded : recorded.catch(() => {})); // the first failure is the one to tell
     }
   }
 
@@ -110,16 +129,16 @@ export class FineTuneJob {
     const dataset = await this.#loadData(
       new DataManager({ files, tokenizer, chatTemplate: await this.#template() }),
     );
-    for (const message of warnings(dataset, base, tokenizer)) yield { type: "warning", message };
+    checkTokens(dataset, base);
+    for (const message of warnings(dataset, base)) yield { type: "warning", message };
     this.#signal.throwIfAborted();
 
     yield { type: "phase", message: "planning" };
-    const gpu = await openGpu({ ...this.#deps.gpu, requireHardware: job.requireGpu });
-    closers.push(() => gpu.close());
+    const { gpu, pipelines } = await this.#openDevice(closers);
     const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId };
     const variants = chooseVariants(gpu);
     const planned = (limits: BatchLimits) => {
-      const model = this.#models.plan(base, lora, { gpu, variants, limits });
+      const model = this.#models.plan(base, lora, { gpu, pipelines, variants, limits });
       model.plan();
       return model;
     };
@@ -145,6 +164,16 @@ export class FineTuneJob {
     const run = { base, dataset, data, start, lora, gpu, variants, model, steps, memory };
     yield { type: "started", summary: runSummary(this.#config, run) };
     return run;
+  }
+
+  async #openDevice(closers: Closers): Promise<OpenDevice> {
+    const { requireGpu } = this.#config.job;
+    const given = this.#deps.device;
+    if (given && requireGpu) requireHardware(given.gpu);
+    if (given) return given;
+    const gpu = await openGpu({ ...this.#deps.gpu, requireHardware: requireGpu });
+    closers.push(() => gpu.close());
+    return { gpu, pipelines: new PipelineCache(gpu) };
   }
 
   async *#train({ base, data, start, model, gpu }: PreparedRun): AsyncGenerator<TrainingEvent> {
@@ -173,6 +202,7 @@ export class FineTuneJob {
     yield { type: "phase", message: "saving" };
     const adapter = await trainedAdapter(run);
     const facts = await cardFacts(this.#config, run, this.#progress);
+    for (const name of ["adapter", "merged"]) await empty(this.#output.folder(name));
     if (job.save !== "merged") {
       const folder = this.#output.folder("adapter");
       await saveAdapter(folder, adapter, facts);
@@ -198,6 +228,10 @@ export class FineTuneJob {
         message: `"${job.outputDir}" holds files already (${found.slice(0, 3).join(", ")}): ` +
           "choose another output_model_name or output_dir, or set overwrite",
       }]);
+    }
+    if (samePath(job.baseModel, job.mergedUri)) {
+      const message = `"${job.baseModel}" is where the merged model goes: choose another output_dir`;
+      throw new ConfigError([{ path: "base_model", message }]);
     }
     if (this.#deps.dryRun) return;
     const probe = await this.#output.create(RUN_FILE);
@@ -244,7 +278,7 @@ function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraS
   return { rank, alpha, targetModules: targetModules ?? [...new Set([...start.tensors.keys()].map(pathOf))] };
 }
 
-function warnings(dataset: Dataset, { config }: BaseModel, tokenizer: Tokenizer): string[] {
+function warnings(dataset: Dataset, { config }: BaseModel): string[] {
   const found = [...dataset.warnings];
   const longest = [...dataset.train, ...dataset.eval].reduce(
     (most, { inputIds }) => Math.max(most, inputIds.length),
@@ -256,8 +290,29 @@ function warnings(dataset: Dataset, { config }: BaseModel, tokenizer: Tokenizer)
         "that the base model was trained on: lower max_length",
     );
   }
-  if (tokenizer.vocabSize > config.vocabSize) {
-    found.push(`the tokenizer knows ${tokenizer.vocabSize} tokens and the model ${config.vocabSize}`);
-  }
   return found;
+}
+
+/** Every id must have a row of the embedding: where there is none, the GPU would read another without a word. */
+function checkTokens({ train, eval: held }: Dataset, { uri, config: { vocabSize } }: BaseModel): void {
+  for (const { inputIds } of [...train, ...held]) {
+    const beyond = inputIds.find((id) => id >= vocabSize);
+    if (beyond === undefined) continue;
+    throw new ModelFormatError(
+      `Cannot train the model in "${uri}": the tokenizer gives token id ${beyond} and the model knows ids below ` +
+        `${vocabSize}; take the tokenizer.json that belongs to the model`,
+    );
+  }
+}
+
+/** Removes what an earlier run left, so that no file of it is taken for one of this run. */
+async function empty(folder: Folder): Promise<void> {
+  for (const name of await folder.list()) await folder.remove(name);
+}
+
+/** Whether two paths are spelled alike, but for `.` steps and slashes at the end. */
+function samePath(a: string, b: string): boolean {
+  const plain = (path: string) =>
+    path.split("/").filter((part, i) => part !== "." && (part !== "" || i === 0)).join("/");
+  return plain(a) === plain(b);
 }

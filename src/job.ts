@@ -52,8 +52,9 @@ export type TrainingEvent =
     readonly learningRate: number;
     /** L2 norm over all gradients before clipping. */
     readonly gradNorm: number;
-    /** Trained tokens (labels that count) of this step, all tokens so far of the run (padding excluded). */
+    /** Trained tokens (labels that count) since the last step event. */
     readonly trainedTokens: number;
+    /** All tokens of the run so far, padding left out. */
     readonly tokens: number;
     /** Real (unpadded) tokens per second since the last step event. */
     readonly tokensPerSecond: number;

@@ -3,12 +3,11 @@
  *
  * @module
  */
+import { bucketLength } from "./data/collate.ts";
 import { GpuMemoryError } from "./errors.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { MemoryRow } from "./job.ts";
 import type { LoraModel } from "./models/lora_model.ts";
-
-const GIB = 2 ** 30;
 
 /** GPU memory by purpose, bytes; the activations are those of the largest batch. */
 export function memoryRows(model: LoraModel): MemoryRow[] {
@@ -29,43 +28,75 @@ export function totalBytes(rows: readonly MemoryRow[]): number {
   return rows.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-/**
- * Holds a plan against the user's limit and, for a software adapter, against the machine's memory. WebGPU tells no
- * hardware adapter's free memory.
- *
- * @param limitGb 10⁹ bytes, null for none.
- * @throws {GpuMemoryError} With the numbers and the cheapest setting that would fit.
- */
-export function checkMemory(
-  rows: readonly MemoryRow[],
-  gpu: Gpu,
-  limitGb: number | null,
-  availableBytes: number | undefined,
-  batchSize: number,
-): void {
-  const limits = [
-    { bytes: limitGb === null ? Infinity : limitGb * 1e9, from: "memory_limit_gb allows" },
-    { bytes: gpu.software ? availableBytes ?? Infinity : Infinity, from: "this machine has free" },
-  ];
-  const need = totalBytes(rows);
-  const perBatch = rows.filter(({ what }) => what === "activations" || what === "staged operands");
-  const fixed = need - totalBytes(perBatch);
-  for (const { bytes, from } of limits) {
-    if (need <= bytes) continue;
-    const fitting = Math.floor(batchSize * (bytes - fixed) / (need - fixed));
-    const cure = fitting >= 1
-      ? `set batch_size to ${fitting} (and raise gradient_accumulation_steps to keep the effective size)`
-      : bytes > fixed
-      ? "lower max_length"
-      : "use a smaller base model: its weights and the adapter alone do not fit";
-    throw new GpuMemoryError(
-      `The run needs ${gib(need)} on "${gpu.name}" (${
-        rows.map((row) => `${row.what} ${gib(row.bytes)}`).join(", ")
-      }) and ${from} ${gib(bytes)}: ${cure}`,
-    );
+/** What the memory for activations follows from. */
+export interface BatchSizes {
+  readonly batchSize: number;
+  readonly evalBatchSize: number;
+  /** Tokens of the longest row, padded. */
+  readonly length: number;
+}
+
+/** Smaller sizes, from what costs least: half as many rows until one is left, then rows half as long. */
+export function* smallerBatches({ batchSize, evalBatchSize, length }: BatchSizes): Generator<BatchSizes> {
+  let rows = Math.max(batchSize, evalBatchSize);
+  while (rows > 1) {
+    rows = Math.floor(rows / 2);
+    yield { batchSize: Math.min(rows, batchSize), evalBatchSize: Math.min(rows, evalBatchSize), length };
+  }
+  for (let shorter = length; shorter > bucketLength(1);) {
+    shorter = bucketLength(Math.ceil(shorter / 2));
+    yield { batchSize: 1, evalBatchSize: 1, length: shorter };
   }
 }
 
-function gib(bytes: number): string {
-  return `${(bytes / GIB).toFixed(2)} GiB`;
+/** How much memory a run may take. */
+export interface MemoryLimits {
+  /** The user's limit, 10⁹ bytes; null for none. */
+  readonly limitGb: number | null;
+  /** What the machine has free, bytes, for adapters that compute on the CPU. WebGPU tells no other adapter's. */
+  readonly availableBytes?: number | undefined;
+}
+
+/**
+ * Holds a plan against the limits.
+ *
+ * @param planOf Plans the same run with smaller batches; called only when the plan does not fit.
+ * @throws {GpuMemoryError} With the numbers and the cheapest settings that fit.
+ */
+export function checkMemory(
+  rows: readonly MemoryRow[],
+  sizes: BatchSizes,
+  gpu: Pick<Gpu, "name" | "software">,
+  { limitGb, availableBytes = Infinity }: MemoryLimits,
+  planOf: (sizes: BatchSizes) => readonly MemoryRow[],
+): void {
+  const given = limitGb === null ? Infinity : limitGb * 1e9;
+  const free = gpu.software ? availableBytes : Infinity;
+  const bytes = Math.min(given, free);
+  if (totalBytes(rows) <= bytes) return;
+  const fitting = smallerBatches(sizes).find((smaller) => totalBytes(planOf(smaller)) <= bytes);
+  const parts = rows.map((row) => `${row.what} ${megabytes(row.bytes)}`).join(", ");
+  throw new GpuMemoryError(
+    `The run needs ${megabytes(totalBytes(rows))} on "${gpu.name}" (${parts}) and ` +
+      `${given <= free ? "memory_limit_gb allows" : "this machine has free"} ${megabytes(bytes)}: ` +
+      (fitting ? settings(sizes, fitting) : "lower lora_r, or use a smaller base model"),
+  );
+}
+
+/** The options to set, by their names. */
+function settings(from: BatchSizes, to: BatchSizes): string {
+  const changes = [
+    ...(to.batchSize < from.batchSize ? [`batch_size to ${to.batchSize}`] : []),
+    ...(to.evalBatchSize < from.evalBatchSize ? [`eval_batch_size to ${to.evalBatchSize}`] : []),
+    ...(to.length < from.length ? [`max_length to ${to.length}`] : []),
+  ];
+  const keep = to.batchSize < from.batchSize
+    ? " (and raise gradient_accumulation_steps to make up for it)"
+    : "";
+  return `set ${changes.join(", ")}${keep}`;
+}
+
+/** In 10⁶ bytes, as memory_limit_gb counts. */
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 0)} MB`;
 }

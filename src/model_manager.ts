@@ -8,12 +8,16 @@ import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
 import { isFloatDtype } from "./checkpoint/float16.ts";
 import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts";
 import { WeightFiles } from "./checkpoint/weight_files.ts";
-import { ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
-import type { Gpu } from "./gpu/device.ts";
+import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
-import { type BatchLimits, LoraModel } from "./models/lora_model.ts";
-import { checkWeights, linearPaths, MODEL_FAMILIES, type ModelFamily } from "./models/registry.ts";
-import type { Variants } from "./nn/variants.ts";
+import { LoraModel, type ModelDevice } from "./models/lora_model.ts";
+import {
+  checkWeights,
+  linearPaths,
+  MODEL_FAMILIES,
+  type ModelFamily,
+  weightShapes,
+} from "./models/registry.ts";
 import { initialLoraA, initialLoraB } from "./optim/init.ts";
 import type { Folder } from "./storage.ts";
 
@@ -72,6 +76,7 @@ export class ModelManager {
     try {
       checkWeights(family, config, base.weights.infos, uri);
       checkElementTypes(base);
+      checkHeads(base);
     } catch (error) {
       await base.weights.close();
       throw error;
@@ -80,31 +85,70 @@ export class ModelManager {
   }
 
   /**
+   * Checks, before a GPU is needed, that the updates can be put on the model.
+   *
+   * @throws {ConfigError} If a target is no linear map of the model, or the rank is larger than a map's smaller side.
+   */
+  static checkLora({ family, config }: BaseModel, { rank, targetModules }: LoraSettings): void {
+    const shapes = weightShapes(family, config);
+    for (const path of targetPaths({ family, config }, targetModules)) {
+      const most = Math.min(...shapes.get(`${path}.weight`)!);
+      if (rank <= most) continue;
+      const message = `must be at most ${most}, the smaller side of "${path}": current value is ${rank}`;
+      throw new ConfigError([{ path: "lora_r", message }]);
+    }
+  }
+
+  /**
    * Plans the model with its updates for batches up to `limits`; takes no GPU memory.
    *
-   * @throws {RangeError} If a target is no linear map of the model or the rank is too large.
+   * @throws {ConfigError} If a target is no linear map of the model. @throws {RangeError} If the rank is too large.
    */
-  plan(
-    base: BaseModel,
-    lora: LoraSettings | null,
-    { gpu, variants, limits }: { gpu: Gpu; variants: Variants; limits: BatchLimits },
-  ): LoraModel {
-    const paths = linearPaths(base.family, base.config.numHiddenLayers);
+  plan(base: BaseModel, lora: LoraSettings | null, device: ModelDevice): LoraModel {
     const spec = lora && {
-      targets: new Set(matchTargets(lora.targetModules, paths)),
+      targets: new Set(targetPaths(base, lora.targetModules)),
       rank: lora.rank,
       scaling: lora.alpha / lora.rank,
       nameOf: loraKey,
     };
-    return new LoraModel(base.config, base.family, spec, { gpu, variants, limits });
+    return new LoraModel(base.config, base.family, spec, device);
   }
 
-  /** Sets every trainable parameter: drawn by seed, or from an adapter. The model must be allocated. */
+  /**
+   * Checks that an adapter is one of this model: the same tensors, no more and no less. The model need not be allocated.
+   *
+   * @throws {ModelFormatError} If a tensor is missing, has another shape, or belongs to no map of the model.
+   */
+  static checkAdapter(model: LoraModel, { tensors }: Adapter): void {
+    const fail = (problem: string) =>
+      new ModelFormatError(
+        `Cannot continue from the adapter: tensor ${problem}; take the base model that it was trained on`,
+      );
+    const names = new Set<string>();
+    for (const { name, value: { shape } } of model.pool.parameters) {
+      const found = tensors.get(name)?.shape;
+      if (!found) throw fail(`"${name}" is missing`);
+      if (found.join() !== shape.join()) {
+        throw fail(`"${name}" is [${found.join(", ")}] and this model asks for [${shape.join(", ")}]`);
+      }
+      names.add(name);
+    }
+    for (const name of tensors.keys()) {
+      if (!names.has(name)) throw fail(`"${name}" belongs to no targeted map of this model`);
+    }
+  }
+
+  /**
+   * Sets every trainable parameter: drawn by seed, or from an adapter. The model must be allocated.
+   *
+   * @throws {ModelFormatError} As {@link ModelManager.checkAdapter}.
+   */
   initialise(model: LoraModel, initial: InitialParameters): void {
+    if (initial.kind === "adapter") ModelManager.checkAdapter(model, initial.adapter);
     for (const parameter of model.pool.parameters) {
       const [first, second] = parameter.value.shape as [number, number];
       if (initial.kind === "adapter") {
-        model.pool.write(parameter, adapterValues(initial.adapter, parameter.name, [first, second]));
+        model.pool.write(parameter, new Float32Array(initial.adapter.tensors.get(parameter.name)!.data));
       } else if (parameter.name.includes(".lora_A.")) {
         model.pool.write(parameter, initialLoraA(parameter.name, first, second, initial.seed));
       } else model.pool.write(parameter, initialLoraB(first, second));
@@ -117,6 +161,26 @@ export class ModelManager {
   }
 }
 
+function targetPaths(
+  { family, config }: Pick<BaseModel, "family" | "config">,
+  targets: TargetModules,
+): string[] {
+  try {
+    return matchTargets(targets, linearPaths(family, config.numHiddenLayers));
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
+    throw new ConfigError([{ path: "target_modules", message: error.message }]);
+  }
+}
+
+/** Attention reads four columns of a head at a time. */
+function checkHeads({ config: { headDim }, uri }: BaseModel): void {
+  if (headDim % 4 === 0) return;
+  throw new UnsupportedModelError(
+    `Cannot use the model at "${uri}": its heads are ${headDim} wide, and multiples of 4 are supported`,
+  );
+}
+
 /** Refuses element types that are not read as f32. */
 function checkElementTypes({ weights, uri }: BaseModel): void {
   for (const { name, dtype } of weights.infos.values()) {
@@ -126,15 +190,4 @@ function checkElementTypes({ weights, uri }: BaseModel): void {
       );
     }
   }
-}
-
-function adapterValues(adapter: Adapter, name: string, shape: readonly number[]): Float32Array<ArrayBuffer> {
-  const tensor = adapter.tensors.get(name);
-  if (!tensor || tensor.shape.join() !== shape.join()) {
-    const found = tensor ? `has shape [${tensor.shape}]` : "is missing";
-    throw new ModelFormatError(
-      `Cannot continue from the adapter: tensor "${name}" ${found} and this model asks for [${shape}]`,
-    );
-  }
-  return new Float32Array(tensor.data);
 }

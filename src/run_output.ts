@@ -16,7 +16,10 @@ import { batchLimits, ModelTrainer } from "./trainer.ts";
 /** Rows on which the merged model is compared with base and adapter. */
 const CHECKED_ROWS = 8;
 
-/** Relative difference of losses between adapter and merged model, by the coarsest rounding of the base's weights. */
+/**
+ * Difference of losses between adapter and merged model, by the coarsest rounding of the base's weights: a share of the
+ * loss, and nats where it is below 1, since what rounding does to the logits does not shrink with the loss.
+ */
 const LOSS_TOLERANCE = { F32: 1e-4, F16: 1e-2, BF16: 3e-2 } as const;
 
 /** The trained parameters as an adapter. */
@@ -92,7 +95,7 @@ export async function checkMerged(
     const got = await new ModelTrainer(alone, data, training).evaluate(rows, signal);
     const dtypes = new Set([...base.weights.infos.values()].map(({ dtype }) => dtype));
     const coarsest = dtypes.has("BF16") ? "BF16" : dtypes.has("F16") ? "F16" : "F32";
-    if (!(Math.abs(got.loss - want.loss) <= LOSS_TOLERANCE[coarsest] * want.loss)) {
+    if (!(Math.abs(got.loss - want.loss) <= LOSS_TOLERANCE[coarsest] * Math.max(1, want.loss))) {
       throw new Error(
         `The merged model in "${folder.uri}" does not compute what base and adapter compute: ` +
           `loss ${got.loss} against ${want.loss} on ${rows.length} rows. The adapter is saved; do not use the merged model`,

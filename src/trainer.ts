@@ -26,19 +26,19 @@ export interface EvalResult {
   readonly tokens: number;
 }
 
-/** How many steps a run has. */
+/** How long a run is. */
 export interface StepCount {
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
+  /** Epochs at the end, fractional. */
+  readonly totalEpochs: number;
 }
 
-/** Steps per epoch and in all, as transformers counts them. */
+/** Steps per epoch and in all, and the epochs that they make, as transformers counts them. */
 export function countSteps(examples: number, config: TrainingConfig): StepCount {
   const sampler = samplerOf(examples, config);
-  return {
-    stepsPerEpoch: sampler.stepsPerEpoch,
-    totalSteps: sampler.totalSteps(config.numTrainEpochs, config.maxSteps),
-  };
+  const totalSteps = sampler.totalSteps(config.numTrainEpochs, config.maxSteps);
+  return { stepsPerEpoch: sampler.stepsPerEpoch, totalSteps, totalEpochs: sampler.epochAfter(totalSteps) };
 }
 
 /** The largest batch that these rows and settings give. */
@@ -47,7 +47,7 @@ export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: Tra
     (most, { inputIds }) => Math.max(most, inputIds.length),
     1,
   );
-  return { rows: Math.max(batchSize, evalBatchSize), length: bucketLength(longest) };
+  return { rows: Math.max(batchSize, evalBatchSize), trainRows: batchSize, length: bucketLength(longest) };
 }
 
 function samplerOf(
@@ -133,7 +133,7 @@ export class ModelTrainer {
       window.steps++;
       window.trainedTokens += trainedTokens;
 
-      const epoch = done / sampler.stepsPerEpoch;
+      const epoch = sampler.epochAfter(done);
       if (done % config.loggingSteps === 0 || done === totalSteps) {
         const { summedLoss, gradNorm, finite } = await this.#model.totals();
         if (!finite) throw diverged(done, window.steps, learningRate);
@@ -172,9 +172,14 @@ export class ModelTrainer {
   /**
    * Summed loss over all labelled tokens divided by their number: the same whatever the batch size.
    *
+   * @param step Optimizer steps done so far, for the error.
    * @throws {DivergedError} If a logit or the loss is not finite.
    */
-  async evaluate(examples: readonly TokenizedExample[], signal?: AbortSignal): Promise<EvalResult> {
+  async evaluate(
+    examples: readonly TokenizedExample[],
+    signal?: AbortSignal,
+    step = 0,
+  ): Promise<EvalResult> {
     // rows of like length together, so that little is padding
     const sorted = [...examples].sort((a, b) => a.inputIds.length - b.inputIds.length);
     const rows = this.#config.evalBatchSize;
@@ -187,12 +192,12 @@ export class ModelTrainer {
       tokens += batch.trainedTokens;
     }
     const { summedLoss, finite } = await this.#model.totals();
-    if (!finite) throw new DivergedError("The evaluation loss is not a finite number", 0);
+    if (!finite) throw evaluationDiverged(step);
     return { loss: summedLoss / tokens, tokens };
   }
 
   async #evaluated(step: number, epoch: number, signal: AbortSignal): Promise<TrainingEvent> {
-    const { loss, tokens } = await this.evaluate(this.#data.eval, signal);
+    const { loss, tokens } = await this.evaluate(this.#data.eval, signal, step);
     return { type: "evaluated", step, epoch, evalLoss: loss, evalTokens: tokens };
   }
 
@@ -211,6 +216,13 @@ export class ModelTrainer {
 /** Seconds a step for the ETA: what the first steps took is forgotten soon. */
 function blend(old: number, latest: number, done: number): number {
   return done <= 3 ? latest : 0.7 * old + 0.3 * latest;
+}
+
+function evaluationDiverged(step: number): DivergedError {
+  const cure = step === 0
+    ? "the base model or the adapter to continue from is damaged, or the data does not suit it"
+    : "lower learning_rate, or set max_grad_norm";
+  return new DivergedError(`The evaluation loss after step ${step} is not a finite number: ${cure}`, step);
 }
 
 function diverged(step: number, steps: number, learningRate: number): DivergedError {

@@ -48,6 +48,17 @@ export class EpochSampler {
   }
 
   /**
+   * Epochs done after this many optimizer steps, as transformers logs them: by micro-batches, so that a short last
+   * step counts for less.
+   */
+  epochAfter(steps: number): number {
+    const { examples, batchSize, gradientAccumulationSteps } = this.#options;
+    const microBatches = Math.ceil(examples / batchSize);
+    const inEpoch = (steps % this.stepsPerEpoch) * gradientAccumulationSteps;
+    return Math.floor(steps / this.stepsPerEpoch) + inEpoch / microBatches;
+  }
+
+  /**
    * Example indices of each micro-batch of an optimizer step.
    *
    * @param step From 0, counted on across epochs.

@@ -139,11 +139,19 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
     requiredFeatures: optional.filter((feature) => adapter.features.has(feature)),
   });
   const gpu = new Gpu(device, adapter.info);
-  if (options.requireHardware && gpu.software) {
+  try {
+    if (options.requireHardware) requireHardware(gpu);
+    return gpu;
+  } catch (error) {
     gpu.close();
-    throw new GpuUnavailableError(
-      `A hardware GPU is required and the only adapter is the software adapter "${gpu.name}": install the GPU's driver or leave out --require-gpu`,
-    );
+    throw error;
   }
-  return gpu;
+}
+
+/** Refuses an adapter that computes on the CPU. @throws {GpuUnavailableError} */
+export function requireHardware(gpu: Gpu): void {
+  if (!gpu.software) return;
+  throw new GpuUnavailableError(
+    `A hardware GPU is required and the only adapter is the software adapter "${gpu.name}": install the GPU's driver or leave out --require-gpu`,
+  );
 }

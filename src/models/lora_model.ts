@@ -59,7 +59,18 @@ export type ProgramKind = "train" | "evaluate";
 /** Largest batch that will be run. */
 export interface BatchLimits {
   readonly rows: number;
+  /** Rows of the largest batch to train on, where evaluation takes more; default `rows`. */
+  readonly trainRows?: number;
   readonly length: number;
+}
+
+/** Where a model runs. */
+export interface ModelDevice {
+  readonly gpu: Gpu;
+  /** Shared by models on one device, so that each kernel compiles once; default one of the model's own. */
+  readonly pipelines?: PipelineCache;
+  readonly variants: Variants;
+  readonly limits: BatchLimits;
 }
 
 export class LoraModel {
@@ -77,11 +88,11 @@ export class LoraModel {
     config: ModelConfig,
     family: ModelFamily,
     lora: LoraSpec | null,
-    { gpu, variants, limits }: { gpu: Gpu; variants: Variants; limits: BatchLimits },
+    { gpu, pipelines = new PipelineCache(gpu), variants, limits }: ModelDevice,
   ) {
     this.#variants = variants;
     this.#limits = limits;
-    this.resources = { gpu, pipelines: new PipelineCache(gpu), arena: new Arena(gpu) };
+    this.resources = { gpu, pipelines, arena: new Arena(gpu) };
     this.pool = new ParameterPool(gpu);
     this.decoder = new Decoder(config, family, {
       gpu,
@@ -114,7 +125,8 @@ export class LoraModel {
    * will take for activations; nothing is allocated.
    */
   plan(kinds: readonly ProgramKind[] = ["train", "evaluate"]): void {
-    for (const kind of kinds) this.#planOf(kind, this.#limits.rows, this.#limits.length);
+    const { rows, trainRows = rows, length } = this.#limits;
+    for (const kind of kinds) this.#planOf(kind, kind === "train" ? trainRows : rows, length);
   }
 
   /** Takes memory for parameters and inputs. Weights are loaded by `decoder.load`. */

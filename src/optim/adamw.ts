@@ -38,7 +38,7 @@ export class AdamW {
     this.#config = config;
   }
 
-  /** `totals` and `flags` are those of the loss, see `LossSinks`. The pool must be allocated. */
+  /** Starts with moments of zero. `totals` and `flags` are those of the loss, see `LossSinks`. The pool must be allocated. */
   static async create(
     resources: ProgramResources,
     pool: ParameterPool,
@@ -64,7 +64,11 @@ export class AdamW {
       const bound = { p: values, m, v, grads, totals, flags, numbers: numbersTensor };
       run.dispatch(adamwUpdate, bound, { vectors: bytes / BYTES_PER_VECTOR });
     }
-    return new AdamW(gpu, await run.build(), numbers, config);
+    const program = await run.build();
+    const encoder = gpu.device.createCommandEncoder();
+    for (const { m, v } of pool.chunks) for (const { buffer } of [m, v]) encoder.clearBuffer(buffer!);
+    gpu.device.queue.submit([encoder.finish()]);
+    return new AdamW(gpu, program, numbers, config);
   }
 
   /** Submits one update with this learning rate. `step` counts from 1. Where a value is not finite nothing changes. */
