@@ -1,0 +1,51 @@
+import { embeddingForward } from "../../kernels/embedding/kernel.ts";
+import * as reference from "../../kernels/embedding/reference.ts";
+import { assertClose, exact } from "../helpers/close.ts";
+import { ramp, SENTINEL } from "../helpers/fill.ts";
+import { onEachCompiler, TestProgram } from "../helpers/gpu.ts";
+import { wide } from "../helpers/gradient.ts";
+
+const IDS = Uint32Array.of(0, 10, 4, 4, 3, 7, 8, 10, 9);
+
+for (const source of ["texture", "vec4", "scalar"] as const) {
+  onEachCompiler(`embedding copies rows of three shards bit for bit from ${source}`, async (adapter) => {
+    for (const cols of source === "vec4" ? [4, 20] : [1, 13, 20]) {
+      const table = ramp(11 * cols);
+      using run = new TestProgram(adapter);
+      const y = run.output([IDS.length, cols]), ids = run.holding(IDS);
+      for (const [first, count] of [[0, 4], [4, 4], [8, 3]] as const) {
+        const shard = run.holding(table.slice(first * cols, (first + count) * cols), [count, cols]);
+        const bound = { y, ids, table: run.operand(shard, source) };
+        const params = { rows: IDS.length, table_cols: cols, first_id: first, shard_rows: count };
+        run.recorder.dispatch(embeddingForward, bound, params);
+      }
+      await run.run();
+      assertClose(await run.read(y), reference.embeddingForward(wide(table), IDS, cols), exact());
+    }
+  });
+}
+
+onEachCompiler("embedding leaves rows alone whose ids another shard holds", async (adapter) => {
+  const table = ramp(3 * 4);
+  using run = new TestProgram(adapter);
+  const y = run.output([4, 4]), ids = run.holding(Uint32Array.of(2, 5, 8, 7));
+  const bound = { y, ids, table: run.operand(run.holding(table, [3, 4]), "vec4") };
+  run.recorder.dispatch(embeddingForward, bound, { rows: 4, table_cols: 4, first_id: 5, shard_rows: 3 });
+  await run.run();
+  const untouched = Array(4).fill(Math.fround(SENTINEL));
+  const want = [...untouched, ...table.subarray(0, 4), ...untouched, ...table.subarray(8)];
+  assertClose(await run.read(y), want, exact());
+});
+
+onEachCompiler("embedding covers more workgroups than one side of a grid", async (adapter) => {
+  const rows = 65_537, cols = 260, table = ramp(7 * cols); // 66,561 workgroups
+  using run = new TestProgram(adapter);
+  const ids = Uint32Array.from({ length: rows }, (_, i) => i % 7);
+  const y = run.output([rows, cols]);
+  const bound = { y, ids: run.holding(ids), table: run.operand(run.holding(table, [7, cols]), "vec4") };
+  run.recorder.dispatch(embeddingForward, bound, { rows, table_cols: cols, first_id: 0, shard_rows: 7 });
+  await run.run();
+  const got = await run.read(y), last = rows - 7;
+  const want = reference.embeddingForward(wide(table), ids.subarray(last), cols);
+  assertClose(got.subarray(last * cols), want, exact());
+});
