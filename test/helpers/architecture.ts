@@ -8,6 +8,8 @@
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
   ["fine_tune_job", "storage backends", "job_tracker backends"],
+  ["run_output"],
+  ["prepared_run"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files"],
   ["models", "checkpoint", "data", "optim", "generate", "distributed"],
   ["nn", "quant"],
