@@ -98,6 +98,14 @@ Deno.test("train turns each error of a run into its exit code, with at most one 
       /error: lora_r must be at most 8\n/,
     ],
     [
+      2,
+      new errors.ConfigError([
+        { path: "target_modules", message: "Cannot apply LoRA to it" },
+        { path: "", message: "it is odd" },
+      ]),
+      /^error: target_modules: Cannot apply LoRA to it\nerror: it is odd\n/m,
+    ],
+    [
       3,
       new errors.DatasetFormatError([
         { file: "t.jsonl", line: 3, message: "no text" },
