@@ -4,7 +4,7 @@
  * @module
  */
 import { BufferUsage, MAP_MODE_READ } from "./usage.ts";
-import { GpuLostError, GpuUnavailableError } from "../errors.ts";
+import { GpuLostError, GpuMemoryError, GpuUnavailableError } from "../errors.ts";
 
 /** A limit that is raised above WebGPU's default where the adapter allows it, and the reason. */
 interface LimitWish {
@@ -61,8 +61,13 @@ export class Gpu {
           "The last saved adapter is intact; start the run again",
       );
     });
-    device.addEventListener("uncapturederror", (event) => {
-      this.#failure ??= new Error(`The GPU "${this.name}" refused a command: ${event.error.message}`);
+    device.addEventListener("uncapturederror", ({ error }) => {
+      this.#failure ??= isOutOfMemory(error)
+        ? new GpuMemoryError(
+          `The GPU "${this.name}" is out of memory: ${error.message || "the driver gave no message"}. ` +
+            "Lower batch_size or max_length, or close what else uses it",
+        )
+        : new Error(`The GPU "${this.name}" refused a command: ${error.message}`);
     });
   }
 
@@ -104,6 +109,11 @@ export class Gpu {
     this.#closed = true;
     this.device.destroy();
   }
+}
+
+/** By name: the class is missing where WebGPU comes from a package. */
+function isOutOfMemory(error: GPUError): boolean {
+  return error.constructor.name === "GPUOutOfMemoryError";
 }
 
 /**
