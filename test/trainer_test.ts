@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseFineTuneJobConfig, type TrainingConfig } from "../src/config.ts";
 import type { TokenizedExample } from "../src/data/example.ts";
 import { DivergedError } from "../src/errors.ts";
-import { type Gpu, openGpu } from "../src/gpu/device.ts";
+import type { OpenDevice } from "../src/fine_tune_job.ts";
 import type { TrainingEvent } from "../src/job.ts";
 import { ModelManager } from "../src/model_manager.ts";
 import type { LoraModel } from "../src/models/lora_model.ts";
@@ -11,6 +11,7 @@ import { initialLoraA } from "../src/optim/init.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 import { ModelTrainer, type TrainerData } from "../src/trainer.ts";
 import { assertClose, exact, tensor } from "./helpers/close.ts";
+import { device, onGpu } from "./helpers/device.ts";
 import { TINY_CONFIG, writeTinyModel } from "./helpers/tiny_model.ts";
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
@@ -19,34 +20,23 @@ type EvalEvent = Extract<TrainingEvent, { type: "evaluated" }>;
 const MAX_ROWS = 4;
 const LORA = { rank: 8, alpha: 16, targetModules: "all-linear" } as const;
 
-/** One model for the whole file: kernels compile once, parameters are set anew for each run. */
-const fixture = await open().catch((error: Error) => error.message.split(":")[0]!);
+/** One model for the whole file: parameters are set anew for each run. */
+const fixture = device && await open(device);
 
-async function open(): Promise<{ gpu: Gpu; model: LoraModel; manager: ModelManager }> {
-  const gpu = await openGpu();
+async function open({ gpu, pipelines }: OpenDevice): Promise<{ model: LoraModel; manager: ModelManager }> {
   const folder = new MemoryFolder("tiny");
   await writeTinyModel(folder);
   const manager = new ModelManager(() => folder);
   const base = await manager.open("tiny");
   const limits = { rows: MAX_ROWS, length: 16 };
-  const model = manager.plan(base, LORA, { gpu, variants: chooseVariants(gpu), limits });
+  const model = manager.plan(base, LORA, { gpu, pipelines, variants: chooseVariants(gpu), limits });
   model.allocate();
   await model.decoder.load(base.weights);
-  return { gpu, model, manager };
+  return { model, manager };
 }
 
-function onGpu(name: string, test: (model: LoraModel) => Promise<void>): void {
-  Deno.test({
-    name: typeof fixture === "string" ? `${name} (${fixture})` : name,
-    ignore: typeof fixture === "string",
-    sanitizeResources: false, // the device outlives a test
-    sanitizeOps: false,
-    fn: async () => {
-      if (typeof fixture === "string") return;
-      await test(fixture.model);
-      fixture.gpu.check();
-    },
-  });
+function onModel(name: string, test: (model: LoraModel) => Promise<void>): void {
+  onGpu(name, () => test(fixture!.model));
 }
 
 /** Rows of 3 to 12 tokens; the first `untrained` of each have no label. */
@@ -79,7 +69,7 @@ interface Run {
 }
 
 function reset(model: LoraModel, seed: number): void {
-  (fixture as Exclude<typeof fixture, string>).manager.initialise(model, { kind: "seed", seed });
+  fixture!.manager.initialise(model, { kind: "seed", seed });
   const { device } = model.resources.gpu;
   device.queue.writeBuffer(model.sinks.flags.buffer!, 0, Uint32Array.of(0));
 }
@@ -106,7 +96,7 @@ async function train(
 const flat = (parameters: ReadonlyMap<string, Float32Array>) =>
   Float32Array.from([...parameters.values()].flatMap((values) => [...values]));
 
-onGpu("train() takes the same step however its rows are split into micro-batches", async (model) => {
+onModel("train() takes the same step however its rows are split into micro-batches", async (model) => {
   const runs: Run[] = [];
   for (const [batch, passes] of [[4, 1], [2, 2], [1, 4]]) {
     runs.push(
@@ -134,7 +124,7 @@ onGpu("train() takes the same step however its rows are split into micro-batches
   }
 });
 
-onGpu(
+onModel(
   "train() weighs tokens, not rows: two ragged rows give the loss of their tokens together",
   async (model) => {
     const [short, , , long] = examples(4) as [
@@ -152,7 +142,7 @@ onGpu(
   },
 );
 
-onGpu("train() with learning rate 0 leaves A as drawn and B zero, bit for bit", async (model) => {
+onModel("train() with learning rate 0 leaves A as drawn and B zero, bit for bit", async (model) => {
   const { parameters } = await train(model, {
     learning_rate: 0,
     max_steps: 4,
@@ -169,7 +159,7 @@ onGpu("train() with learning rate 0 leaves A as drawn and B zero, bit for bit", 
   }
 });
 
-onGpu("train() gives the same bits for the same seed and others for another", async (model) => {
+onModel("train() gives the same bits for the same seed and others for another", async (model) => {
   const run = async (seed: number) =>
     flat((await train(model, { max_steps: 5, batch_size: 3, seed, learning_rate: 1e-2 })).parameters);
   const first = await run(1);
@@ -177,7 +167,7 @@ onGpu("train() gives the same bits for the same seed and others for another", as
   assert.notDeepEqual(await run(2), first);
 });
 
-onGpu("evaluate() does not depend on the batch size", async (model) => {
+onModel("evaluate() does not depend on the batch size", async (model) => {
   reset(model, 1);
   const rows = examples(7, 2);
   const results = [];
@@ -193,7 +183,7 @@ onGpu("evaluate() does not depend on the batch size", async (model) => {
   }
 });
 
-onGpu("train() counts steps, epochs, tokens and learning rates as transformers does", async (model) => {
+onModel("train() counts steps, epochs, tokens and learning rates as transformers does", async (model) => {
   // 5 rows in batches of 2 are 3 micro-batches, in steps of 2: 2 and 1
   const rows = examples(5);
   const { steps } = await train(model, {
@@ -213,7 +203,7 @@ onGpu("train() counts steps, epochs, tokens and learning rates as transformers d
   assert.ok(steps[0]!.tokens < all && steps[2]!.tokens > all);
 });
 
-onGpu("train() goes on over the end of the data until max_steps", async (model) => {
+onModel("train() goes on over the end of the data until max_steps", async (model) => {
   const { steps } = await train(model, { batch_size: 4, max_steps: 5 });
   assert.deepEqual(steps.map(({ step, epoch }) => [step, epoch]), [[1, 0.5], [2, 1], [3, 1.5], [4, 2], [
     5,
@@ -221,27 +211,30 @@ onGpu("train() goes on over the end of the data until max_steps", async (model) 
   ]]);
 });
 
-onGpu("train() reports every loggingSteps the mean over all tokens since the last report", async (model) => {
-  const wire = { batch_size: 2, max_steps: 5, learning_rate: 1e-3 };
-  let clock = 0;
-  const every = await train(model, wire);
-  const third = await train(model, { ...wire, logging_steps: 3 }, {}, () => clock += 1000);
-  assert.deepEqual(third.steps.map(({ step }) => step), [3, 5]);
-  for (const [i, [from, to]] of [[0, 3], [3, 5]].entries()) {
-    const part = every.steps.slice(from, to);
-    const trained = part.reduce((sum, { trainedTokens }) => sum + trainedTokens, 0);
-    const summed = part.reduce((sum, { loss, trainedTokens }) => sum + loss * trainedTokens, 0);
-    const { loss, trainedTokens, tokens, gradNorm } = third.steps[i]!;
-    assert.equal(trainedTokens, trained);
-    assertClose([loss], [summed / trained], tensor("f32"));
-    assert.deepEqual([tokens, gradNorm], [part.at(-1)!.tokens, part.at(-1)!.gradNorm]);
-  }
-  // the clock moves one second at each look, and a window is looked at twice
-  assert.equal(third.steps[0]!.tokensPerSecond, third.steps[0]!.tokens);
-  assert.equal(third.steps[0]!.etaSeconds, 2 / 3);
-});
+onModel(
+  "train() reports every loggingSteps the mean over all tokens since the last report",
+  async (model) => {
+    const wire = { batch_size: 2, max_steps: 5, learning_rate: 1e-3 };
+    let clock = 0;
+    const every = await train(model, wire);
+    const third = await train(model, { ...wire, logging_steps: 3 }, {}, () => clock += 1000);
+    assert.deepEqual(third.steps.map(({ step }) => step), [3, 5]);
+    for (const [i, [from, to]] of [[0, 3], [3, 5]].entries()) {
+      const part = every.steps.slice(from, to);
+      const trained = part.reduce((sum, { trainedTokens }) => sum + trainedTokens, 0);
+      const summed = part.reduce((sum, { loss, trainedTokens }) => sum + loss * trainedTokens, 0);
+      const { loss, trainedTokens, tokens, gradNorm } = third.steps[i]!;
+      assert.equal(trainedTokens, trained);
+      assertClose([loss], [summed / trained], tensor("f32"));
+      assert.deepEqual([tokens, gradNorm], [part.at(-1)!.tokens, part.at(-1)!.gradNorm]);
+    }
+    // the clock moves one second at each look, and a window is looked at twice
+    assert.equal(third.steps[0]!.tokensPerSecond, third.steps[0]!.tokens);
+    assert.equal(third.steps[0]!.etaSeconds, 2 / 3);
+  },
+);
 
-onGpu(
+onModel(
   "train() evaluates before the first step, every evalSteps and at the end, without touching the run",
   async (model) => {
     const wire = { batch_size: 2, max_steps: 5, learning_rate: 1e-2 };
@@ -269,7 +262,7 @@ onGpu(
   },
 );
 
-onGpu("train() overfits 8 rows below 0.05 nats in 50 steps", async (model) => {
+onModel("train() overfits 8 rows below 0.05 nats in 50 steps", async (model) => {
   const rows = examples(8);
   const { steps } = await train(model, { batch_size: 4, max_steps: 50, learning_rate: 0.01 }, {
     train: rows,
@@ -279,7 +272,7 @@ onGpu("train() overfits 8 rows below 0.05 nats in 50 steps", async (model) => {
   assert.ok(last < 0.05, `the last epoch's loss is ${last}`);
 });
 
-onGpu(
+onModel(
   "train() stops between micro-batches when the signal is aborted, with the signal's reason",
   async (model) => {
     const config = settings({
@@ -310,7 +303,7 @@ onGpu(
 );
 
 for (const value of [NaN, Infinity, -Infinity]) {
-  onGpu(`train() ends in DivergedError and keeps the parameters once one is ${value}`, async (model) => {
+  onModel(`train() ends in DivergedError and keeps the parameters once one is ${value}`, async (model) => {
     const config = settings({ batch_size: 4, max_steps: 5, learning_rate: 0.01 });
     reset(model, config.seed);
     const trainer = new ModelTrainer(model, { train: examples(8), eval: [], padId: 0 }, config);
@@ -337,7 +330,7 @@ for (const value of [NaN, Infinity, -Infinity]) {
   });
 }
 
-onGpu(
+onModel(
   "train() names the steps between two reports, and the step before an evaluation, that diverged",
   async (model) => {
     const run = async (wire: Record<string, unknown>, held: TokenizedExample[], onStep: number) => {
