@@ -13,7 +13,10 @@ const MOST_LINES = 60;
 
 function errorLines(error: unknown): string[] {
   if (error instanceof ConfigError) {
-    return error.issues.map(({ path, message }) => `${path} ${message}`.trimStart());
+    // Most messages go on from the option's name ("must be ..."); some are sentences of their own.
+    return error.issues.map(({ path, message }) => {
+      return path === "" ? message : `${path}${/^[A-Z]/.test(message) ? ":" : ""} ${message}`;
+    });
   }
   if (error instanceof DatasetFormatError) return error.message.split("\n");
   return [error instanceof Error ? error.message || error.name : String(error)];
