@@ -10,6 +10,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { quietMesa } from "../src/cli/quiet_mesa.ts";
 import { openGpu } from "../src/gpu/device.ts";
 import { ModelManager } from "../src/model_manager.ts";
 import type { ModelBatch } from "../src/models/lora_model.ts";
@@ -47,6 +48,7 @@ if (
 
 const started = performance.now();
 const secondsSince = (since: number) => (performance.now() - since) / 1000;
+quietMesa();
 const gpu = await openGpu();
 const variants = flags.variant ? VARIANTS[flags.variant as keyof typeof VARIANTS] : chooseVariants(gpu);
 const manager = new ModelManager((uri) => new LocalFolder(uri));

@@ -6,6 +6,7 @@
 
 import { denoIo } from "./cli/deno_io.ts";
 import type { CliIo } from "./cli/io.ts";
+import { quietMesa } from "./cli/quiet_mesa.ts";
 import { runCommand } from "./cli/run.ts";
 import { ConfigError } from "./errors.ts";
 import type { Folder } from "./storage.ts";
@@ -25,9 +26,11 @@ function openFolder(uri: string): Folder {
 /** Loads the training engine only when a job starts, so that help and validation answer at once. */
 const createJob: CliIo["createJob"] = async (config, { dryRun, signal }) => {
   const { createFineTuneJob } = await import("./fine_tune_job.ts");
-  return createFineTuneJob(config, { files: openFolder, dryRun, signal });
+  const { available } = Deno.systemMemoryInfo();
+  return createFineTuneJob(config, { files: openFolder, dryRun, signal, availableMemoryBytes: available });
 };
 
 if (import.meta.main) {
+  quietMesa();
   Deno.exit(await runCommand(Deno.args, { ...denoIo(), createJob }));
 }

@@ -7,6 +7,8 @@
 import { defineKernel, operand, read, write } from "../../src/gpu/kernel.ts";
 import { backwardFactorText, backwardInputText, forwardText, type Tile } from "./generate.ts";
 
+export type { Tile } from "./generate.ts";
+
 const DEFAULT_TILE: Tile = { TILE_ROWS: 8, TILE_COLS: 4, LANES: 8 };
 
 /** K4 steps of each product: what one invocation loops over. */

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Tile } from "../../kernels/matmul/generate.ts";
+import type { Tile } from "../../kernels/matmul/kernel.ts";
 import type { Gpu } from "../gpu/device.ts";
 
 /** Rows that one lane of attention owns, and lanes of a workgroup. */

@@ -9,6 +9,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { quietMesa } from "../../src/cli/quiet_mesa.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { VARIANTS } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
@@ -25,6 +26,7 @@ if (!dir || (flags.variant !== undefined && !variants)) {
   );
   Deno.exit(2);
 }
+quietMesa();
 const gpu = await openGpu();
 console.log(`on ${gpu.name}${gpu.software ? " (software)" : ""}`);
 const counts = { passed: 0, failed: 0, skipped: 0 };

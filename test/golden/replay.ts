@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { writeAdapter } from "../../src/checkpoint/adapter.ts";
 import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
+import { quietMesa } from "../../src/cli/quiet_mesa.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { chooseVariants, VARIANTS } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
@@ -44,6 +45,7 @@ if (
   Deno.exit(2);
 }
 
+quietMesa();
 const gpu = await openGpu();
 const file = await SafetensorsFile.open(new LocalFolder(curve), "batches.safetensors");
 const [batches, rows, length] = file.infos.get("input_ids")!.shape as [number, number, number];
