@@ -221,7 +221,8 @@ export class FineTuneJob {
   async #checkOutput(): Promise<void> {
     const { job } = this.#config;
     const folders = [this.#output, this.#output.folder("adapter"), this.#output.folder("merged")];
-    const found = (await Promise.all(folders.map((folder) => folder.list()))).flat();
+    const found: string[] = [];
+    for (const folder of folders) found.push(...await folder.list());
     if (found.length > 0 && !job.overwrite) {
       throw new ConfigError([{
         path: "output_dir",
