@@ -53,9 +53,11 @@ export async function writeTinyModel(folder: Folder, options: TinyModelOptions =
   const { tied = true, dtype = "F32", shards = 1, config = {}, tokenizer = {} } = options;
   const text = JSON.stringify({ ...TINY_CONFIG, tie_word_embeddings: tied, ...config }, null, 2);
   const parsed = parseModelConfig(text, CONFIG_FILE);
-  const tensors = [...weightShapes(MODEL_FAMILIES.get("llama")!, parsed)].map(([name, shape]): TensorToWrite => {
-    return { name, dtype, shape, data: encodeFloats(dtype, tinyWeights(name, shape)) };
-  });
+  const tensors = [...weightShapes(MODEL_FAMILIES.get("llama")!, parsed)].map(
+    ([name, shape]): TensorToWrite => {
+      return { name, dtype, shape, data: encodeFloats(dtype, tinyWeights(name, shape)) };
+    },
+  );
   if (shards === 1) await writeSafetensors(folder, "model.safetensors", tensors);
   else await writeShards(folder, tensors, shards);
   for (const [name, content] of Object.entries(chatFiles(tokenizer))) await writeFile(folder, name, content);
