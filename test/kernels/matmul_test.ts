@@ -16,7 +16,7 @@ import { narrowed, VARIANTS } from "../../src/nn/variants.ts";
 import { matrixShape, type Tensor } from "../../src/tensor.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
-import { onDenoOnly, onEachCompiler, type TestAdapter, TestProgram } from "../helpers/gpu.ts";
+import { onEachCompiler, type TestAdapter, TestProgram } from "../helpers/gpu.ts";
 import { assertGradient, dot, wide } from "../helpers/gradient.ts";
 
 interface Size {
@@ -186,9 +186,7 @@ for (const source of SOURCES) {
 }
 
 for (const [name, variants] of Object.entries(VARIANTS)) {
-  // SwiftShader needs minutes for the largest tiles, which no adapter but llvmpipe is given
-  const declare = name === "llvmpipe" ? onDenoOnly : onEachCompiler;
-  declare(
+  onEachCompiler(
     `every tile of the ${name} variant matches the reference from every source`,
     async (adapter) => {
       const sizes = [{ rows: 37, cols: 132, inner: 12, rank: 8 }, { rows: 17, cols: 71, inner: 9, rank: 3 }];
@@ -202,7 +200,7 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
     },
   );
 
-  declare(`the narrowed tile of the ${name} variant covers every rank`, async (adapter) => {
+  onEachCompiler(`the narrowed tile of the ${name} variant covers every rank`, async (adapter) => {
     for (const rank of [1, 3, 8, 16, 67]) {
       const x = ramp(5 * 12), w = ramp(rank * 12, { phase: 1 });
       using run = new TestProgram(adapter);
