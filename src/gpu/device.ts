@@ -30,6 +30,9 @@ export interface OpenGpuOptions {
   readonly powerPreference?: GPUPowerPreference;
 }
 
+/** Implementations may fail a call on a lost device a moment before they say that it is lost. */
+const LOSS_GRACE_MS = 100;
+
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|basic render|software/i;
 
 /** An open device with its adapter's facts. */
@@ -93,7 +96,8 @@ export class Gpu {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
       this.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(MAP_MODE_READ).catch((error) => {
+      await staging.mapAsync(MAP_MODE_READ).catch(async (error) => {
+        await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, LOSS_GRACE_MS))]);
         this.check();
         throw error;
       });

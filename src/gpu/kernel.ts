@@ -201,7 +201,7 @@ function findDrift(kernel: Kernel, source: string): string | null {
   const extra = [...declared.keys()].find((index) => index > kernel.bindingNames.length);
   if (extra !== undefined) return `binding ${extra} is not in the record`;
   const fields = /struct Params\s*\{([^}]*)\}/.exec(source)?.[1] ?? "";
-  const inWgsl = [...fields.matchAll(/(\w+)\s*:\s*(u32|f32)/g)].map(([, name, type]) => `${name}: ${type}`)
+  const inWgsl = [...fields.matchAll(/(\w+)\s*:\s*(\w+)/g)].map(([, name, type]) => `${name}: ${type}`)
     .join(", ");
   const inRecord = kernel.paramNames.map((name) => `${name}: ${kernel.params[name]}`).join(", ");
   return inWgsl === inRecord ? null : `struct Params has { ${inWgsl} }, the record says { ${inRecord} }`;
