@@ -11,7 +11,8 @@ import { DivergedError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { BatchLimits, LoraModel } from "./models/lora_model.ts";
 import { AdamW } from "./optim/adamw.ts";
-import { learningRateAt } from "./optim/schedule.ts";
+import { learningRateAt, type Schedule } from "./optim/schedule.ts";
+import { StepMeter, type StepTokens } from "./trainer/step_meter.ts";
 
 /** Rows to train on and to measure with. */
 export interface TrainerData {
@@ -57,14 +58,6 @@ function samplerOf(
   return new EpochSampler({ examples, batchSize, gradientAccumulationSteps, seed });
 }
 
-/** What happened since the last step event. */
-interface Window {
-  since: number;
-  steps: number;
-  tokens: number;
-  trainedTokens: number;
-}
-
 export class ModelTrainer {
   readonly #model: LoraModel;
   readonly #data: TrainerData;
@@ -92,79 +85,28 @@ export class ModelTrainer {
    * @throws The signal's reason, between micro-batches, when it is aborted.
    */
   async *train(signal: AbortSignal): AsyncGenerator<TrainingEvent> {
-    const config = this.#config;
-    const { beta1, beta2, epsilon } = {
-      beta1: config.adamBeta1,
-      beta2: config.adamBeta2,
-      epsilon: config.adamEpsilon,
-    };
-    const optimizer = await AdamW.create(this.#model.resources, this.#model.pool, this.#model.sinks, {
-      weightDecay: config.weightDecay,
-      maxGradNorm: config.maxGradNorm,
-      beta1,
-      beta2,
-      epsilon,
-    });
-    const sampler = samplerOf(this.#data.train.length, config);
-    const totalSteps = sampler.totalSteps(config.numTrainEpochs, config.maxSteps);
-    const schedule = {
-      type: config.lrSchedulerType,
-      baseLearningRate: config.learningRate,
-      warmupSteps: config.warmupSteps,
-      totalSteps,
-    };
-    if (this.#data.eval.length > 0) yield await this.#evaluated(0, 0, signal);
-
-    this.#model.clearTotals();
-    let tokens = 0;
-    let window: Window = { since: this.#now(), steps: 0, tokens: 0, trainedTokens: 0 };
-    let etaRate = 0;
-    for (let done = 1; done <= totalSteps; done++) {
-      const learningRate = learningRateAt(done - 1, schedule);
-      const batches = this.#batches(sampler.microBatches(done - 1));
-      const trainedTokens = batches.reduce((sum, batch) => sum + batch.trainedTokens, 0);
-      this.#model.clearGradients();
-      for (const batch of batches) {
-        signal.throwIfAborted();
-        await this.#model.accumulate(batch, 1 / trainedTokens);
-        window.tokens += batch.tokens;
+    const { loggingSteps, evalSteps } = this.#config;
+    const sampler = samplerOf(this.#data.train.length, this.#config);
+    const { totalSteps } = countSteps(this.#data.train.length, this.#config);
+    const schedule = this.#schedule(totalSteps);
+    const optimizer = await this.#optimizer();
+    const meter = new StepMeter(this.#model, totalSteps, this.#now);
+    const evaluates = this.#data.eval.length > 0;
+    if (evaluates) yield await this.#evaluated(0, 0, signal);
+    meter.start();
+    for (let step = 1; step <= totalSteps; step++) {
+      const learningRate = learningRateAt(step - 1, schedule);
+      const epoch = sampler.epochAfter(step);
+      meter.add(await this.#accumulate(sampler.microBatches(step - 1), signal));
+      optimizer.step(step, learningRate);
+      if (step % loggingSteps === 0 || step === totalSteps) {
+        yield await meter.report({ step, epoch, learningRate });
+        meter.start();
       }
-      optimizer.step(done, learningRate);
-      window.steps++;
-      window.trainedTokens += trainedTokens;
-
-      const epoch = sampler.epochAfter(done);
-      if (done % config.loggingSteps === 0 || done === totalSteps) {
-        const { summedLoss, gradNorm, finite } = await this.#model.totals();
-        if (!finite) throw diverged(done, window.steps, learningRate);
-        const seconds = (this.#now() - window.since) / 1000;
-        tokens += window.tokens;
-        // the first window holds compilation, so later ones replace it at once and then average
-        etaRate = done === window.steps
-          ? seconds / window.steps
-          : blend(etaRate, seconds / window.steps, done);
-        yield {
-          type: "step",
-          step: done,
-          totalSteps,
-          epoch,
-          loss: summedLoss / window.trainedTokens,
-          learningRate,
-          gradNorm,
-          trainedTokens: window.trainedTokens,
-          tokens,
-          tokensPerSecond: window.tokens / seconds,
-          etaSeconds: etaRate * (totalSteps - done),
-        };
-        this.#model.clearTotals();
-        window = { since: this.#now(), steps: 0, tokens: 0, trainedTokens: 0 };
-      }
-      const evaluateNow = done === totalSteps || (config.evalSteps > 0 && done % config.evalSteps === 0);
-      if (evaluateNow && this.#data.eval.length > 0) {
-        const before = this.#now();
-        yield await this.#evaluated(done, epoch, signal);
-        this.#model.clearTotals();
-        window.since += this.#now() - before;
+      if (evaluates && (step === totalSteps || (evalSteps > 0 && step % evalSteps === 0))) {
+        await meter.pause(step, learningRate);
+        yield await this.#evaluated(step, epoch, signal);
+        meter.resume();
       }
     }
   }
@@ -201,10 +143,32 @@ export class ModelTrainer {
     return { type: "evaluated", step, epoch, evalLoss: loss, evalTokens: tokens };
   }
 
-  #batches(microBatches: readonly (readonly number[])[]): Batch[] {
-    return microBatches.map((indices) =>
+  /** Gradients of one optimizer step, each trained token of all its micro-batches weighing the same. */
+  async #accumulate(microBatches: readonly (readonly number[])[], signal: AbortSignal): Promise<StepTokens> {
+    const batches = microBatches.map((indices) =>
       this.#collate(indices.map((index) => this.#data.train[index]!), this.#config.batchSize)
     );
+    const sum = (count: (batch: Batch) => number) =>
+      batches.reduce((total, batch) => total + count(batch), 0);
+    const trainedTokens = sum((batch) => batch.trainedTokens);
+    this.#model.clearGradients();
+    for (const batch of batches) {
+      signal.throwIfAborted();
+      await this.#model.accumulate(batch, 1 / trainedTokens);
+    }
+    return { tokens: sum((batch) => batch.tokens), trainedTokens };
+  }
+
+  #optimizer(): Promise<AdamW> {
+    const { resources, pool, sinks } = this.#model;
+    const { weightDecay, maxGradNorm, adamBeta1, adamBeta2, adamEpsilon } = this.#config;
+    const numbers = { weightDecay, maxGradNorm, beta1: adamBeta1, beta2: adamBeta2, epsilon: adamEpsilon };
+    return AdamW.create(resources, pool, sinks, numbers);
+  }
+
+  #schedule(totalSteps: number): Schedule {
+    const { lrSchedulerType: type, learningRate: baseLearningRate, warmupSteps } = this.#config;
+    return { type, baseLearningRate, warmupSteps, totalSteps };
   }
 
   #collate(examples: readonly TokenizedExample[], rows: number): Batch {
@@ -213,25 +177,9 @@ export class ModelTrainer {
   }
 }
 
-/** Seconds a step for the ETA: what the first steps took is forgotten soon. */
-function blend(old: number, latest: number, done: number): number {
-  return done <= 3 ? latest : 0.7 * old + 0.3 * latest;
-}
-
 function evaluationDiverged(step: number): DivergedError {
   const cure = step === 0
     ? "the base model or the adapter to continue from is damaged, or the data does not suit it"
     : "lower learning_rate, or set max_grad_norm";
   return new DivergedError(`The evaluation loss after step ${step} is not a finite number: ${cure}`, step);
-}
-
-function diverged(step: number, steps: number, learningRate: number): DivergedError {
-  const where = steps === 1 ? `at step ${step}` : `between steps ${step - steps + 1} and ${step}`;
-  return new DivergedError(
-    `The loss or a gradient is not a finite number ${where} (learning rate ${
-      learningRate.toPrecision(3)
-    }): ` +
-      "lower learning_rate, set max_grad_norm, or look for damaged rows in the training data",
-    step,
-  );
 }

@@ -354,3 +354,14 @@ onModel(
     });
   },
 );
+
+onModel(
+  "train() keeps the loss of steps before an evaluation that comes between two reports",
+  async (model) => {
+    const wire = { batch_size: 2, max_steps: 3, learning_rate: 1e-3, logging_steps: 3 };
+    const plain = await train(model, wire);
+    const between = await train(model, { ...wire, eval_steps: 2 }, { eval: examples(3, 2) });
+    assert.deepEqual(between.evaluations.map(({ step }) => step), [0, 2, 3]);
+    assertClose(between.steps.map(({ loss }) => loss), plain.steps.map(({ loss }) => loss), tensor("f32"));
+  },
+);
