@@ -95,8 +95,8 @@ onEachCompiler(
     await assert.rejects(run.recorder.build(), (error: Error) => {
       assert.ok(error instanceof SyntaxError);
       assert.match(error.message, /^Cannot compile kernel "broken": 7:\d+ .*missing_name/);
-      assert.match(error.message, /7 \|   let i = group\.x \+ missing_name;/);
-      assert.match(error.message, /8 \|   let right/);
+      assert.match(error.message, /7 \| {3}let i = group\.x \+ missing_name;/);
+      assert.match(error.message, /8 \| {3}let right/);
       return true;
     });
   },

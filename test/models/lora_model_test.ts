@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
+import { readModelConfig } from "../../src/models/config.ts";
+import { LoraModel, type ModelBatch } from "../../src/models/lora_model.ts";
+import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
+import { chooseVariants } from "../../src/nn/variants.ts";
+import { AdamW } from "../../src/optim/adamw.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import { arithmetic, assertClose, exact, tensor } from "../helpers/close.ts";
+import { decoderReference } from "../helpers/decoder_reference.ts";
+import { ramp } from "../helpers/fill.ts";
+import { onEveryAdapter, type TestAdapter } from "../helpers/gpu.ts";
+import { assertGradient, dot, wide } from "../helpers/gradient.ts";
+import { writeTinyModel } from "../helpers/tiny_model.ts";
+
+const RANK = 3, SCALING = 2, LENGTH = 7;
+const FAMILY = MODEL_FAMILIES.get("llama")!;
+
+interface Row {
+  readonly ids: readonly number[];
+  /** Positions from which on the next token is trained. */
+  readonly from: number;
+}
+const LONG: Row = { ids: [257, 5, 17, 99, 260, 4, 258], from: 2 };
+const SHORT: Row = { ids: [257, 200, 31, 258], from: 0 };
+const FILLER: Row = { ids: [], from: 0 };
+
+/** Rows padded to a length; a row without ids is a filler row. */
+function batchOf(rows: readonly Row[], length = LENGTH): ModelBatch {
+  const inputIds = new Uint32Array(rows.length * length),
+    targets = new Int32Array(inputIds.length).fill(-100);
+  rows.forEach(({ ids, from }, row) =>
+    ids.forEach((id, t) => {
+      inputIds[row * length + t] = id;
+      if (t >= from && t + 1 < ids.length) targets[row * length + t] = ids[t + 1]!;
+    })
+  );
+  return {
+    rows: rows.length,
+    length,
+    inputIds,
+    targets,
+    lengths: Uint32Array.from(rows, ({ ids }) => ids.length),
+  };
+}
+
+const labels = ({ targets }: ModelBatch) => targets.filter((target) => target >= 0).length;
+
+async function openTiny(tied: boolean) {
+  const folder = new MemoryFolder("tiny");
+  await writeTinyModel(folder, { tied });
+  const config = await readModelConfig(folder), weights = await WeightFiles.open(folder);
+  return { config, weights };
+}
+
+/** The tiny model with both factors filled, so that every gradient is worth checking. */
+async function loadModel({ gpu }: TestAdapter, { tied = true, limits = { rows: 3, length: 9 } } = {}) {
+  const { config, weights } = await openTiny(tied);
+  const lora = {
+    targets: new Set(linearPaths(FAMILY, config.numHiddenLayers)),
+    rank: RANK,
+    scaling: SCALING,
+    nameOf: (path: string, which: "A" | "B") => `${path} ${which}`,
+  };
+  const model = new LoraModel(config, FAMILY, lora, { gpu, variants: chooseVariants(gpu), limits });
+  model.allocate();
+  await model.decoder.load(weights);
+  const factors = new Map<string, Float32Array<ArrayBuffer>>();
+  model.pool.parameters.forEach((parameter, i) => {
+    const values = ramp(parameter.value.bytes / 4, { phase: i, scale: 0.1 });
+    model.pool.write(parameter, values);
+    factors.set(parameter.name, values);
+  });
+  const base = new Map<string, Float32Array>();
+  for (const name of weightShapes(FAMILY, config).keys()) base.set(name, await weights.readF32(name));
+  return { model, config, weights: { base, factors, rank: RANK, scaling: SCALING } };
+}
+
+/** Loss and gradients of an optimizer step over some micro-batches. */
+async function stepOf(model: LoraModel, batches: readonly ModelBatch[]) {
+  const count = batches.reduce((sum, batch) => sum + labels(batch), 0);
+  model.clearGradients();
+  model.clearTotals();
+  for (const batch of batches) await model.accumulate(batch, 1 / count);
+  const totals = await model.totals();
+  return { loss: totals.summedLoss / count, finite: totals.finite, grads: await model.pool.read("grads") };
+}
+
+Deno.test("the reference decoder's gradients agree with central differences of its loss", async () => {
+  const { config, weights: files } = await openTiny(true);
+  const base = new Map<string, Float32Array>();
+  for (const name of weightShapes(FAMILY, config).keys()) base.set(name, await files.readF32(name));
+  const factors = new Map<string, Float32Array>();
+  const path = `${FAMILY.layer(0)}.self_attn.k_proj`;
+  factors.set(`${path} A`, ramp(RANK * 32, { scale: 0.1 }));
+  const b = wide(ramp(24 * RANK, { scale: 0.1, phase: 1 }));
+  const batch = batchOf([LONG, SHORT]);
+  const evaluate = (b: Float64Array) => {
+    const all = new Map<string, ArrayLike<number>>([...factors, [`${path} B`, b]]);
+    const weights = { base, factors: all as Map<string, Float32Array>, rank: RANK, scaling: SCALING };
+    return decoderReference(config, weights, batch, 1);
+  };
+  assertGradient((b) => evaluate(b).loss, b, evaluate(b).grads.get(`${path} B`)!);
+  assert.ok(dot(evaluate(b).grads.get(`${path} A`)!, ramp(RANK * 32)) !== 0);
+});
+
+for (const tied of [true, false]) {
+  onEveryAdapter(
+    `loss and every LoRA gradient match the f64 decoder, ${tied ? "tied" : "untied"} head`,
+    async (adapter) => {
+      const { model, config, weights } = await loadModel(adapter, { tied });
+      const batch = batchOf([LONG, SHORT]);
+      const got = await stepOf(model, [batch]);
+      const want = decoderReference(config, weights, batch, 1 / labels(batch));
+      assertClose([got.loss], [want.loss / labels(batch)], arithmetic("f32", "f32", config.vocabSize));
+      assert.equal(got.grads.size, 28);
+      for (const [name, values] of got.grads) assertClose(values, want.grads.get(name)!, tensor("f32"));
+      model.destroy();
+    },
+  );
+}
+
+onEveryAdapter(
+  "micro-batches accumulate to the step of one batch; padding and filler rows change nothing",
+  async (adapter) => {
+    const { model } = await loadModel(adapter);
+    const whole = await stepOf(model, [batchOf([LONG, SHORT])]);
+    for (
+      const batches of [
+        [batchOf([LONG]), batchOf([SHORT])],
+        [batchOf([LONG, SHORT], 9)],
+        [batchOf([LONG, FILLER, SHORT])],
+        [batchOf([LONG, SHORT]), batchOf([FILLER])],
+      ]
+    ) {
+      const { loss, finite, grads } = await stepOf(model, batches);
+      assert.equal(finite, true);
+      assertClose([loss], [whole.loss], arithmetic("f32", "f32", 16));
+      for (const [name, values] of grads) assertClose(values, whole.grads.get(name)!, tensor("f32"));
+    }
+    model.destroy();
+  },
+);
+
+onEveryAdapter("the same step gives the same bytes twice", async (adapter) => {
+  const { model } = await loadModel(adapter);
+  const [first, second] = [
+    await stepOf(model, [batchOf([LONG, SHORT])]),
+    await stepOf(model, [batchOf([LONG, SHORT])]),
+  ];
+  assertClose([second.loss], [first.loss], exact());
+  for (const [name, values] of first.grads) assertClose(second.grads.get(name)!, values, exact());
+  model.destroy();
+});
+
+onEveryAdapter(
+  "a value that is not finite in any gradient stops the optimizer before it touches anything",
+  async (adapter) => {
+    const { model } = await loadModel(adapter);
+    const { gpu } = adapter;
+    const config = { weightDecay: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, maxGradNorm: 1 };
+    const optimizer = await AdamW.create(model.resources, model.pool, model.sinks, config);
+    await stepOf(model, [batchOf([LONG, SHORT])]);
+    optimizer.step(1, 1e-2);
+    const state = async () => {
+      const chunk = model.pool.chunks[0]!;
+      const parts = [chunk.values, chunk.m, chunk.v];
+      return await Promise.all(
+        parts.map(async ({ buffer, bytes }) => new Float32Array(await gpu.read(buffer!, 0, bytes))),
+      );
+    };
+    const before = await state();
+    assert.ok(before[1]!.some((value) => value !== 0), "the first step moved the moments");
+    const moved = await model.pool.read("values");
+    assert.notDeepEqual(moved.get(model.pool.parameters[0]!.name), ramp(RANK * 32, { scale: 0.1 }));
+    for (const linear of FAMILY.linears) {
+      for (const bad of [NaN, Infinity, -Infinity]) {
+        await stepOf(model, [batchOf([LONG, SHORT])]);
+        assert.equal((await model.totals()).finite, true);
+        const { grad } = model.pool.parameters.find(({ name }) => name === `${FAMILY.layer(1)}.${linear} B`)!;
+        gpu.device.queue.writeBuffer(grad.buffer!, grad.offset + grad.bytes - 4, Float32Array.of(bad));
+        optimizer.step(2, 1e-2);
+        assert.equal((await model.totals()).finite, false, `${bad} in ${linear}`);
+        (await state()).forEach((values, i) => assertClose(values, before[i]!, exact()));
+        gpu.device.queue.writeBuffer(model.sinks.flags.buffer!, 0, new Uint32Array(1));
+      }
+    }
+    model.destroy();
+  },
+);
+
+onEveryAdapter("a logit that is not finite is seen, and stops the optimizer", async (adapter) => {
+  const { model } = await loadModel(adapter);
+  const config = { weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, maxGradNorm: 0 };
+  const optimizer = await AdamW.create(model.resources, model.pool, model.sinks, config);
+  const last = model.pool.parameters.find(({ name }) => name === `${FAMILY.layer(1)}.mlp.down_proj B`)!;
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const values = ramp(last.value.bytes / 4);
+    values[5] = bad;
+    model.pool.write(last, values);
+    const before = (await model.pool.read()).get(`${FAMILY.layer(0)}.mlp.up_proj A`)!;
+    const { finite } = await stepOf(model, [batchOf([LONG])]);
+    assert.equal(finite, false, `${bad}`);
+    optimizer.step(1, 1e-2);
+    assertClose((await model.pool.read()).get(`${FAMILY.layer(0)}.mlp.up_proj A`)!, before, exact());
+    adapter.gpu.device.queue.writeBuffer(model.sinks.flags.buffer!, 0, new Uint32Array(1));
+  }
+  model.destroy();
+});
+
+onEveryAdapter("a batch beyond what was planned is refused with both sizes", async (adapter) => {
+  const { model } = await loadModel(adapter);
+  await assert.rejects(
+    model.accumulate(batchOf([LONG, SHORT, LONG, LONG]), 1),
+    /a batch of 4 rows of 7 tokens: planned for at most 3 of 9/,
+  );
+  model.destroy();
+});
