@@ -57,7 +57,8 @@ interface BlockSaved {
   readonly down: LoraLinearSaved;
 }
 
-interface Block {
+/** The maps of one block, in the order of the forward pass. */
+export interface Block {
   readonly norm1: RmsNorm;
   readonly q: LoraLinear;
   readonly k: LoraLinear;
@@ -76,12 +77,12 @@ export class Decoder {
   readonly config: ModelConfig;
   readonly head: LmHead;
   readonly #gpu: Gpu;
-  readonly #embedding: FrozenMatrix;
-  readonly #blocks: Block[] = [];
-  readonly #attention: Attention;
+  readonly embedding: FrozenMatrix;
+  readonly blocks: Block[] = [];
+  readonly attention: Attention;
   readonly #matrices = new Map<string, FrozenMatrix>();
   readonly #norms = new Map<string, Tensor>();
-  readonly #rope: RopeTables;
+  readonly rope: RopeTables;
   readonly #ropeLength: number;
 
   /** Plans every weight; takes no memory. `maxRowLength` is the longest row that will be run. */
@@ -111,11 +112,11 @@ export class Decoder {
       this.#norms.set(weight.label, weight);
       return new RmsNorm(weight, rmsNormEps);
     };
-    this.#embedding = matrix(family.embedding, config.vocabSize, C);
+    this.embedding = matrix(family.embedding, config.vocabSize, C);
     for (let i = 0; i < config.numHiddenLayers; i++) {
       const [q, k, v, o, gate, up, down] = family.linears.map((name) => `${family.layer(i)}.${name}`);
       const [norm1, norm2] = family.norms.map((name) => `${family.layer(i)}.${name}`);
-      this.#blocks.push({
+      this.blocks.push({
         norm1: norm(norm1!),
         q: linear(q!, queries, C),
         k: linear(k!, keys, C),
@@ -127,15 +128,15 @@ export class Decoder {
         down: linear(down!, C, F),
       });
     }
-    const head = config.tieWordEmbeddings ? this.#embedding : matrix(family.head, config.vocabSize, C);
+    const head = config.tieWordEmbeddings ? this.embedding : matrix(family.head, config.vocabSize, C);
     this.head = new LmHead(norm(family.finalNorm), head);
-    this.#attention = new Attention({
+    this.attention = new Attention({
       heads: config.numAttentionHeads,
       kvHeads: config.numKeyValueHeads,
       headDim: D,
     });
     this.#ropeLength = maxRowLength;
-    this.#rope = {
+    this.rope = {
       cos: tensor("rope cosines", [maxRowLength, D / 2]),
       sin: tensor("rope sines", [maxRowLength, D / 2]),
     };
@@ -143,7 +144,7 @@ export class Decoder {
 
   /** Bytes of all frozen weights on the GPU. */
   get bytes(): number {
-    const small = [...this.#norms.values(), this.#rope.cos, this.#rope.sin];
+    const small = [...this.#norms.values(), this.rope.cos, this.rope.sin];
     return [...this.#matrices.values(), ...small].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
@@ -160,15 +161,15 @@ export class Decoder {
       onTensor?.(++done, all);
     }
     const { cos, sin } = ropeTables(this.config, this.#ropeLength);
-    this.#upload(this.#rope.cos, cos);
-    this.#upload(this.#rope.sin, sin);
+    this.#upload(this.rope.cos, cos);
+    this.#upload(this.rope.sin, sin);
     await this.#gpu.settle();
   }
 
   /** Records the blocks: x [R, C] before the final norm. Backward needs `saved`; without it, its memory is free. */
   forward(run: StepRecorder, inputs: DecoderInputs): { x: Tensor; saved: BlockSaved[] } {
-    let x = embed(run, this.#embedding, inputs.ids);
-    const saved = this.#blocks.map((block) => {
+    let x = embed(run, this.embedding, inputs.ids);
+    const saved = this.blocks.map((block) => {
       const { y, kept } = this.#blockForward(run, block, x, inputs);
       x = y;
       run.endScope();
@@ -179,15 +180,15 @@ export class Decoder {
 
   /** Records the blocks' backward. dx [R, C] is the gradient of x and is overwritten. */
   backward(run: StepRecorder, dx: Tensor, saved: readonly BlockSaved[], inputs: DecoderInputs): void {
-    for (let i = this.#blocks.length - 1; i >= 0; i--) {
-      this.#blockBackward(run, this.#blocks[i]!, dx, saved[i]!, inputs, i > 0);
+    for (let i = this.blocks.length - 1; i >= 0; i--) {
+      this.#blockBackward(run, this.blocks[i]!, dx, saved[i]!, inputs, i > 0);
       run.endScope();
     }
   }
 
   destroy(): void {
     for (const matrix of this.#matrices.values()) matrix.destroy();
-    for (const weight of [...this.#norms.values(), this.#rope.cos, this.#rope.sin]) weight.buffer?.destroy();
+    for (const weight of [...this.#norms.values(), this.rope.cos, this.rope.sin]) weight.buffer?.destroy();
   }
 
   #blockForward(run: StepRecorder, block: Block, x: Tensor, { lengths, rowLength }: DecoderInputs) {
@@ -197,7 +198,7 @@ export class Decoder {
       v = block.v.forward(run, norm1.y);
     this.#rotate(run, q.y, rowLength, 1);
     this.#rotate(run, k.y, rowLength, 1);
-    const attention = this.#attention.forward(run, { q: q.y, k: k.y, v: v.y }, lengths, rowLength);
+    const attention = this.attention.forward(run, { q: q.y, k: k.y, v: v.y }, lengths, rowLength);
     const o = block.o.forward(run, attention.y, x);
     const norm2 = block.norm2.forward(run, o.y);
     const gate = block.gate.forward(run, norm2.y), up = block.up.forward(run, norm2.y);
@@ -241,7 +242,7 @@ export class Decoder {
 
     const dattention = run.tensor("dattention", saved.attention.out.shape);
     block.o.backward(run, dx, saved.o, dattention, "set");
-    const { dq, dk, dv } = this.#attention.backward(run, dattention, saved.attention, lengths, rowLength);
+    const { dq, dk, dv } = this.attention.backward(run, dattention, saved.attention, lengths, rowLength);
     this.#rotate(run, dk, rowLength, -1);
     this.#rotate(run, dq, rowLength, -1);
     const dnorm1 = belowNeeded ? run.tensor("dnorm1", [rows, C]) : null;
@@ -252,7 +253,7 @@ export class Decoder {
   }
 
   #rotate(run: StepRecorder, x: Tensor, rowLength: number, direction: 1 | -1): void {
-    rotate(run, x, this.#rope, { rowLength, headDim: this.config.headDim, direction });
+    rotate(run, x, this.rope, { rowLength, headDim: this.config.headDim, direction });
   }
 
   #upload(to: Tensor, values: Float32Array<ArrayBuffer>): void {
