@@ -97,6 +97,19 @@ export function onEachCompiler(name: string, test: (adapter: TestAdapter) => Pro
   onEveryAdapter(name, test, wanted.includes("deno-default") ? ["deno-default", "dawn"] : ["deno", "dawn"]);
 }
 
+/** The same device as code sees it that asks for its limits, some of them lower: so that little data needs many pieces. */
+export function withLimits(gpu: Gpu, lower: Readonly<Record<string, number>>): Gpu {
+  const limits = new Proxy(gpu.limits, {
+    get: (of, name) => lower[name as string] ?? Reflect.get(of, name, of),
+  });
+  return new Proxy(gpu, {
+    get(of, name) {
+      const value = name === "limits" ? limits : Reflect.get(of, name, of);
+      return typeof value === "function" ? value.bind(of) : value;
+    },
+  });
+}
+
 /** Bytes before and after an output that must keep the sentinel; a multiple of a binding's alignment. */
 const GUARD_BYTES = 256;
 const USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;

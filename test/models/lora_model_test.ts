@@ -54,7 +54,10 @@ async function openTiny(tied: boolean) {
 }
 
 /** The tiny model with both factors filled, so that every gradient is worth checking. */
-async function loadModel({ gpu }: TestAdapter, { tied = true, limits = { rows: 3, length: 9 } } = {}) {
+async function loadModel(
+  { gpu, pipelines }: TestAdapter,
+  { tied = true, limits = { rows: 3, length: 9 } } = {},
+) {
   const { config, weights } = await openTiny(tied);
   const lora = {
     targets: new Set(linearPaths(FAMILY, config.numHiddenLayers)),
@@ -62,7 +65,12 @@ async function loadModel({ gpu }: TestAdapter, { tied = true, limits = { rows: 3
     scaling: SCALING,
     nameOf: (path: string, which: "A" | "B") => `${path} ${which}`,
   };
-  const model = new LoraModel(config, FAMILY, lora, { gpu, variants: chooseVariants(gpu), limits });
+  const model = new LoraModel(config, FAMILY, lora, {
+    gpu,
+    pipelines,
+    variants: chooseVariants(gpu),
+    limits,
+  });
   model.allocate();
   await model.decoder.load(weights);
   const factors = new Map<string, Float32Array<ArrayBuffer>>();
