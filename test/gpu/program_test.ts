@@ -102,12 +102,14 @@ onEachCompiler(
   },
 );
 
-onEachCompiler("the cache compiles each text once", (adapter) => {
-  using run = new TestProgram(adapter);
-  const first = adapter.pipelines.get(scaleAdd as never, {}, {});
-  assert.equal(adapter.pipelines.get(scaleAdd as never, {}, {}), first);
-  assert.notEqual(adapter.pipelines.get(scaleAdd as never, {}, { OTHER: 1 }), first);
-  assert.ok(run.resources.pipelines.all.includes(first));
+onEachCompiler("the cache compiles each text once", async (adapter) => {
+  const { pipelines } = adapter;
+  const first = pipelines.get(scaleAdd as never, {}, {}),
+    other = pipelines.get(scaleAdd as never, {}, { OTHER: 1 });
+  assert.equal(pipelines.get(scaleAdd as never, {}, {}), first);
+  assert.notEqual(other, first);
+  assert.ok(pipelines.all.includes(first));
+  await Promise.all([first.pipeline, other.pipeline]);
 });
 
 onEveryAdapter("a profile counts dispatches and their time by kernel", async (adapter) => {
