@@ -100,11 +100,13 @@ export class ModelManager {
   }
 
   /**
-   * Plans the model with its updates for batches up to `limits`; takes no GPU memory.
+   * Plans the model with what is trained of it (updates, all weights, nothing) for batches up to `limits`; takes no GPU
+   * memory.
    *
    * @throws {ConfigError} If a target is no linear map of the model. @throws {RangeError} If the rank is too large.
    */
-  plan(base: BaseModel, lora: LoraSettings | null, device: ModelDevice): LoraModel {
+  plan(base: BaseModel, lora: LoraSettings | "all" | null, device: ModelDevice): LoraModel {
+    if (lora === "all") return new LoraModel(base.config, base.family, "all", device);
     const spec = lora && {
       targets: new Set(targetPaths(base, lora.targetModules)),
       rank: lora.rank,

@@ -137,6 +137,8 @@ function backwardFactorKernel(name: string, transposed: boolean) {
   });
 }
 
+/** dW [out, in] += dy [M, out]ᵀ · x [M, in], the gradient of a trained weight; `left` is dy, `right` is x. */
+export const matmulBackwardWeight = backwardFactorKernel("matmul_backward_weight", false);
 /** dA [r, in] += v [M, r]ᵀ · x [M, in]; `left` is v, `right` is x. */
 export const loraBackwardA = backwardFactorKernel("lora_backward_a", false);
 /** dB [out, r] += dy [M, out]ᵀ · u [M, r]; `left` is u, `right` is dy. */

@@ -5,6 +5,7 @@
  */
 import { defineKernel, foldGrid, read, write } from "../../src/gpu/kernel.ts";
 import rowSum from "../lib/row_sum.wgsl" with { type: "text" };
+import backwardWeightText from "./backward_weight.wgsl" with { type: "text" };
 import backwardText from "./backward.wgsl" with { type: "text" };
 import forwardText from "./forward.wgsl" with { type: "text" };
 
@@ -28,4 +29,15 @@ export const rmsNormBackward = defineKernel({
   params: { rows: "u32", cols: "u32" },
   constants: { WORKGROUP_SIZE: 64 },
   grid: ({ rows }) => foldGrid(rows),
+});
+
+/** dweight [C] += gradient with respect to the weight. */
+export const rmsNormBackwardWeight = defineKernel({
+  name: "rms_norm_backward_weight",
+  source: backwardWeightText,
+  bindings: { dweight: write(), dy: read(), x: read(), rstd: read() },
+  params: { rows: "u32", cols: "u32" },
+  constants: { WORKGROUP_SIZE: 64 },
+  grid: ({ cols }, { WORKGROUP_SIZE }) => [Math.ceil(cols / WORKGROUP_SIZE)],
+  iterations: ({ rows }) => rows,
 });

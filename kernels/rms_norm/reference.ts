@@ -36,3 +36,17 @@ export function rmsNormBackward(
   }
   return dx;
 }
+
+export function rmsNormBackwardWeight(
+  dy: Float64Array,
+  x: Float64Array,
+  rstd: Float64Array,
+  rows: number,
+  cols: number,
+): Float64Array {
+  const dweight = new Float64Array(cols);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < cols; c++) dweight[c]! += dy[r * cols + c]! * x[r * cols + c]! * rstd[r]!;
+  }
+  return dweight;
+}

@@ -12,15 +12,17 @@
 import type { Gpu } from "../gpu/device.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import { Attention, type AttentionSaved } from "../nn/attention.ts";
-import { embed } from "../nn/embedding.ts";
+import { embed, embedBackward, type SortedRows } from "../nn/embedding.ts";
 import { FrozenMatrix } from "../nn/frozen_matrix.ts";
 import { LmHead } from "../nn/lm_head.ts";
 import { LoraLinear, type LoraLinearSaved, type LowRank } from "../nn/lora_linear.ts";
+import type { Parameter, ParameterPool } from "../nn/parameter_pool.ts";
 import { RmsNorm, type RmsNormSaved } from "../nn/rms_norm.ts";
 import { type RopeTables, rotate } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
 import * as swiglu from "../nn/swiglu.ts";
 import type { Variants } from "../nn/variants.ts";
+import { type MatrixWeight, TrainedMatrix } from "../nn/weight.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelFamily } from "./registry.ts";
@@ -38,6 +40,8 @@ export interface DecoderInputs {
   readonly ids: Tensor;
   /** [B] real tokens of each row */
   readonly lengths: Tensor;
+  /** Rows by token id; needed for the gradient of a trained embedding only. */
+  readonly rowsById?: SortedRows;
   /** R = B · rowLength */
   readonly rowLength: number;
 }
@@ -77,30 +81,41 @@ export class Decoder {
   readonly config: ModelConfig;
   readonly head: LmHead;
   readonly #gpu: Gpu;
-  readonly embedding: FrozenMatrix;
+  readonly embedding: MatrixWeight;
   readonly blocks: Block[] = [];
   readonly attention: Attention;
   readonly #matrices = new Map<string, FrozenMatrix>();
   readonly #norms = new Map<string, Tensor>();
+  readonly #trained = new Map<string, Parameter>();
   readonly rope: RopeTables;
   readonly #ropeLength: number;
 
-  /** Plans every weight; takes no memory. `maxRowLength` is the longest row that will be run. */
+  /**
+   * Plans every weight; takes no memory. `maxRowLength` is the longest row that will be run. With `trained`, every
+   * weight is a parameter of that pool; without it, all are frozen.
+   */
   constructor(
     config: ModelConfig,
     family: ModelFamily,
-    { gpu, variants, lowRankOf, maxRowLength }: {
+    { gpu, variants, lowRankOf, maxRowLength, trained = null }: {
       gpu: Gpu;
       variants: Variants;
       lowRankOf: LowRankOf;
       maxRowLength: number;
+      trained?: ParameterPool | null;
     },
   ) {
     this.config = config;
     this.#gpu = gpu;
     const { hiddenSize: C, intermediateSize: F, headDim: D, rmsNormEps } = config;
     const queries = config.numAttentionHeads * D, keys = config.numKeyValueHeads * D;
-    const matrix = (path: string, rows: number, cols: number) => {
+    const parameter = (pool: ParameterPool, name: string, shape: readonly number[]) => {
+      const made = pool.add(name, shape);
+      this.#trained.set(name, made);
+      return made;
+    };
+    const matrix = (path: string, rows: number, cols: number): MatrixWeight => {
+      if (trained) return new TrainedMatrix(parameter(trained, `${path}.weight`, [rows, cols]));
       const made = new FrozenMatrix(`${path}.weight`, rows, cols, gpu, variants);
       this.#matrices.set(made.label, made);
       return made;
@@ -108,6 +123,10 @@ export class Decoder {
     const linear = (path: string, rows: number, cols: number) =>
       new LoraLinear(matrix(path, rows, cols), lowRankOf(path, rows, cols));
     const norm = (path: string) => {
+      if (trained) {
+        const { value, grad } = parameter(trained, `${path}.weight`, [C]);
+        return new RmsNorm(value, rmsNormEps, grad);
+      }
       const weight = tensor(`${path}.weight`, [C]);
       this.#norms.set(weight.label, weight);
       return new RmsNorm(weight, rmsNormEps);
@@ -150,7 +169,7 @@ export class Decoder {
 
   /** Uploads the weights, tensor by tensor; at most a few megabytes are on the host at a time. */
   async load(weights: WeightSource, onTensor?: (done: number, all: number) => void): Promise<void> {
-    const all = this.#matrices.size + this.#norms.size;
+    const all = this.#matrices.size + this.#norms.size + this.#trained.size;
     let done = 0;
     for (const [name, matrix] of this.#matrices) {
       await matrix.load((first, count) => weights.readRowsF32(name, first, count));
@@ -160,10 +179,19 @@ export class Decoder {
       this.#upload(weight, await weights.readF32(name));
       onTensor?.(++done, all);
     }
+    for (const [name, { value }] of this.#trained) {
+      this.#gpu.device.queue.writeBuffer(value.buffer!, value.offset, await weights.readF32(name));
+      onTensor?.(++done, all);
+    }
+    this.loadTables();
+    await this.#gpu.settle();
+  }
+
+  /** Uploads what follows from the config alone. Part of `load`; for models whose weights come from elsewhere. */
+  loadTables(): void {
     const { cos, sin } = ropeTables(this.config, this.#ropeLength);
     this.#upload(this.rope.cos, cos);
     this.#upload(this.rope.sin, sin);
-    await this.#gpu.settle();
   }
 
   /** Records the blocks: x [R, C] before the final norm. Backward needs `saved`; without it, its memory is free. */
@@ -181,9 +209,10 @@ export class Decoder {
   /** Records the blocks' backward. dx [R, C] is the gradient of x and is overwritten. */
   backward(run: StepRecorder, dx: Tensor, saved: readonly BlockSaved[], inputs: DecoderInputs): void {
     for (let i = this.blocks.length - 1; i >= 0; i--) {
-      this.#blockBackward(run, this.blocks[i]!, dx, saved[i]!, inputs, i > 0);
+      this.#blockBackward(run, this.blocks[i]!, dx, saved[i]!, inputs, i > 0 || this.embedding.grad !== null);
       run.endScope();
     }
+    if (inputs.rowsById) embedBackward(run, this.embedding, dx, inputs.ids, inputs.rowsById);
   }
 
   destroy(): void {
@@ -220,7 +249,7 @@ export class Decoder {
     return { y: down.y, kept };
   }
 
-  /** `belowNeeded` is false for the first block: what lies below it is frozen. */
+  /** `belowNeeded` is false for the first block where the embedding below it is frozen. */
   #blockBackward(
     run: StepRecorder,
     block: Block,

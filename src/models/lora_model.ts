@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { rowsById } from "../../kernels/embedding/kernel.ts";
 import { NO_TARGET } from "../../kernels/cross_entropy/kernel.ts";
 import { NO_ROW } from "../../kernels/rows/kernel.ts";
 import { Arena } from "../gpu/arena.ts";
@@ -45,6 +46,9 @@ export interface LoraSpec {
   readonly nameOf: (path: string, which: "A" | "B") => string;
 }
 
+/** What is trained: low-rank updates, every weight, or nothing. */
+export type Trainable = LoraSpec | "all" | null;
+
 /** What a step leaves on the GPU. */
 export interface StepTotals {
   readonly summedLoss: number;
@@ -80,14 +84,14 @@ export class LoraModel {
   readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
   readonly #variants: Variants;
   readonly #limits: BatchLimits;
-  readonly #inputs: { ids: Tensor; lengths: Tensor; index: Tensor; targets: Tensor };
+  readonly #inputs: Readonly<Record<"ids" | "lengths" | "index" | "targets" | "order" | "starts", Tensor>>;
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #plans = new Map<string, PlannedProgram>();
 
   constructor(
     config: ModelConfig,
     family: ModelFamily,
-    lora: LoraSpec | null,
+    trainable: Trainable,
     { gpu, pipelines = new PipelineCache(gpu), variants, limits }: ModelDevice,
   ) {
     this.#variants = variants;
@@ -98,7 +102,9 @@ export class LoraModel {
       gpu,
       variants,
       maxRowLength: limits.length,
+      trained: trainable === "all" ? this.pool : null,
       lowRankOf: (path, rows, cols) => {
+        const lora = trainable === "all" ? null : trainable;
         if (!lora?.targets.has(path)) return null;
         const { rank, scaling, nameOf } = lora;
         const a = this.pool.add(nameOf(path, "A"), [rank, cols]);
@@ -112,6 +118,8 @@ export class LoraModel {
       lengths: tensor("row lengths", [limits.rows], "u32"),
       index: tensor("labelled rows", [tokens], "u32"),
       targets: tensor("targets", [tokens], "u32"),
+      order: tensor("rows by id", [tokens], "u32"),
+      starts: tensor("first row of each id", [tokens + 1], "u32"),
     };
     this.sinks = {
       totals: tensor("totals", [4]),
@@ -261,6 +269,11 @@ export class LoraModel {
     write(this.#inputs.lengths, lengths);
     write(this.#inputs.index, index);
     write(this.#inputs.targets, compact);
+    if (this.decoder.embedding.grad) {
+      const { order, starts } = rowsById(inputIds);
+      write(this.#inputs.order, order);
+      write(this.#inputs.starts, starts);
+    }
     queue.writeBuffer(this.sinks.scalars.buffer!, 0, Float32Array.of(tokenWeight));
     const perChunk = this.decoder.head.chunkRows(tokens);
     return [...Array(Math.ceil(labelled / perChunk)).keys()];
@@ -297,6 +310,10 @@ export class LoraModel {
     const inputs: DecoderInputs = {
       ids: this.#inputs.ids.first([tokens]),
       lengths: this.#inputs.lengths.first([rows]),
+      rowsById: {
+        order: this.#inputs.order.first([tokens]),
+        starts: this.#inputs.starts.first([tokens + 1]),
+      },
       rowLength: length,
     };
     const labelled: LabelledRows = {

@@ -10,6 +10,7 @@ import { BufferUsage, TextureUsage } from "../gpu/usage.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import { inStorage } from "./step_recorder.ts";
 import type { Variants } from "./variants.ts";
+import type { MatrixWeight } from "./weight.ts";
 
 /** Host bytes that may wait in staging copies before an empty submit releases them. */
 const UPLOAD_CHUNK_BYTES = 4 << 20;
@@ -25,10 +26,11 @@ export interface Shard {
 }
 
 /** A frozen [rows, cols] matrix in f32. */
-export class FrozenMatrix {
+export class FrozenMatrix implements MatrixWeight {
   readonly label: string;
   readonly rows: number;
   readonly cols: number;
+  readonly grad = null;
   readonly shards: readonly Shard[];
   readonly #gpu: Gpu;
 
@@ -62,8 +64,12 @@ export class FrozenMatrix {
     return this.shards.reduce((sum, { operand }) => sum + placeOf(operand).bytes, 0);
   }
 
+  shardsOn(): readonly Shard[] {
+    return this.shards;
+  }
+
   /** The whole matrix as one operand. @throws {GpuMemoryError} If it had to be split. */
-  get operand(): Operand {
+  operandOn(): Operand {
     if (this.shards.length !== 1) {
       throw new GpuMemoryError(
         `Cannot multiply by "${this.label}" [${this.rows}, ${this.cols}] in one piece as "${this.#gpu.name}" binds at most ${

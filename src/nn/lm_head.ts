@@ -2,7 +2,7 @@
  * Final norm, output head and cross-entropy, a chunk of labelled tokens at a time.
  *
  *     z = norm(x_r)·Wᵀ        loss = Σ_r (log Σ_c exp z_c − z_target)
- *     dz_c = weight · (softmax(z)_c − [c = target])        dx_r = norm'(dz·W)
+ *     dz_c = weight · (softmax(z)_c − [c = target])        dx_r = norm'(dz·W)        dW += dzᵀ·norm(x) where W is trained
  *
  * Only rows that carry a label are gathered. Their logits exist one chunk at a time and, within a chunk, one shard of
  * the vocabulary a tensor; nothing of the size rows × vocabulary is ever held.
@@ -10,12 +10,13 @@
  * @module
  */
 import { crossEntropyGrad, crossEntropyLoss, crossEntropyStats } from "../../kernels/cross_entropy/kernel.ts";
-import { matmulBackwardInput, matmulForward } from "../../kernels/matmul/kernel.ts";
+import { matmulBackwardInput, matmulBackwardWeight, matmulForward } from "../../kernels/matmul/kernel.ts";
 import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
-import type { FrozenMatrix } from "./frozen_matrix.ts";
+import type { Shard } from "./frozen_matrix.ts";
 import type { RmsNorm } from "./rms_norm.ts";
 import type { StepRecorder } from "./step_recorder.ts";
+import type { MatrixWeight } from "./weight.ts";
 
 /** Logits of one chunk stay about this large, so that small vocabularies need few chunks. */
 const CHUNK_BYTES = 16 << 20;
@@ -39,9 +40,9 @@ export interface LossSinks {
 
 export class LmHead {
   readonly norm: RmsNorm;
-  readonly weight: FrozenMatrix;
+  readonly weight: MatrixWeight;
 
-  constructor(norm: RmsNorm, weight: FrozenMatrix) {
+  constructor(norm: RmsNorm, weight: MatrixWeight) {
     this.norm = norm;
     this.weight = weight;
   }
@@ -58,7 +59,7 @@ export class LmHead {
     const gathered = run.tensor("head x", [rows, cols]);
     run.dispatch(gatherRows, { y: gathered, x, index: labelled.index }, { rows, cols, first });
     const { y: normed, saved } = this.norm.forward(run, gathered);
-    const shards = this.weight.shards.map((shard) => {
+    const shards = this.weight.shardsOn(run).map((shard) => {
       const y = run.tensor("logits", [rows, shard.rows]);
       run.dispatch(
         matmulForward,
@@ -68,7 +69,7 @@ export class LmHead {
       );
       return y;
     });
-    return { shards, saved };
+    return { shards, normed, saved };
   }
 
   /** Adds the chunk's summed loss to totals[0]; returns what {@link backward} needs. */
@@ -80,23 +81,24 @@ export class LmHead {
     first: number,
     rows: number,
   ) {
-    const { shards, saved } = this.logits(run, x, labelled, first, rows);
+    const { shards, normed, saved } = this.logits(run, x, labelled, first, rows);
     const state = run.tensor("cross-entropy state", [rows, 3]);
     const { targets } = labelled;
+    const weights = this.weight.shardsOn(run);
     shards.forEach((logits, i) => {
-      const sizes = this.#shardSizes(i, rows, first);
+      const sizes = shardSizes(weights[i]!, rows, first);
       run.dispatch(crossEntropyStats, { state, flags: sinks.flags, logits, targets }, sizes, {
         WORKGROUP_SIZE: run.variants.rowLanes,
       });
     });
     run.dispatch(crossEntropyLoss, { totals: sinks.totals, state, targets }, { rows, first_row: first });
-    return { shards, saved, state };
+    return { shards, normed, saved, state };
   }
 
   /** Scatters the gradient of the chunk's rows into dx [R, C], which is zero where no label is. */
   backward(
     run: StepRecorder,
-    { shards, saved, state }: ReturnType<LmHead["forward"]>,
+    { shards, normed, saved, state }: ReturnType<LmHead["forward"]>,
     labelled: LabelledRows,
     sinks: LossSinks,
     dx: Tensor,
@@ -105,25 +107,33 @@ export class LmHead {
   ): void {
     const { cols } = matrixShape(dx);
     const dnormed = run.tensor("head dnorm", [rows, cols]);
+    const weights = this.weight.shardsOn(run);
     shards.forEach((logits, i) => {
-      const sizes = this.#shardSizes(i, rows, first);
+      const sizes = shardSizes(weights[i]!, rows, first);
       const bound = { logits, state, targets: labelled.targets, scalars: sinks.scalars };
       run.dispatch(crossEntropyGrad, bound, sizes, { WORKGROUP_SIZE: run.variants.rowLanes });
       run.dispatch(
         matmulBackwardInput(i === 0 ? "set" : "accumulate", cols),
-        { y: dnormed, x: run.operand(logits), w: this.weight.shards[i]!.operand },
+        { y: dnormed, x: run.operand(logits), w: weights[i]!.operand },
         { rows, cols, x_cols: sizes.shard_cols, w_cols: cols },
         run.variants.backwardInput,
       );
+      if (this.weight.grad) {
+        run.dispatch(
+          matmulBackwardWeight,
+          { out: this.weight.grad, left: run.operand(logits), right: run.operand(normed) },
+          { rows, left_cols: sizes.shard_cols, right_cols: cols },
+          run.variants.backwardFactor,
+        );
+      }
     });
     const dgathered = run.tensor("head dx", [rows, cols]);
     run.clear(dgathered);
     this.norm.backward(run, dnormed, saved, dgathered);
     run.dispatch(scatterRows, { y: dx, x: dgathered, index: labelled.index }, { rows, cols, first });
   }
+}
 
-  #shardSizes(i: number, rows: number, first: number) {
-    const { firstRow, rows: cols } = this.weight.shards[i]!;
-    return { rows, shard_cols: cols, first_id: firstRow, first_row: first };
-  }
+function shardSizes({ firstRow, rows: cols }: Shard, rows: number, first: number) {
+  return { rows, shard_cols: cols, first_id: firstRow, first_row: first };
 }

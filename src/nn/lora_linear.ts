@@ -1,5 +1,5 @@
 /**
- * Linear map with a frozen base and, where asked for, a trainable low-rank update.
+ * Linear map with a frozen base and a trainable low-rank update, or with a base that is trained itself.
  *
  *     y = x·W0ᵀ + u·Bᵀ (+ addend),   u = s·x·Aᵀ,   s = alpha / rank
  *
@@ -7,7 +7,7 @@
  *
  *     dB += dyᵀ·u      dA += vᵀ·x      dx (+)= dy·W0 + v·A
  *
- * W0 [out, in] never receives a gradient. A [rank, in] starts uniform and B [out, rank] zero, so that the first forward
+ * A frozen W0 [out, in] never receives a gradient; a trained one (then without LoRA) gets dW0 += dyᵀ·x. A [rank, in] starts uniform and B [out, rank] zero, so that the first forward
  * equals the base model's. The low-rank products run inside the base product's tile: y and dx are written once.
  *
  * @see Hu et al. 2021, arXiv:2106.09685, section 4.1.
@@ -20,15 +20,16 @@ import {
   loraForward,
   loraForwardAdd,
   matmulBackwardInput,
+  matmulBackwardWeight,
   matmulForward,
   matmulForwardAdd,
   type OutputMode,
 } from "../../kernels/matmul/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
-import type { FrozenMatrix } from "./frozen_matrix.ts";
 import type { Parameter } from "./parameter_pool.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 import { narrowed } from "./variants.ts";
+import type { MatrixWeight } from "./weight.ts";
 
 /** The trainable half of a layer. */
 export interface LowRank {
@@ -48,11 +49,11 @@ export interface LoraLinearSaved {
 }
 
 export class LoraLinear {
-  readonly weight: FrozenMatrix;
+  readonly weight: MatrixWeight;
   readonly lora: LowRank | null;
 
   /** @throws {RangeError} If the rank is not in 1..min(in, out). */
-  constructor(weight: FrozenMatrix, lora: LowRank | null) {
+  constructor(weight: MatrixWeight, lora: LowRank | null) {
     const most = Math.min(weight.rows, weight.cols);
     if (lora && !(Number.isInteger(lora.rank) && lora.rank >= 1 && lora.rank <= most)) {
       throw new RangeError(
@@ -68,7 +69,7 @@ export class LoraLinear {
     const { rows, cols } = matrixShape(x);
     const out = this.weight.rows;
     const y = run.tensor(`${this.weight.label} y`, [rows, out]);
-    const bound = { y, x: run.operand(x), w: this.weight.operand };
+    const bound = { y, x: run.operand(x), w: this.weight.operandOn(run) };
     const sizes = { rows, cols: out, x_cols: cols, w_cols: cols, scale: 1 };
     if (!this.lora) {
       if (addend) run.dispatch(matmulForwardAdd, { ...bound, addend }, sizes, run.variants.forward);
@@ -97,11 +98,19 @@ export class LoraLinear {
   backward(run: StepRecorder, dy: Tensor, saved: LoraLinearSaved, dx: Tensor | null, mode: OutputMode): void {
     const { rows, cols: out } = matrixShape(dy);
     const cols = this.weight.cols;
+    if (this.weight.grad) {
+      run.dispatch(
+        matmulBackwardWeight,
+        { out: this.weight.grad, left: run.operand(dy), right: run.operand(saved.x) },
+        { rows, left_cols: out, right_cols: cols },
+        run.variants.backwardFactor,
+      );
+    }
     if (!this.lora) {
       if (!dx) return;
       run.dispatch(
         matmulBackwardInput(mode, cols),
-        { y: dx, x: run.operand(dy), w: this.weight.operand },
+        { y: dx, x: run.operand(dy), w: this.weight.operandOn(run) },
         { rows, cols, x_cols: out, w_cols: cols },
         run.variants.backwardInput,
       );
@@ -130,7 +139,13 @@ export class LoraLinear {
     if (!dx) return;
     run.dispatch(
       loraBackwardInput(mode, cols),
-      { y: dx, x: run.operand(dy), w: this.weight.operand, v: run.operand(v), a: run.operand(a.value) },
+      {
+        y: dx,
+        x: run.operand(dy),
+        w: this.weight.operandOn(run),
+        v: run.operand(v),
+        a: run.operand(a.value),
+      },
       { rows, cols, x_cols: out, w_cols: cols, v_cols: rank, a_cols: cols },
       run.variants.backwardInput,
     );

@@ -1,10 +1,10 @@
 /**
- * Root mean square normalisation with a frozen weight: y = x · (mean(x²) + eps)^(−1/2) · weight.
+ * Root mean square normalisation: y = x · (mean(x²) + eps)^(−1/2) · weight.
  *
  * @see Zhang & Sennrich 2019, arXiv:1910.07467.
  * @module
  */
-import { rmsNormBackward, rmsNormForward } from "../../kernels/rms_norm/kernel.ts";
+import { rmsNormBackward, rmsNormBackwardWeight, rmsNormForward } from "../../kernels/rms_norm/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 
@@ -18,10 +18,13 @@ export class RmsNorm {
   /** [C] */
   readonly weight: Tensor;
   readonly eps: number;
+  /** Where the weight's gradient accumulates; null for a frozen weight. */
+  readonly weightGrad: Tensor | null;
 
-  constructor(weight: Tensor, eps: number) {
+  constructor(weight: Tensor, eps: number, weightGrad: Tensor | null = null) {
     this.weight = weight;
     this.eps = eps;
+    this.weightGrad = weightGrad;
   }
 
   forward(run: StepRecorder, x: Tensor): { y: Tensor; saved: RmsNormSaved } {
@@ -35,6 +38,9 @@ export class RmsNorm {
 
   /** dx += gradient with respect to x; dx holds what reaches x by the residual path. */
   backward(run: StepRecorder, dy: Tensor, { x, rstd }: RmsNormSaved, dx: Tensor): void {
+    if (this.weightGrad) {
+      run.dispatch(rmsNormBackwardWeight, { dweight: this.weightGrad, dy, x, rstd }, matrixShape(x));
+    }
     const lanes = { WORKGROUP_SIZE: run.variants.rowLanes };
     run.dispatch(rmsNormBackward, { dx, dy, x, weight: this.weight, rstd }, matrixShape(x), lanes);
   }

@@ -143,6 +143,7 @@ class GoldenCase {
     const name = `${this.name} ${variant}`;
     try {
       if (variant === "base") yield* this.#base();
+      else if (variant === "full") yield* this.#full();
       else if (ADAPTER_FOLDERS[variant]) {
         yield* this.#adapter(variant, this.folder.folder(ADAPTER_FOLDERS[variant]));
       } else yield { name, outcome: "skipped", detail: "this version does not train it" };
@@ -164,6 +165,20 @@ class GoldenCase {
     yield result(`${this.name} base with config.legacy.json`, [same]);
   }
 
+  /** Every weight trained. */
+  async *#full(): AsyncGenerator<GoldenResult> {
+    const facts = this.facts.full!;
+    const { model, close } = await this.#open(this.folder.folder("base"), "all");
+    try {
+      yield this.#numberResult("full loss", "loss", await this.#backward(model, 0), facts.loss);
+      const grads = await model.pool.read("grads");
+      yield await this.#tensorsResult("full gradients", "gradient", "full.grad.", grads);
+    } finally {
+      await close();
+    }
+    yield* this.#schedules("full", "all", facts);
+  }
+
   async *#adapter(variant: string, folder: Folder): AsyncGenerator<GoldenResult> {
     const adapter = await readAdapter(folder);
     const facts = this.facts[variant]!;
@@ -181,22 +196,30 @@ class GoldenCase {
     } finally {
       await close();
     }
-    for (const [schedule, how] of Object.entries(SCHEDULES)) {
-      if (facts[schedule]) yield* this.#steps(variant, folder, schedule, how, facts[schedule] as Trace);
-    }
+    yield* this.#schedules(variant, folder, facts);
     if (facts.merged_loss !== undefined) yield* this.#merged(variant, adapter, facts.merged_loss);
+  }
+
+  async *#schedules(
+    variant: string,
+    trained: Folder | "all",
+    facts: VariantFacts,
+  ): AsyncGenerator<GoldenResult> {
+    for (const [schedule, how] of Object.entries(SCHEDULES)) {
+      if (facts[schedule]) yield* this.#steps(variant, trained, schedule, how, facts[schedule] as Trace);
+    }
   }
 
   /** Losses, norms and learning rates of each step, and the parameters after the last. */
   async *#steps(
     variant: string,
-    folder: Folder,
+    trained: Folder | "all",
     schedule: string,
     { type, clips }: { type: ScheduleType; clips: boolean },
     want: Trace,
   ): AsyncGenerator<GoldenResult> {
     const { lr, betas, eps, weight_decay, warmup_steps, total_steps, steps_run, clip } = this.optimizer;
-    const { model, close } = await this.#open(this.folder.folder("base"), folder);
+    const { model, close } = await this.#open(this.folder.folder("base"), trained);
     try {
       const adamw = await AdamW.create(model.resources, model.pool, model.sinks, {
         weightDecay: weight_decay,
@@ -249,8 +272,8 @@ class GoldenCase {
     yield this.#numberResult(`${variant} merged loss`, "loss", loss, want);
   }
 
-  #open(base: Folder, adapter: Folder | null) {
-    return openModel(this.gpu, base, adapter, this.limits, this.variants);
+  #open(base: Folder, trained: Folder | "all" | null) {
+    return openModel(this.gpu, base, trained, this.limits, this.variants);
   }
 
   #batch(index: number) {

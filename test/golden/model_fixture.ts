@@ -20,23 +20,23 @@ export interface OpenModel {
   close(): Promise<void>;
 }
 
-/** Loads a base folder, with the adapter of another folder unless that is null. */
+/** Loads a base folder, with the adapter of another folder, all weights trained, or nothing. */
 export async function openModel(
   gpu: Gpu,
   baseFolder: Folder,
-  adapterFolder: Folder | null,
+  trained: Folder | "all" | null,
   limits: { rows: number; length: number },
   variants: Variants = chooseVariants(gpu),
 ): Promise<OpenModel> {
   const manager = new ModelManager(() => baseFolder);
   const base = await manager.open(baseFolder.uri);
-  const adapter = adapterFolder && await readAdapter(adapterFolder);
+  const adapter = trained === null || trained === "all" ? null : await readAdapter(trained);
   const lora = adapter && {
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,
     targetModules: adapter.config.targetModules!,
   };
-  const model = manager.plan(base, lora, { gpu, variants, limits });
+  const model = manager.plan(base, trained === "all" ? "all" : lora, { gpu, variants, limits });
   model.plan();
   model.allocate();
   await model.decoder.load(base.weights);

@@ -1,9 +1,10 @@
-import { embeddingForward } from "../../kernels/embedding/kernel.ts";
+import assert from "node:assert/strict";
+import { embeddingBackward, embeddingForward, rowsById } from "../../kernels/embedding/kernel.ts";
 import * as reference from "../../kernels/embedding/reference.ts";
-import { assertClose, exact } from "../helpers/close.ts";
+import { arithmetic, assertClose, exact } from "../helpers/close.ts";
 import { ramp, SENTINEL } from "../helpers/fill.ts";
 import { onEachCompiler, TestProgram } from "../helpers/gpu.ts";
-import { wide } from "../helpers/gradient.ts";
+import { assertGradient, dot, wide } from "../helpers/gradient.ts";
 
 const IDS = Uint32Array.of(0, 10, 4, 4, 3, 7, 8, 10, 9);
 
@@ -48,4 +49,37 @@ onEachCompiler("embedding covers more workgroups than one side of a grid", async
   const got = await run.read(y), last = rows - 7;
   const want = reference.embeddingForward(wide(table), ids.subarray(last), cols);
   assertClose(got.subarray(last * cols), want, exact());
+});
+
+Deno.test("rowsById() keeps rows of one id together, in their own order, and closes what no id uses", () => {
+  const { order, starts } = rowsById(IDS);
+  assert.deepEqual([...order], [0, 4, 2, 3, 5, 6, 8, 1, 7]);
+  assert.deepEqual([...starts], [0, 1, 2, 4, 5, 6, 7, 9, 9, 9]);
+});
+
+Deno.test("the embedding reference's backward agrees with central differences", () => {
+  const table = wide(ramp(11 * 3)), dy = wide(ramp(IDS.length * 3, { phase: 1 }));
+  assertGradient(
+    (table) => dot(dy, reference.embeddingForward(table, IDS, 3)),
+    table,
+    reference.embeddingBackward(dy, IDS, 11, 3),
+  );
+});
+
+onEachCompiler("embedding backward adds rows of like id to what the gradient holds", async (adapter) => {
+  for (const [ids, cols] of [[IDS, 67], [IDS, 1], [Uint32Array.of(3), 5]] as const) {
+    const vocab = 11, dx = ramp(ids.length * cols), before = ramp(vocab * cols, { phase: 1 });
+    const { order, starts } = rowsById(ids);
+    using run = new TestProgram(adapter);
+    const dtable = run.holding(before, [vocab, cols], "dtable");
+    const bound = { ids: run.holding(ids), order: run.holding(order), starts: run.holding(starts) };
+    run.recorder.dispatch(
+      embeddingBackward,
+      { dtable, dx: run.holding(dx, [ids.length, cols]), ...bound },
+      { segments: ids.length, cols },
+    );
+    await run.run();
+    const want = reference.embeddingBackward(wide(dx), ids, vocab, cols);
+    assertClose(await run.read(dtable), want.map((sum, i) => sum + before[i]!), arithmetic("f32", "f32", 3));
+  }
 });

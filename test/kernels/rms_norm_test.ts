@@ -1,4 +1,4 @@
-import { rmsNormBackward, rmsNormForward } from "../../kernels/rms_norm/kernel.ts";
+import { rmsNormBackward, rmsNormBackwardWeight, rmsNormForward } from "../../kernels/rms_norm/kernel.ts";
 import * as reference from "../../kernels/rms_norm/reference.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
@@ -17,6 +17,33 @@ Deno.test("the rms norm reference's backward agrees with central differences", (
     x,
     reference.rmsNormBackward(dy, x, weight, rstd, rows, cols),
   );
+  assertGradient(
+    (weight) => dot(dy, reference.rmsNormForward(x, weight, rows, cols, EPS).y),
+    weight,
+    reference.rmsNormBackwardWeight(dy, x, rstd, rows, cols),
+  );
+});
+
+onEachCompiler("rms norm adds the weight's gradient over all rows to what is there", async (adapter) => {
+  for (const [rows, cols] of [[1, 1], [13, 7], [5, 64], [259, 65]] as const) {
+    const x = ramp(rows * cols), dy = ramp(rows * cols, { phase: 2 }), rstd = ramp(rows, { phase: 4 });
+    const before = ramp(cols, { phase: 3 });
+    using run = new TestProgram(adapter);
+    const dweight = run.holding(before, [cols], "dweight");
+    const bound = {
+      dy: run.holding(dy, [rows, cols]),
+      x: run.holding(x, [rows, cols]),
+      rstd: run.holding(rstd),
+    };
+    run.recorder.dispatch(rmsNormBackwardWeight, { dweight, ...bound }, { rows, cols });
+    await run.run();
+    const want = reference.rmsNormBackwardWeight(wide(dy), wide(x), wide(rstd), rows, cols);
+    assertClose(
+      await run.read(dweight),
+      want.map((sum, i) => sum + before[i]!),
+      arithmetic("f32", "f32", rows),
+    );
+  }
 });
 
 for (const WORKGROUP_SIZE of [16, 64]) {
