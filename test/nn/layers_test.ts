@@ -212,7 +212,10 @@ for (const variants of CHOICES) {
           [16, 8],
           [24, 3],
         ]);
-        assert.throws(() => matrix.operandOn(), /"w" \[27, \d+\] in one piece as .* binds at most 8 of its rows/);
+        assert.throws(
+          () => matrix.operandOn(),
+          /"w" \[27, \d+\] in one piece as .* binds at most 8 of its rows/,
+        );
         using run = new TestProgram(adapter, variants);
         const ids = run.holding(Uint32Array.from({ length: rows }, (_, i) => i)),
           y = run.output([rows, cols]);
