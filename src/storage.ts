@@ -28,6 +28,16 @@ export interface FileWriter {
   abort(): Promise<void>;
 }
 
+/** A folder being written under a temporary name. It appears under its own name, whole, at `commit()`. */
+export interface FolderWriter {
+  /** Where its files are written. */
+  readonly folder: Folder;
+  /** Renames over what was there. Files committed before it are on the medium by then. */
+  commit(): Promise<void>;
+  /** Removes the temporary folder; what was there before stays. Does nothing after `commit()`. */
+  abort(): Promise<void>;
+}
+
 /** A folder of files. */
 export interface Folder {
   /** Name for messages, such as `runs/ember/adapter`. */
@@ -41,10 +51,26 @@ export interface Folder {
   create(name: string): Promise<FileWriter>;
   /** Appends to a file, creating it (and the folder) if needed. For logs; not atomic. */
   append(name: string, bytes: Uint8Array): Promise<void>;
+  /** Waits until what was appended to a file is on the medium. @throws {StorageNotFoundError} */
+  sync(name: string): Promise<void>;
+  /**
+   * Cuts a file to its first `bytes` bytes.
+   *
+   * @throws {StorageNotFoundError} @throws {RangeError} If the file is shorter.
+   */
+  truncate(name: string, bytes: number): Promise<void>;
   /** Does nothing when there is no such file. @throws {StorageDeniedError} */
   remove(name: string): Promise<void>;
   /** A folder below this one. It need not exist. */
   folder(name: string): Folder;
+  /** Names of the folders directly in this one that hold something, sorted; empty when it does not exist. */
+  folders(): Promise<string[]>;
+  /** Creates this folder if needed. @throws {StorageDeniedError} If it cannot be written to. */
+  createFolder(name: string): Promise<FolderWriter>;
+  /** Removes a folder with all that it holds; a crash leaves it whole or gone. Does nothing where there is none. */
+  removeFolder(name: string): Promise<void>;
+  /** Removes what writers that were never committed left directly in this folder: those of a crashed process. */
+  removeLeftovers(): Promise<void>;
 }
 
 /** The whole text of a file, UTF-8. @throws {StorageNotFoundError} @throws {TypeError} If it is not UTF-8. */
@@ -81,4 +107,10 @@ export function assertFileName(folder: Folder, name: string): void {
         `name one file of the folder, and reach folders below it through folder()`,
     );
   }
+}
+
+/** Every backend calls it before it cuts a file. @throws {RangeError} If the file has fewer bytes. */
+export function assertTruncation(uri: string, size: number, bytes: number): void {
+  if (bytes >= 0 && bytes <= size) return;
+  throw new RangeError(`Cannot cut "${uri}" to ${bytes} bytes as it has ${size}`);
 }

@@ -29,6 +29,9 @@ export interface PoolChunk {
   readonly v: Tensor;
 }
 
+/** What the pool holds of each parameter. */
+export type PoolPart = "values" | "grads" | "m" | "v";
+
 /** Collects parameters, then allocates them together. */
 export class ParameterPool {
   readonly parameters: Parameter[] = [];
@@ -94,18 +97,20 @@ export class ParameterPool {
     });
   }
 
-  /** Uploads the values of one parameter. */
-  write({ value, name }: Parameter, values: Float32Array<ArrayBuffer>): void {
+  /** Uploads the values (or moments) of one parameter. */
+  write(parameter: Parameter, values: Float32Array<ArrayBuffer>, which: PoolPart = "values"): void {
+    const { name, value } = parameter;
     if (values.byteLength !== value.bytes) {
       throw new RangeError(
         `Cannot set "${name}" [${value.shape}] from ${values.length} values: ${value.bytes / 4} are wanted`,
       );
     }
-    this.#gpu.device.queue.writeBuffer(value.buffer!, value.offset, values);
+    const { chunk, offset } = this.#places[this.parameters.indexOf(parameter)]!;
+    this.#gpu.device.queue.writeBuffer(this.#chunks[chunk]![which].buffer!, offset, values);
   }
 
-  /** Reads values (or gradients) of every parameter back, by name. */
-  async read(which: "values" | "grads" = "values"): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+  /** Reads values (or gradients, or moments) of every parameter back, by name. */
+  async read(which: PoolPart = "values"): Promise<Map<string, Float32Array<ArrayBuffer>>> {
     const chunks: ArrayBuffer[] = [];
     for (const chunk of this.#chunks) chunks.push(await this.#gpu.read(chunk[which].buffer!, 0, chunk.bytes));
     return new Map(this.parameters.map(({ name, value }, i) => {

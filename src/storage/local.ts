@@ -5,9 +5,16 @@
  */
 
 import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
-import { assertFileName, type FileReader, type FileWriter, type Folder } from "../storage.ts";
+import {
+  assertFileName,
+  assertTruncation,
+  type FileReader,
+  type FileWriter,
+  type Folder,
+  type FolderWriter,
+} from "../storage.ts";
 
-/** Marks a file that is being written; `list()` does not show such names. */
+/** Marks a file or folder that is being written or removed; no listing shows such names. */
 const TEMPORARY = /^\..+\.[0-9a-f]{8}\.partial$/;
 
 /**
@@ -25,15 +32,10 @@ export class LocalFolder implements Folder {
 
   async list(): Promise<string[]> {
     const names: string[] = [];
-    try {
-      for await (const entry of Deno.readDir(this.uri)) {
-        if (TEMPORARY.test(entry.name)) continue;
-        // Model caches are folders of links, so a link to a file counts as one.
-        if (entry.isFile || (entry.isSymlink && await this.exists(entry.name))) names.push(entry.name);
-      }
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return [];
-      throw storageError("list", this.uri, error);
+    for (const entry of await this.#entries()) {
+      if (TEMPORARY.test(entry.name)) continue;
+      // Model caches are folders of links, so a link to a file counts as one.
+      if (entry.isFile || (entry.isSymlink && await this.exists(entry.name))) names.push(entry.name);
     }
     return names.sort();
   }
@@ -64,7 +66,7 @@ export class LocalFolder implements Folder {
 
   async create(name: string): Promise<FileWriter> {
     const path = this.#path(name);
-    const temporary = this.#path(`.${name}.${crypto.randomUUID().slice(0, 8)}.partial`);
+    const temporary = this.#temporary(name);
     try {
       await Deno.mkdir(this.uri, { recursive: true });
       return new LocalWriter(
@@ -89,6 +91,27 @@ export class LocalFolder implements Folder {
     }
   }
 
+  async sync(name: string): Promise<void> {
+    const path = this.#path(name);
+    try {
+      using file = await Deno.open(path);
+      await file.sync();
+    } catch (error) {
+      throw storageError("sync", path, error);
+    }
+  }
+
+  async truncate(name: string, bytes: number): Promise<void> {
+    const path = this.#path(name);
+    try {
+      using file = await Deno.open(path, { write: true });
+      assertTruncation(path, (await file.stat()).size, bytes);
+      await file.truncate(bytes);
+    } catch (error) {
+      throw storageError("cut", path, error);
+    }
+  }
+
   async remove(name: string): Promise<void> {
     const path = this.#path(name);
     try {
@@ -104,9 +127,95 @@ export class LocalFolder implements Folder {
     return new LocalFolder(joined(this.uri, name));
   }
 
+  async folders(): Promise<string[]> {
+    const entries = (await this.#entries()).filter(({ name, isDirectory }) =>
+      isDirectory && !TEMPORARY.test(name)
+    );
+    return entries.map(({ name }) => name).sort();
+  }
+
+  async createFolder(name: string): Promise<FolderWriter> {
+    const path = this.#path(name);
+    const temporary = this.#temporary(name);
+    try {
+      await Deno.mkdir(temporary, { recursive: true });
+      return new LocalFolderWriter(this, name, new LocalFolder(temporary));
+    } catch (error) {
+      throw storageError("write", path, error);
+    }
+  }
+
+  async removeFolder(name: string): Promise<void> {
+    const path = this.#path(name);
+    const temporary = this.#temporary(name);
+    try {
+      await Deno.rename(path, temporary);
+      await Deno.remove(temporary, { recursive: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw storageError("remove", path, error);
+    }
+  }
+
+  async removeLeftovers(): Promise<void> {
+    for (const { name } of await this.#entries()) {
+      if (!TEMPORARY.test(name)) continue;
+      const path = this.#path(name);
+      await Deno.remove(path, { recursive: true }).catch((error) => {
+        throw storageError("remove", path, error);
+      });
+    }
+  }
+
+  /** Empty when the folder does not exist. */
+  async #entries(): Promise<Deno.DirEntry[]> {
+    try {
+      return await Array.fromAsync(Deno.readDir(this.uri));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw storageError("list", this.uri, error);
+    }
+  }
+
   #path(name: string): string {
     assertFileName(this, name);
     return joined(this.uri, name);
+  }
+
+  #temporary(name: string): string {
+    return this.#path(`.${name}.${crypto.randomUUID().slice(0, 8)}.partial`);
+  }
+}
+
+class LocalFolderWriter implements FolderWriter {
+  readonly folder: LocalFolder;
+  readonly #parent: LocalFolder;
+  readonly #name: string;
+  #open = true;
+
+  constructor(parent: LocalFolder, name: string, temporary: LocalFolder) {
+    this.folder = temporary;
+    this.#parent = parent;
+    this.#name = name;
+  }
+
+  async commit(): Promise<void> {
+    const path = joined(this.#parent.uri, this.#name);
+    if (!this.#open) throw new TypeError(`Cannot commit "${path}" after commit() or abort()`);
+    await this.#parent.removeFolder(this.#name);
+    try {
+      await Deno.rename(this.folder.uri, path);
+      this.#open = false;
+      await syncFolder(this.#parent.uri);
+    } catch (error) {
+      throw storageError("write", path, error);
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await Deno.remove(this.folder.uri, { recursive: true });
   }
 }
 

@@ -1,5 +1,12 @@
 import { StorageNotFoundError } from "../errors.ts";
-import { assertFileName, type FileReader, type FileWriter, type Folder } from "../storage.ts";
+import {
+  assertFileName,
+  assertTruncation,
+  type FileReader,
+  type FileWriter,
+  type Folder,
+  type FolderWriter,
+} from "../storage.ts";
 
 /**
  * A folder that lives in memory: for tests, for data handed over as bytes, and where a browser offers no
@@ -60,6 +67,16 @@ export class MemoryFolder implements Folder {
     this.#files.set(name, concatenated([this.#files.get(name) ?? new Uint8Array(), bytes]));
   }
 
+  async sync(name: string): Promise<void> {
+    await this.open(name);
+  }
+
+  async truncate(name: string, bytes: number): Promise<void> {
+    const { size } = await this.open(name);
+    assertTruncation(`${this.uri}/${name}`, size, bytes);
+    this.#files.set(name, this.#files.get(name)!.slice(0, bytes));
+  }
+
   // deno-lint-ignore require-await -- as above
   async remove(name: string): Promise<void> {
     assertFileName(this, name);
@@ -72,6 +89,63 @@ export class MemoryFolder implements Folder {
     const below = this.#folders.get(first) ?? new MemoryFolder(`${this.uri}/${first}`);
     this.#folders.set(first, below);
     return rest.length === 0 ? below : below.folder(rest.join("/"));
+  }
+
+  folders(): Promise<string[]> {
+    return Promise.resolve(
+      [...this.#folders].filter(([, folder]) => !folder.#isEmpty()).map(([name]) => name).sort(),
+    );
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async createFolder(name: string): Promise<FolderWriter> {
+    assertFileName(this, name);
+    const staged = new MemoryFolder(`${this.uri}/${name}`);
+    return new MemoryFolderWriter(staged, () => this.folder(name).#takeOver(staged));
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async removeFolder(name: string): Promise<void> {
+    assertFileName(this, name);
+    this.folder(name).#takeOver(new MemoryFolder());
+  }
+
+  /** Nothing outlives a process here. */
+  removeLeftovers(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #isEmpty(): boolean {
+    return this.#files.size === 0 && [...this.#folders.values()].every((folder) => folder.#isEmpty());
+  }
+
+  /** Holds what another holds, so that views handed out before show it too. */
+  #takeOver(other: MemoryFolder): void {
+    this.#files.clear();
+    for (const [name, bytes] of other.#files) this.#files.set(name, bytes);
+    const below = new Set([...this.#folders.keys(), ...other.#folders.keys()]);
+    for (const name of below) this.folder(name).#takeOver(other.folder(name));
+  }
+}
+
+class MemoryFolderWriter implements FolderWriter {
+  readonly #show: () => void;
+  #open = true;
+
+  constructor(readonly folder: MemoryFolder, show: () => void) {
+    this.#show = show;
+  }
+
+  // deno-lint-ignore require-await -- async so that a closed writer rejects
+  async commit(): Promise<void> {
+    if (!this.#open) throw new TypeError("Cannot commit a folder after commit() or abort()");
+    this.#open = false;
+    this.#show();
+  }
+
+  abort(): Promise<void> {
+    this.#open = false;
+    return Promise.resolve();
   }
 }
 

@@ -363,6 +363,12 @@ class ReplacedFile implements Folder {
   open = (name: string) => this.inner.open(this.#name(name));
   create = (name: string) => this.inner.create(this.#name(name));
   append = (name: string, bytes: Uint8Array) => this.inner.append(this.#name(name), bytes);
+  sync = (name: string) => this.inner.sync(this.#name(name));
+  truncate = (name: string, bytes: number) => this.inner.truncate(this.#name(name), bytes);
   remove = (name: string) => this.inner.remove(this.#name(name));
   folder = (name: string) => this.inner.folder(name);
+  folders = () => this.inner.folders();
+  createFolder = (name: string) => this.inner.createFolder(name);
+  removeFolder = (name: string) => this.inner.removeFolder(name);
+  removeLeftovers = () => this.inner.removeLeftovers();
 }

@@ -92,6 +92,67 @@ function folderContract(
     assert.deepEqual(await folder.list(), ["b", "c.json"]);
   });
 
+  contract("cuts a file to its first bytes, and refuses to lengthen one", async (folder) => {
+    await folder.append("log", new TextEncoder().encode("a\nb\n"));
+    await folder.sync("log");
+    await folder.truncate("log", 4);
+    assert.equal(await readText(folder, "log"), "a\nb\n");
+    await folder.truncate("log", 2);
+    await folder.append("log", new TextEncoder().encode("c\n"));
+    assert.equal(await readText(folder, "log"), "a\nc\n");
+    await assert.rejects(folder.truncate("log", 5), {
+      name: "RangeError",
+      message: /Cannot cut ".*\/log" to 5 bytes as it has 4/,
+    });
+    await assert.rejects(folder.truncate("missing", 0), StorageNotFoundError);
+    await assert.rejects(folder.sync("missing"), StorageNotFoundError);
+  });
+
+  contract("shows a folder whole, and only after commit()", async (folder) => {
+    const seen = folder.folder("one");
+    const writer = await folder.createFolder("one");
+    await writeFile(writer.folder, "a", "1");
+    await writeFile(writer.folder.folder("deep"), "b", "2");
+    assert.deepEqual([await folder.folders(), await seen.list()], [[], []]);
+    await writer.commit();
+    await writer.abort();
+    assert.deepEqual([await folder.folders(), await seen.list()], [["one"], ["a"]]);
+    assert.equal(await readText(seen.folder("deep"), "b"), "2");
+    await assert.rejects(writer.commit(), TypeError);
+    assert.deepEqual(await folder.list(), []);
+  });
+
+  contract(
+    "replaces a folder with all that it held, and keeps it when the new one is aborted",
+    async (folder) => {
+      await writeFile(folder.folder("one"), "old", "1");
+      await writeFile(folder.folder("one/deep"), "old", "1");
+      const aborted = await folder.createFolder("one");
+      await writeFile(aborted.folder, "new", "2");
+      await aborted.abort();
+      assert.deepEqual(await folder.folder("one").list(), ["old"]);
+      const writer = await folder.createFolder("one");
+      await writeFile(writer.folder, "new", "2");
+      await writer.commit();
+      assert.deepEqual([await folder.folder("one").list(), await folder.folder("one").folders()], [
+        ["new"],
+        [],
+      ]);
+    },
+  );
+
+  contract("removes a folder with all that it holds", async (folder) => {
+    await writeFile(folder.folder("one"), "a", "1");
+    await writeFile(folder.folder("one/deep"), "b", "2");
+    await writeFile(folder.folder("two"), "c", "3");
+    await folder.removeFolder("one");
+    await folder.removeFolder("one");
+    assert.deepEqual([await folder.folders(), await folder.folder("one").list()], [["two"], []]);
+    assert.equal(await folder.folder("one/deep").exists("b"), false);
+    await folder.removeLeftovers();
+    assert.equal(await readText(folder.folder("two"), "c"), "3");
+  });
+
   contract("says which file is not there", async (folder) => {
     await assert.rejects(folder.open("missing.json"), (error: Error) => {
       assert.ok(error instanceof StorageNotFoundError);
@@ -107,6 +168,9 @@ function folderContract(
       await assert.rejects(folder.append(name, new Uint8Array()), RangeError, name);
       await assert.rejects(folder.remove(name), RangeError, name);
       await assert.rejects(folder.exists(name), RangeError, name);
+      await assert.rejects(folder.truncate(name, 0), RangeError, name);
+      await assert.rejects(folder.createFolder(name), RangeError, name);
+      await assert.rejects(folder.removeFolder(name), RangeError, name);
     }
     assert.throws(() => folder.folder(".."), {
       name: "RangeError",
@@ -169,6 +233,26 @@ Deno.test("LocalFolder sees through links to files and leaves no temporary file 
     assert.deepEqual(await folder.list(), ["blob", "link"]);
     const left = [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
     assert.deepEqual(left, ["blob", "broken", "link"]);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
+Deno.test("LocalFolder removes what a crashed process was writing, and nothing else", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    const folder = new LocalFolder(path);
+    await writeFile(folder, ".hidden", "kept");
+    await (await folder.create("file")).write(Uint8Array.of(1));
+    const writer = await folder.createFolder("checkpoint-4");
+    await writeFile(writer.folder, "a", "1");
+    const names = () =>
+      [...Deno.readDirSync(path)].map(({ name }) => name.replace(/[0-9a-f]{8}/, "*")).sort();
+    assert.deepEqual(names(), [".checkpoint-4.*.partial", ".file.*.partial", ".hidden"]);
+    assert.deepEqual([await folder.list(), await folder.folders()], [[".hidden"], []]);
+    await folder.removeLeftovers();
+    assert.deepEqual(names(), [".hidden"]);
+    await new LocalFolder(`${path}/nowhere`).removeLeftovers();
   } finally {
     await Deno.remove(path, { recursive: true });
   }
