@@ -7,11 +7,12 @@
 /** Layers from the top: a unit may import units of lower layers and itself, nothing above or beside it. */
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
-  ["fine_tune_job", "storage backends", "job_tracker backends"],
+  ["fine_tune_job", "language_model", "storage backends", "job_tracker backends"],
   ["run_output"],
   ["prepared_run"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files"],
-  ["models", "checkpoint", "data", "optim", "generate", "distributed"],
+  ["generate"],
+  ["models", "checkpoint", "data", "optim", "distributed"],
   ["nn", "quant"],
   ["kernels"],
   ["gpu"],

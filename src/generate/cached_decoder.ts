@@ -1,0 +1,212 @@
+/**
+ * A decoder with a cache: takes tokens, gives the logits that follow some of them. A program is recorded for each of a few
+ * numbers of tokens and replayed; ids, positions and places come in buffers.
+ *
+ * @module
+ */
+import { NO_PLACE } from "../../kernels/attention_decode/kernel.ts";
+import { NO_ROW, scatterRows } from "../../kernels/rows/kernel.ts";
+import type { Program, ProgramResources } from "../gpu/program.ts";
+import { BufferUsage } from "../gpu/usage.ts";
+import type { Decoder } from "../models/decoder.ts";
+import { ropeTables } from "../models/rope.ts";
+import type { RopeTables } from "../nn/rope.ts";
+import { StepRecorder } from "../nn/step_recorder.ts";
+import { chooseVariants, type Variants } from "../nn/variants.ts";
+import { type Tensor, tensor, tensorAt } from "../tensor.ts";
+import { cachedForward } from "./cached_forward.ts";
+import { type CacheSize, KvCache } from "./kv_cache.ts";
+
+/** A model that is loaded on a GPU: a `LoraModel`, in the middle of its training or not. */
+export interface LoadedModel {
+  readonly decoder: Decoder;
+  readonly resources: ProgramResources;
+}
+
+/** One token and where it stands. */
+export interface PlacedToken {
+  readonly id: number;
+  /** Row of the cache. */
+  readonly row: number;
+  /** From 0; all earlier positions of the row are in the cache or come before it in the same call. */
+  readonly position: number;
+  /** Whether the logits that follow it are wanted. */
+  readonly wanted: boolean;
+}
+
+/** Tokens of one pass at most; longer prompts take several. */
+const MOST_TOKENS = 512;
+const INPUTS = ["ids", "positions", "places", "outputs"] as const;
+
+export class CachedDecoder {
+  readonly cache: KvCache;
+  readonly #decoder: Decoder;
+  readonly #resources: ProgramResources;
+  readonly #variants: Variants;
+  readonly #rope: RopeTables;
+  /** Each [MOST_TOKENS], in one buffer. */
+  readonly #inputs: Readonly<Record<typeof INPUTS[number], Tensor>>;
+  /** 0, 1, 2, …: the head takes its rows in order. */
+  readonly #identity: Tensor;
+  /** Last hidden states [rows, C] of the tokens whose logits are wanted. */
+  readonly #hidden: Tensor;
+  /** [rows · V], shard by shard. */
+  readonly #logits: Tensor;
+  readonly #programs = new Map<string, Promise<Program>>();
+  /** Columns of each shard of the logits. */
+  #shardCols: readonly number[] = [];
+
+  /** Takes the memory of the cache and of the logits; weights and workspace are the model's. */
+  constructor({ decoder, resources }: LoadedModel, size: CacheSize, variants?: Variants) {
+    const { gpu } = resources;
+    this.#decoder = decoder;
+    this.#resources = resources;
+    this.#variants = variants ?? chooseVariants(gpu);
+    this.cache = new KvCache(decoder.config, size, gpu);
+    const rows = sizeFor(size.rows), { hiddenSize, vocabSize } = decoder.config;
+    const inputs = this.#holding("generation inputs", new Uint32Array(INPUTS.length * MOST_TOKENS));
+    const part = (i: number) =>
+      tensorAt(`generation ${INPUTS[i]}`, [MOST_TOKENS], inputs.buffer!, 4 * i * MOST_TOKENS, "u32");
+    this.#inputs = { ids: part(0), positions: part(1), places: part(2), outputs: part(3) };
+    this.#identity = this.#holding("identity", Uint32Array.from({ length: rows }, (_, i) => i));
+    this.#hidden = this.#holding("last hidden", new Float32Array(rows * hiddenSize), [rows, hiddenSize]);
+    this.#logits = this.#holding("kept logits", new Float32Array(rows * vocabSize));
+    const { cos, sin } = ropeTables(decoder.config, size.length), pairs = decoder.config.headDim / 2;
+    this.#rope = {
+      cos: this.#holding("cosines", cos, [size.length, pairs]),
+      sin: this.#holding("sines", sin, [size.length, pairs]),
+    };
+  }
+
+  /**
+   * Adds tokens to the cache.
+   *
+   * @returns Logits [wanted tokens, V], in the order of the tokens.
+   * @throws {RangeError} If a token has no place in the cache, or an id none in the vocabulary.
+   */
+  async run(tokens: readonly PlacedToken[]): Promise<Float32Array<ArrayBuffer>> {
+    const wanted = tokens.filter((token) => token.wanted).length;
+    if (wanted === 0 || wanted > this.cache.size.rows) {
+      throw new RangeError(`Cannot give logits of ${wanted} tokens: 1..${this.cache.size.rows} are possible`);
+    }
+    let outputs = 0;
+    for (let first = 0; first < tokens.length; first += MOST_TOKENS) {
+      const chunk = tokens.slice(first, first + MOST_TOKENS);
+      const program = await this.#programOf("blocks", sizeFor(chunk.length));
+      outputs = this.#write(chunk, outputs);
+      program.run();
+    }
+    const rows = sizeFor(wanted);
+    (await this.#programOf("head", rows)).run();
+    return await this.#read(rows, wanted);
+  }
+
+  destroy(): void {
+    this.cache.destroy();
+    const { cos, sin } = this.#rope;
+    for (const owned of [this.#inputs.ids, this.#identity, this.#hidden, this.#logits, cos, sin]) {
+      owned.buffer?.destroy();
+    }
+  }
+
+  /** Uploads the tokens of one pass, fillers behind them; returns how many outputs there are by now. */
+  #write(tokens: readonly PlacedToken[], outputs: number): number {
+    const values = new Uint32Array(INPUTS.length * MOST_TOKENS);
+    const [ids, positions, places, rows] = INPUTS.map((_, i) =>
+      values.subarray(i * MOST_TOKENS, (i + 1) * MOST_TOKENS)
+    ) as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
+    places.fill(NO_PLACE);
+    rows.fill(NO_ROW);
+    const { vocabSize } = this.#decoder.config;
+    tokens.forEach(({ id, row, position, wanted }, i) => {
+      if (!(Number.isInteger(id) && id >= 0 && id < vocabSize)) {
+        throw new RangeError(`Cannot run token id ${id}: the model knows ids 0..${vocabSize - 1}`);
+      }
+      ids[i] = id;
+      positions[i] = position;
+      places[i] = this.cache.placeOf(row, position);
+      if (wanted) rows[i] = outputs++;
+    });
+    this.#resources.gpu.device.queue.writeBuffer(this.#inputs.ids.buffer!, 0, values);
+    return outputs;
+  }
+
+  #programOf(kind: "blocks" | "head", size: number): Promise<Program> {
+    const key = `${kind} ${size}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      const run = new StepRecorder(`generate ${key}`, this.#resources, shortened(this.#variants, size));
+      if (kind === "blocks") this.#recordBlocks(run, size);
+      else this.#recordHead(run, size);
+      program = run.build();
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+
+  #recordBlocks(run: StepRecorder, size: number): void {
+    const { ids, positions, places, outputs } = this.#inputs;
+    const inputs = {
+      ids: ids.first([size]),
+      positions: positions.first([size]),
+      places: places.first([size]),
+    };
+    const x = cachedForward(run, this.#decoder, this.cache, this.#rope, inputs);
+    const sizes = { rows: size, cols: this.#decoder.config.hiddenSize, first: 0 };
+    run.dispatch(scatterRows, { y: this.#hidden, x, index: outputs }, sizes);
+  }
+
+  #recordHead(run: StepRecorder, rows: number): void {
+    const labelled = { index: this.#identity, targets: this.#identity };
+    const { shards } = this.#decoder.head.logits(run, this.#hidden, labelled, 0, rows);
+    this.#shardCols = shards.map(({ shape }) => shape[1]!);
+    let offset = 0;
+    for (const shard of shards) {
+      run.copy(shard, tensorAt("kept logits", shard.shape, this.#logits.buffer!, offset));
+      offset += shard.bytes;
+    }
+  }
+
+  /** Logits [wanted, V] from shards [rows, cols] that lie one behind the other. */
+  async #read(rows: number, wanted: number): Promise<Float32Array<ArrayBuffer>> {
+    const { gpu } = this.#resources;
+    const { vocabSize } = this.#decoder.config;
+    const values = new Float32Array(await gpu.read(this.#logits.buffer!, 0, 4 * rows * vocabSize));
+    if (this.#shardCols.length === 1) return values.subarray(0, wanted * vocabSize);
+    const logits = new Float32Array(wanted * vocabSize);
+    let first = 0;
+    for (const cols of this.#shardCols) {
+      for (let r = 0; r < wanted; r++) {
+        const from = first * rows + r * cols;
+        logits.set(values.subarray(from, from + cols), r * vocabSize + first);
+      }
+      first += cols;
+    }
+    return logits;
+  }
+
+  #holding(
+    label: string,
+    values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+    shape: readonly number[] = [values.length],
+  ): Tensor {
+    const { device } = this.#resources.gpu;
+    const made = tensor(label, shape, values instanceof Float32Array ? "f32" : "u32");
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    made.buffer = device.createBuffer({ label, size: made.bytes, usage });
+    device.queue.writeBuffer(made.buffer, 0, values);
+    return made;
+  }
+}
+
+/** Tokens that a program is recorded for: the next power of two, so that there are few of them. */
+function sizeFor(tokens: number): number {
+  return 2 ** Math.ceil(Math.log2(tokens));
+}
+
+/** Tiles no taller than the tokens of a pass: a tile of sixteen rows does sixteen times the work for one. */
+function shortened(variants: Variants, tokens: number): Variants {
+  const rows = tokens === 1 ? 1 : Math.max(4, tokens); // few heights, since each is compiled
+  const { forward } = variants;
+  return { ...variants, forward: { ...forward, TILE_ROWS: Math.min(forward.TILE_ROWS, rows) } };
+}

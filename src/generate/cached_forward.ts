@@ -1,0 +1,105 @@
+/**
+ * The decoder's forward pass for tokens that lie anywhere in a cache: some of a prompt, or the newest of each row. The
+ * formulas are those of `models/decoder.ts`; only attention differs, which reads the keys and values of earlier tokens
+ * from the cache after it has put this pass's own there.
+ *
+ * @module
+ */
+import { attentionDecode } from "../../kernels/attention_decode/kernel.ts";
+import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
+import type { Block, Decoder } from "../models/decoder.ts";
+import type { ModelConfig } from "../models/config.ts";
+import { embed } from "../nn/embedding.ts";
+import { type RopeTables, rotate } from "../nn/rope.ts";
+import type { StepRecorder } from "../nn/step_recorder.ts";
+import * as swiglu from "../nn/swiglu.ts";
+import type { Tensor } from "../tensor.ts";
+import type { KvCache, LayerCache } from "./kv_cache.ts";
+
+/** The tokens of one pass, each [R]. */
+export interface TokenInputs {
+  readonly ids: Tensor;
+  /** Position in its row, for the rotation. */
+  readonly positions: Tensor;
+  /** Place in the cache; `NO_PLACE` for a filler. */
+  readonly places: Tensor;
+}
+
+/** What every block of a pass shares. */
+interface Pass {
+  readonly config: ModelConfig;
+  readonly places: Tensor;
+  /** Places of one row of the cache. */
+  readonly rowLength: number;
+  /** One row of the tables for each token of the pass. */
+  readonly rope: RopeTables;
+}
+
+/** Records the blocks for R tokens: x [R, C] before the final norm. `rope` holds a row for each position. */
+export function cachedForward(
+  run: StepRecorder,
+  decoder: Decoder,
+  cache: KvCache,
+  rope: RopeTables,
+  { ids, positions, places }: TokenInputs,
+): Tensor {
+  const pass: Pass = {
+    config: decoder.config,
+    places,
+    rowLength: cache.size.length,
+    rope: { cos: rowsAt(run, rope.cos, positions), sin: rowsAt(run, rope.sin, positions) },
+  };
+  let x = embed(run, decoder.embedding, ids);
+  decoder.blocks.forEach((block, i) => {
+    x = cachedBlock(run, block, x, cache.layers[i]!, pass);
+    run.endScope();
+  });
+  return x;
+}
+
+/** h = x + O·attention(rope(Q·n₁), …), y = h + D·(silu(G·n₂) · U·n₂) */
+function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCache, pass: Pass): Tensor {
+  const norm1 = block.norm1.forward(run, x).y;
+  const q = block.q.forward(run, norm1).y, k = block.k.forward(run, norm1).y;
+  const v = block.v.forward(run, norm1).y;
+  const angles = { rowLength: q.shape[0]!, headDim: pass.config.headDim, direction: 1 } as const;
+  rotate(run, q, pass.rope, angles);
+  rotate(run, k, pass.rope, angles);
+  keep(run, k, layer.k, pass.places);
+  keep(run, v, layer.v, pass.places);
+  const h = block.o.forward(run, attend(run, q, layer, pass), x).y;
+  const norm2 = block.norm2.forward(run, h).y;
+  const gate = block.gate.forward(run, norm2).y, up = block.up.forward(run, norm2).y;
+  return block.down.forward(run, swiglu.forward(run, gate, up).y, h).y;
+}
+
+function attend(run: StepRecorder, q: Tensor, layer: LayerCache, pass: Pass): Tensor {
+  const { numAttentionHeads: heads, numKeyValueHeads, headDim } = pass.config;
+  const out = run.tensor("cached attention out", q.shape);
+  run.dispatch(
+    attentionDecode,
+    { out, q, k: layer.k, v: layer.v, places: pass.places },
+    {
+      queries: q.shape[0]!,
+      heads,
+      group: heads / numKeyValueHeads,
+      row_length: pass.rowLength,
+      scale: headDim ** -0.5,
+    },
+    { HEAD_DIM4: headDim / 4, WORKGROUP_SIZE: run.variants.rowLanes },
+  );
+  return out;
+}
+
+/** Puts x [R, cols] at its places of the cache. Fillers, whose place is the mark of no row, go nowhere. */
+function keep(run: StepRecorder, x: Tensor, kept: Tensor, places: Tensor): void {
+  const [rows, cols] = x.shape as [number, number];
+  run.dispatch(scatterRows, { y: kept, x, index: places }, { rows, cols, first: 0 });
+}
+
+function rowsAt(run: StepRecorder, table: Tensor, positions: Tensor): Tensor {
+  const rows = positions.shape[0]!, cols = table.shape[1]!;
+  const y = run.tensor(`${table.label} at positions`, [rows, cols]);
+  run.dispatch(gatherRows, { y, x: table, index: positions }, { rows, cols, first: 0 });
+  return y;
+}
