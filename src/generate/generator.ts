@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { ConfigError } from "../errors.ts";
 import type { Variants } from "../nn/variants.ts";
 import { CachedDecoder, type LoadedModel, type PlacedToken } from "./cached_decoder.ts";
 import { cacheBytes, type CacheSize } from "./kv_cache.ts";
-import { checkSampling, GREEDY, nextToken, type SamplingOptions } from "./sampling.ts";
+import { GREEDY, nextToken, samplingIssues, type SamplingOptions } from "./sampling.ts";
 
 /** Why a row ended: a stop token, `isLast`, or no room for another token. */
 export type StopReason = "stop" | "length";
@@ -66,8 +67,8 @@ export class Generator {
    * Continues every prompt; yields the new token of each open row, step by step. Tokens of a row do not depend on the rows
    * beside it, but for `seed`, which draws other numbers for each row.
    *
-   * @throws {RangeError} If there are more prompts than rows, a prompt is empty or leaves no room for a token, or an option
-   * is out of its range.
+   * @throws {RangeError} If there are more prompts than rows, or a prompt is empty or longer than a row.
+   * @throws {ConfigError} If an option is out of its range.
    * @throws {DivergedError} If a logit is not a finite number.
    * @throws The signal's reason, between steps, when it is aborted.
    */
@@ -77,8 +78,8 @@ export class Generator {
   ): AsyncGenerator<readonly GeneratedToken[]> {
     const { maxNewTokens = 256, signal } = options;
     const sampling = samplingOf(options), stops = new Set(options.stopTokenIds);
-    this.#check(prompts, maxNewTokens);
-    checkSampling(sampling);
+    this.#checkPrompts(prompts);
+    checkOptions(sampling, maxNewTokens);
     let open = prompts.map((ids, row): OpenRow => ({ row, seen: new Set(ids), newTokens: 0 }));
     let tokens = prompts.flatMap((ids, row) => this.#promptTokens(ids, row, options.reuseCache === true));
     while (open.length > 0) {
@@ -129,15 +130,10 @@ export class Generator {
     return logits;
   }
 
-  #check(prompts: readonly (readonly number[])[], maxNewTokens: number): void {
+  #checkPrompts(prompts: readonly (readonly number[])[]): void {
     const { rows, length } = this.size;
     if (prompts.length > rows) {
       throw new RangeError(`Cannot continue ${prompts.length} prompts at a time: planned for ${rows}`);
-    }
-    if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) {
-      throw new RangeError(
-        `Cannot generate as max_new_tokens must be a whole number of 1 or more: current value is ${maxNewTokens}`,
-      );
     }
     prompts.forEach((ids, i) => {
       if (ids.length >= 1 && ids.length <= length) return;
@@ -157,4 +153,13 @@ function samplingOf(options: Partial<SamplingOptions>): SamplingOptions {
     repetitionPenalty: options.repetitionPenalty ?? GREEDY.repetitionPenalty,
     seed: options.seed ?? GREEDY.seed,
   };
+}
+
+function checkOptions(sampling: SamplingOptions, maxNewTokens: number): void {
+  const issues = samplingIssues(sampling);
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1)) {
+    const message = `must be a whole number of 1 or more: current value is ${maxNewTokens}`;
+    issues.push({ path: "max_new_tokens", message });
+  }
+  if (issues.length > 0) throw new ConfigError(issues);
 }

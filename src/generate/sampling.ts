@@ -10,7 +10,7 @@
  * @see Holtzman et al. 2020, arXiv:1904.09751 (top_p); Keskar et al. 2019, arXiv:1909.05858, section 4.1 (penalty).
  * @module
  */
-import { DivergedError } from "../errors.ts";
+import { type ConfigIssue, DivergedError } from "../errors.ts";
 import { streamOf, threefry2x32 } from "../random.ts";
 
 /** How tokens are chosen. */
@@ -35,9 +35,10 @@ export interface Distribution {
   readonly probabilities: Float64Array;
 }
 
-/** @throws {RangeError} If an option is out of its range. */
-export function checkSampling({ temperature, topK, topP, repetitionPenalty, seed }: SamplingOptions): void {
-  const wanted: [string, number, boolean, string][] = [
+/** Every option that is out of its range. */
+export function samplingIssues(options: SamplingOptions): ConfigIssue[] {
+  const { temperature, topK, topP, repetitionPenalty, seed } = options;
+  const rules: [path: string, value: number, valid: boolean, range: string][] = [
     ["temperature", temperature, temperature >= 0 && Number.isFinite(temperature), "0 or more"],
     ["top_k", topK, Number.isInteger(topK) && topK >= 0, "a whole number of 0 or more"],
     ["top_p", topP, topP > 0 && topP <= 1, "above 0 and at most 1"],
@@ -49,9 +50,9 @@ export function checkSampling({ temperature, topK, topP, repetitionPenalty, seed
     ],
     ["seed", seed, Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32, "a whole number in 0..4294967295"],
   ];
-  for (const [name, value, valid, range] of wanted) {
-    if (!valid) throw new RangeError(`Cannot sample as ${name} must be ${range}: current value is ${value}`);
-  }
+  return rules.filter(([, , valid]) => !valid).map(([path, value, , range]) => {
+    return { path, message: `must be ${range}: current value is ${value}` };
+  });
 }
 
 /**

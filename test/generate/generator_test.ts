@@ -219,8 +219,7 @@ onEachCompiler("generation stops at a signal between steps, and says what it can
   assert.equal(steps, 2);
   const refused = (prompts: number[][], options: GenerateOptions = {}) =>
     assert.rejects(collect(generator, prompts, options), (error: Error) => {
-      assert.equal(error.name, "RangeError");
-      messages.push(error.message);
+      messages.push(`${error.name}: ${error.message}`);
       return true;
     });
   const messages: string[] = [];
@@ -231,12 +230,12 @@ onEachCompiler("generation stops at a signal between steps, and says what it can
   await refused([[1]], { maxNewTokens: 0 });
   await refused([[1]], { topP: 0 });
   assert.deepEqual(messages, [
-    "Cannot continue 3 prompts at a time: planned for 2",
-    "Cannot continue prompt 2, which has 0 tokens: 1..8 are possible",
-    "Cannot continue prompt 1, which has 9 tokens: 1..8 are possible",
-    "Cannot run token id 261: the model knows ids 0..260",
-    "Cannot generate as max_new_tokens must be a whole number of 1 or more: current value is 0",
-    "Cannot sample as top_p must be above 0 and at most 1: current value is 0",
+    "RangeError: Cannot continue 3 prompts at a time: planned for 2",
+    "RangeError: Cannot continue prompt 2, which has 0 tokens: 1..8 are possible",
+    "RangeError: Cannot continue prompt 1, which has 9 tokens: 1..8 are possible",
+    "RangeError: Cannot run token id 261: the model knows ids 0..260",
+    "ConfigError: max_new_tokens: must be a whole number of 1 or more: current value is 0",
+    "ConfigError: top_p: must be above 0 and at most 1: current value is 0",
   ]);
   generator.destroy();
   model.destroy();

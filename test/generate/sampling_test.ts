@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkSampling, distributionOf, GREEDY, nextToken } from "../../src/generate/sampling.ts";
+import { distributionOf, GREEDY, nextToken, samplingIssues } from "../../src/generate/sampling.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 
 /** Logits whose softmax is 0.4, 0.3, 0.2, 0.1, at ids 3, 0, 4, 1; id 2 is impossible next to them. */
@@ -86,25 +86,17 @@ Deno.test("nextToken() refuses logits that are not finite", () => {
   }
 });
 
-Deno.test("checkSampling() names the option, its range and its value", () => {
-  const message = (options: Partial<typeof GREEDY>) => {
-    try {
-      checkSampling({ ...GREEDY, ...options });
-    } catch (error) {
-      return (error as Error).message;
-    }
-    return null;
-  };
-  assert.equal(message({ temperature: 0.7, topK: 40, topP: 0.9, seed: 2 ** 32 - 1 }), null);
-  assert.equal(
-    message({ temperature: -1 }),
-    "Cannot sample as temperature must be 0 or more: current value is -1",
+Deno.test("samplingIssues() names every option that is out of its range, with its value", () => {
+  assert.deepEqual(
+    samplingIssues({ ...GREEDY, temperature: 0.7, topK: 40, topP: 0.9, seed: 2 ** 32 - 1 }),
+    [],
   );
-  assert.match(message({ topK: 1.5 })!, /top_k must be a whole number of 0 or more: current value is 1\.5/);
-  assert.match(message({ topP: 1.1 })!, /top_p must be above 0 and at most 1/);
-  assert.match(message({ repetitionPenalty: 0 })!, /repetition_penalty must be above 0/);
-  assert.match(
-    message({ seed: NaN })!,
-    /seed must be a whole number in 0\.\.4294967295: current value is NaN/,
-  );
+  const wrong = { temperature: -1, topK: 1.5, topP: 1.1, repetitionPenalty: 0, seed: NaN };
+  assert.deepEqual(samplingIssues(wrong).map(({ path, message }) => `${path} ${message}`), [
+    "temperature must be 0 or more: current value is -1",
+    "top_k must be a whole number of 0 or more: current value is 1.5",
+    "top_p must be above 0 and at most 1: current value is 1.1",
+    "repetition_penalty must be above 0: current value is 0",
+    "seed must be a whole number in 0..4294967295: current value is NaN",
+  ]);
 });
