@@ -6,7 +6,8 @@
  */
 import { toTexture, toTextureTransposed, transpose } from "../../kernels/stage/kernel.ts";
 import type { MatrixTexture, Operand } from "../gpu/kernel.ts";
-import { type ProgramResources, Recorder } from "../gpu/program.ts";
+import type { ProgramResources } from "../gpu/program.ts";
+import { Recorder } from "../gpu/recorder.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
 import type { Variants } from "./variants.ts";
 

@@ -7,8 +7,8 @@
 import { ADAMW_NUMBERS, adamwNumbers, type AdamwStep, adamwUpdate } from "../../kernels/adamw/kernel.ts";
 import { gradNormFinish, gradNormPartial, PARTIALS } from "../../kernels/grad_norm/kernel.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type ProgramResources, Recorder } from "../gpu/program.ts";
-import type { Program } from "../gpu/program.ts";
+import type { Program, ProgramResources } from "../gpu/program.ts";
+import { Recorder } from "../gpu/recorder.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { ParameterPool } from "../nn/parameter_pool.ts";
 import { type Tensor, tensorAt } from "../tensor.ts";

@@ -30,3 +30,23 @@ export function initialLoraA(
 export function initialLoraB(outFeatures: number, rank: number): Float32Array<ArrayBuffer> {
   return new Float32Array(outFeatures * rank);
 }
+
+/**
+ * A weight to train from scratch: ones for a norm ([n]), and for a matrix draws from N(0, std²) by seed and name
+ * (Box and Muller), as Hugging Face initialises Llama.
+ */
+export function initialWeight(
+  name: string,
+  shape: readonly number[],
+  std: number,
+  seed: number,
+): Float32Array<ArrayBuffer> {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (shape.length === 1) return new Float32Array(count).fill(1);
+  const uniforms = new Float32Array(2 * count);
+  fillUniform(uniforms, 0, 1, { seed, stream: streamOf(name) });
+  return Float32Array.from({ length: count }, (_, i) => {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniforms[2 * i]!));
+    return std * radius * Math.cos(2 * Math.PI * uniforms[2 * i + 1]!);
+  });
+}

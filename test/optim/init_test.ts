@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { initialLoraA, initialLoraB } from "../../src/optim/init.ts";
+import { initialLoraA, initialLoraB, initialWeight } from "../../src/optim/init.ts";
 
 const NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
 
@@ -27,4 +27,20 @@ Deno.test("initialLoraA() fills (-1/sqrt(in), 1/sqrt(in)) evenly", () => {
 
 Deno.test("initialLoraB() is zero of shape [out, rank]", () => {
   assert.deepEqual(initialLoraB(3, 2), new Float32Array(6));
+});
+
+Deno.test("initialWeight() gives ones for a norm, and for a matrix a normal distribution by seed and name", () => {
+  assert.deepEqual([...initialWeight("model.norm.weight", [3], 0.02, 1)], [1, 1, 1]);
+  const n = 40_000, std = 0.02;
+  const values = initialWeight("a", [200, 200], std, 1);
+  const mean = values.reduce((sum, x) => sum + x, 0) / n;
+  const variance = values.reduce((sum, x) => sum + x * x, 0) / n;
+  const tail = values.filter((x) => Math.abs(x) > 2 * std).length / n;
+  // seven standard deviations of each statistic
+  assert.ok(Math.abs(mean) < 7 * std / Math.sqrt(n), `mean ${mean}`);
+  assert.ok(Math.abs(variance / std ** 2 - 1) < 7 * Math.sqrt(2 / n), `variance ${variance}`);
+  assert.ok(Math.abs(tail - 0.0455) < 7 * Math.sqrt(0.0455 / n), `share beyond two sigma ${tail}`);
+  assert.deepEqual(initialWeight("a", [200, 200], std, 1), values);
+  assert.notDeepEqual(initialWeight("b", [200, 200], std, 1), values);
+  assert.notDeepEqual(initialWeight("a", [200, 200], std, 2), values);
 });
