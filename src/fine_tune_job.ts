@@ -5,6 +5,15 @@
  * @module
  */
 import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
+import {
+  type Checkpoint,
+  checkpointName,
+  listCheckpoints,
+  readMoments,
+  removeCheckpointsAfter,
+} from "./checkpoint/resume.ts";
+import { resumeIssues } from "./checkpoint/resume_match.ts";
+import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import type { FineTuneJobConfig } from "./config.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import { DataManager, type Dataset } from "./data_manager.ts";
@@ -17,6 +26,13 @@ import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager
 import type { BatchLimits } from "./models/lora_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
 import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";
+import {
+  chosenCheckpoint,
+  resumeWarnings,
+  RunCheckpoints,
+  runIdentity,
+  samePath,
+} from "./run_checkpoints.ts";
 import { METRICS_FILE, MetricsLog, RUN_FILE, type RunRecord, writeRunRecord } from "./run_files.ts";
 import { checkMerged, saveAdapter, saveMerged, trainedAdapter } from "./run_output.ts";
 import { type Folder, readText } from "./storage.ts";
@@ -70,7 +86,8 @@ export class FineTuneJob {
   /**
    * Runs the job to its end.
    *
-   * @throws {ConfigError} If the output folder holds a run already, or the updates do not fit the model.
+   * @throws {ConfigError} If the output folder holds a run already, the updates do not fit the model, or the run differs
+   * from that of the checkpoint to go on from.
    * @throws {DatasetFormatError} With every bad line, before the model is touched.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
    * @throws {UnsupportedModelError} If the base model cannot be used.
@@ -112,7 +129,10 @@ export class FineTuneJob {
   /** Checks and plans in the order of cost: output folder, data lines, model files, tokens, GPU, memory. */
   async *#prepare(closers: Closers): AsyncGenerator<TrainingEvent, PreparedRun> {
     const { job, training } = this.#config;
-    await this.#checkOutput();
+    const { checkpoint, warnings: damaged } = await chosenCheckpoint(this.#output, job);
+    for (const message of damaged) yield { type: "warning", message };
+    if (checkpoint === null) await this.#checkOutput();
+    await this.#checkPlaces();
     yield { type: "phase", message: "checking the data" };
     const files = (uri: string) => this.#fileOf(uri);
     for (const path of [job.trainingDataPath, job.evalDataPath]) {
@@ -123,13 +143,16 @@ export class FineTuneJob {
     const base = await this.#models.open(job.baseModel);
     closers.push(() => base.weights.close());
     const tokenizer = await Tokenizer.load(base.folder);
-    const start = job.adapterPath === null ? null : await readAdapter(this.#deps.files(job.adapterPath));
-    const lora = loraSettings(this.#config, start);
+    const start = await this.#startAdapter(checkpoint);
+    const lora = loraSettings(this.#config, job.adapterPath === null ? null : start);
     ModelManager.checkLora(base, lora);
     const dataset = await this.#loadData(
       new DataManager({ files, tokenizer, chatTemplate: await this.#template() }),
     );
     checkTokens(dataset, base);
+    const steps = countSteps(dataset.train.length, training);
+    const made = await runIdentity(this.#config, base, dataset, steps);
+    if (checkpoint) refuseOther(checkpoint, made);
     for (const message of warnings(dataset, base)) yield { type: "warning", message };
     this.#signal.throwIfAborted();
 
@@ -160,8 +183,24 @@ export class FineTuneJob {
           length: smaller.length,
         })),
     );
-    const steps = countSteps(dataset.train.length, training);
-    const run = { base, dataset, data, start, lora, gpu, variants, model, steps, memory };
+    const identity = { ...made, gpu: gpu.name };
+    for (const message of checkpoint ? resumeWarnings(checkpoint.record, identity) : []) {
+      yield { type: "warning", message };
+    }
+    const run = {
+      base,
+      dataset,
+      data,
+      checkpoint,
+      start,
+      lora,
+      gpu,
+      variants,
+      model,
+      steps,
+      memory,
+      identity,
+    };
     yield { type: "started", summary: runSummary(this.#config, run) };
     return run;
   }
@@ -176,25 +215,44 @@ export class FineTuneJob {
     return { gpu, pipelines: new PipelineCache(gpu) };
   }
 
-  async *#train({ base, data, start, model, gpu }: PreparedRun): AsyncGenerator<TrainingEvent> {
+  async *#train(run: PreparedRun): AsyncGenerator<TrainingEvent> {
+    const { base, data, checkpoint, start, model, gpu } = run;
     yield { type: "phase", message: "loading the base model" };
     model.allocate();
     await model.decoder.load(base.weights);
     const { seed } = this.#config.training;
     this.#models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
+    await this.#clearOutput(checkpoint);
+    const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
+    const metrics = checkpoint
+      ? await MetricsLog.resume(this.#output, checkpoint.record.metrics)
+      : new MetricsLog(this.#output);
+    if (checkpoint) {
+      const { record: { step, progress }, folder } = checkpoint;
+      this.#progress.resume(step, progress);
+      yield { type: "resumed", step, path: folder.uri };
+    }
     yield { type: "phase", message: "compiling kernels" };
-    if (await this.#output.exists(METRICS_FILE)) await this.#output.remove(METRICS_FILE);
-    const metrics = new MetricsLog(this.#output);
+    const [output, config, progress] = [this.#output, this.#config, this.#progress];
+    const checkpoints = new RunCheckpoints({ output, config, run, progress, metrics });
+    const trainer = new ModelTrainer(model, data, config.training);
     try {
-      for await (const event of new ModelTrainer(model, data, this.#config.training).train(this.#signal)) {
+      for await (const event of trainer.train(this.#signal, { from, checkpoints })) {
         await metrics.add(event);
-        this.#progress.note(event);
+        progress.note(event);
         yield event;
       }
     } finally {
       await metrics.flush();
     }
     gpu.check();
+  }
+
+  /** Removes what would be taken for a part of this run: of the one before, or written after the checkpoint. */
+  async #clearOutput(checkpoint: Checkpoint | null): Promise<void> {
+    await this.#output.removeLeftovers();
+    await removeCheckpointsAfter(this.#output, checkpoint?.record.step ?? -1);
+    if (!checkpoint) await this.#output.remove(METRICS_FILE);
   }
 
   async *#save(run: PreparedRun): AsyncGenerator<TrainingEvent> {
@@ -217,19 +275,38 @@ export class FineTuneJob {
     }
   }
 
-  /** Refuses a folder that holds files, unless overwriting was asked for, and one that cannot be written to. */
+  /** The adapter to continue from; on resuming that of the checkpoint, whatever the run began with. */
+  async #startAdapter(checkpoint: Checkpoint | null): Promise<Adapter | null> {
+    const { adapterPath } = this.#config.job;
+    if (checkpoint) return await readAdapter(checkpoint.folder);
+    return adapterPath === null ? null : await readAdapter(this.#deps.files(adapterPath));
+  }
+
+  /**
+   * Refuses a folder that holds files, unless overwriting was asked for. With `resume: auto`, what a run left that did
+   * not come to its first checkpoint is no hindrance.
+   */
   async #checkOutput(): Promise<void> {
     const { job } = this.#config;
-    const folders = [this.#output, this.#output.folder("adapter"), this.#output.folder("merged")];
-    const found: string[] = [];
-    for (const folder of folders) found.push(...await folder.list());
+    const found = await this.#output.list();
+    for (const name of ["adapter", "merged"]) found.push(...await this.#output.folder(name).list());
+    const ownLeft = [METRICS_FILE, RUN_FILE];
+    if (job.resume === "auto" && found.every((name) => ownLeft.includes(name))) return;
+    const checkpoints = (await listCheckpoints(this.#output)).map(checkpointName);
+    found.push(...checkpoints);
     if (found.length > 0 && !job.overwrite) {
       throw new ConfigError([{
         path: "output_dir",
         message: `"${job.outputDir}" holds files already (${found.slice(0, 3).join(", ")}): ` +
-          "choose another output_model_name or output_dir, or set overwrite",
+          "choose another output_model_name or output_dir, or set overwrite" +
+          (checkpoints.length > 0 && job.resume === null ? ", or resume to go on from a checkpoint" : ""),
       }]);
     }
+  }
+
+  /** Refuses a merged model over its base, and a folder that cannot be written to. */
+  async #checkPlaces(): Promise<void> {
+    const { job } = this.#config;
     if (samePath(job.baseModel, job.mergedUri)) {
       const message = `"${job.baseModel}" is where the merged model goes: choose another output_dir`;
       throw new ConfigError([{ path: "base_model", message }]);
@@ -279,6 +356,12 @@ function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraS
   return { rank, alpha, targetModules: targetModules ?? [...new Set([...start.tensors.keys()].map(pathOf))] };
 }
 
+/** @throws {ConfigError} With all that differs between the checkpoint's run and this one. */
+function refuseOther({ record }: Checkpoint, identity: Omit<RunIdentity, "gpu">): void {
+  const issues = resumeIssues(record, identity);
+  if (issues.length > 0) throw new ConfigError(issues);
+}
+
 function warnings(dataset: Dataset, { config }: BaseModel): string[] {
   const found = [...dataset.warnings];
   const longest = [...dataset.train, ...dataset.eval].reduce(
@@ -308,12 +391,6 @@ function checkTokens({ train, eval: held }: Dataset, { uri, config: { vocabSize 
 
 /** Removes what an earlier run left, so that no file of it is taken for one of this run. */
 async function empty(folder: Folder): Promise<void> {
+  await folder.removeLeftovers();
   for (const name of await folder.list()) await folder.remove(name);
-}
-
-/** Whether two paths are spelled alike, but for `.` steps and slashes at the end. */
-function samePath(a: string, b: string): boolean {
-  const plain = (path: string) =>
-    path.split("/").filter((part, i) => part !== "." && (part !== "" || i === 0)).join("/");
-  return plain(a) === plain(b);
 }

@@ -68,6 +68,10 @@ export type TrainingEvent =
     readonly evalLoss: number;
     readonly evalTokens: number;
   }
+  /** The run goes on from a checkpoint, after this many steps. */
+  | { readonly type: "resumed"; readonly step: number; readonly path: string }
+  /** A checkpoint of the run after this many steps is on the medium. */
+  | { readonly type: "checkpointed"; readonly step: number; readonly path: string }
   | { readonly type: "saved"; readonly what: "adapter" | "merged"; readonly path: string }
   | {
     readonly type: "finished";

@@ -6,6 +6,8 @@
  */
 import type { Adapter } from "./checkpoint/adapter.ts";
 import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
+import type { Checkpoint } from "./checkpoint/resume.ts";
+import type { ProgressState, RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire } from "./config.ts";
 import { IGNORE_INDEX } from "./data/mask.ts";
 import type { DataReport, Dataset } from "./data_manager.ts";
@@ -23,7 +25,9 @@ export interface PreparedRun {
   readonly base: BaseModel;
   readonly dataset: Dataset;
   readonly data: TrainerData;
-  /** The adapter to continue from. */
+  /** The checkpoint to go on from; null for a run from its start. */
+  readonly checkpoint: Checkpoint | null;
+  /** The adapter to continue from: of the checkpoint, or of an earlier run. */
   readonly start: Adapter | null;
   readonly lora: LoraSettings;
   readonly gpu: Gpu;
@@ -32,6 +36,7 @@ export interface PreparedRun {
   readonly model: LoraModel;
   readonly steps: StepCount;
   readonly memory: readonly MemoryRow[];
+  readonly identity: RunIdentity;
 }
 
 /** How far a run has come. */
@@ -41,6 +46,22 @@ export class Progress {
   tokens = 0;
   evalLossBefore: number | null = null;
   evalLossAfter: number | null = null;
+  #secondsBefore = 0;
+
+  /** What a checkpoint keeps. */
+  get state(): ProgressState {
+    const { tokens, seconds, evalLossBefore, evalLossAfter } = this;
+    return { tokens, seconds, eval_loss_before: evalLossBefore, eval_loss_after: evalLossAfter };
+  }
+
+  /** Counts on from a checkpoint. */
+  resume(steps: number, state: ProgressState): void {
+    this.steps = steps;
+    this.tokens = state.tokens;
+    this.evalLossBefore = state.eval_loss_before;
+    this.evalLossAfter = state.eval_loss_after;
+    this.#secondsBefore = state.seconds;
+  }
 
   /** Takes step and evaluation events; ignores others. */
   note(event: TrainingEvent): void {
@@ -53,9 +74,9 @@ export class Progress {
     }
   }
 
-  /** Wall time since the start. */
+  /** Wall time since the start; with that of the runs before, up to their checkpoints. */
   get seconds(): number {
-    return (Date.now() - this.startedAt.getTime()) / 1000;
+    return this.#secondsBefore + (Date.now() - this.startedAt.getTime()) / 1000;
   }
 }
 

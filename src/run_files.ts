@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { MetricsState } from "./checkpoint/resume_record.ts";
+import { ModelFormatError } from "./errors.ts";
 import type { JobStatus, TrainingEvent } from "./job.ts";
 import { type Folder, writeFile } from "./storage.ts";
 
@@ -28,10 +30,44 @@ export interface MetricsRow {
 /** Writes metrics.jsonl. A step's line waits for the evaluation that may follow it. */
 export class MetricsLog {
   readonly #folder: Folder;
+  #bytes = 0;
   #row: MetricsRow | null = null;
 
+  /** For a file that is not there yet. */
   constructor(folder: Folder) {
     this.#folder = folder;
+  }
+
+  /**
+   * Goes on where a checkpoint was written: lines after it are cut off.
+   *
+   * @throws {ModelFormatError} If the file has lost lines that the checkpoint counts.
+   */
+  static async resume(folder: Folder, { bytes, waiting }: MetricsState): Promise<MetricsLog> {
+    const log = new MetricsLog(folder);
+    log.#bytes = bytes;
+    log.#row = waiting as MetricsRow | null;
+    if (bytes === 0) await folder.remove(METRICS_FILE);
+    else {
+      await folder.truncate(METRICS_FILE, bytes).catch((cause) => {
+        throw new ModelFormatError(
+          `Cannot resume: "${folder.uri}/${METRICS_FILE}" lacks lines of the ${bytes} bytes that the checkpoint ` +
+            "counts: bring the file back, or start the run anew",
+          { cause },
+        );
+      });
+    }
+    return log;
+  }
+
+  /** What a checkpoint needs to know of the file. */
+  get state(): MetricsState {
+    return { bytes: this.#bytes, waiting: this.#row && { ...this.#row } };
+  }
+
+  /** Waits until the lines written so far are on the medium. */
+  async sync(): Promise<void> {
+    if (this.#bytes > 0) await this.#folder.sync(METRICS_FILE);
   }
 
   /** Takes step and evaluation events; ignores others. */
@@ -58,9 +94,10 @@ export class MetricsLog {
   /** Writes the line that waits. */
   async flush(): Promise<void> {
     if (!this.#row) return;
-    const line = `${JSON.stringify(this.#row)}\n`;
+    const line = new TextEncoder().encode(`${JSON.stringify(this.#row)}\n`);
     this.#row = null;
-    await this.#folder.append(METRICS_FILE, new TextEncoder().encode(line));
+    await this.#folder.append(METRICS_FILE, line);
+    this.#bytes += line.length;
   }
 }
 

@@ -3,15 +3,18 @@
  *
  * @module
  */
+import type { Moments } from "./checkpoint/resume.ts";
+import type { TrainerState } from "./checkpoint/resume_record.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, bucketLength, collate } from "./data/collate.ts";
 import { EpochSampler } from "./data/epoch_sampler.ts";
 import type { TokenizedExample } from "./data/example.ts";
-import { DivergedError } from "./errors.ts";
+import { DivergedError, ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { BatchLimits, LoraModel } from "./models/lora_model.ts";
 import { AdamW } from "./optim/adamw.ts";
 import { learningRateAt, type Schedule } from "./optim/schedule.ts";
+import { Breather } from "./trainer/breather.ts";
 import { StepMeter, type StepTokens } from "./trainer/step_meter.ts";
 
 /** Rows to train on and to measure with. */
@@ -25,6 +28,22 @@ export interface TrainerData {
 export interface EvalResult {
   readonly loss: number;
   readonly tokens: number;
+}
+
+/** Keeps states of a run from which it can go on. */
+export interface Checkpoints {
+  /** Asked after every step, its evaluation included. */
+  due(step: number, isLast: boolean): boolean;
+  /** Called while parameters and moments are those of the state; gives the event that tells of it. */
+  save(state: TrainerState): Promise<TrainingEvent>;
+}
+
+/** What a run goes on from, and where it keeps how far it came. */
+export interface TrainOptions {
+  /** The parameters must be those of the state. Default: a fresh start. */
+  readonly from?: { readonly state: TrainerState; readonly moments: Moments } | null;
+  /** Default: none are kept. */
+  readonly checkpoints?: Checkpoints | null;
 }
 
 /** How long a run is. */
@@ -58,11 +77,25 @@ function samplerOf(
   return new EpochSampler({ examples, batchSize, gradientAccumulationSteps, seed });
 }
 
+/** A run in the making. */
+interface TrainerRun {
+  readonly signal: AbortSignal;
+  readonly checkpoints: Checkpoints | null;
+  readonly schedule: Schedule;
+  readonly optimizer: AdamW;
+  readonly meter: StepMeter;
+  /** Whole steps done; whether the evaluation after the last one is done, too; and the last one with a checkpoint. */
+  step: number;
+  evaluated: boolean;
+  savedStep: number;
+}
+
 export class ModelTrainer {
   readonly #model: LoraModel;
   readonly #data: TrainerData;
   readonly #config: TrainingConfig;
   readonly #now: () => number;
+  readonly #breather = new Breather();
 
   /** The model must be allocated, loaded and initialised. `now` gives milliseconds. */
   constructor(
@@ -79,36 +112,81 @@ export class ModelTrainer {
 
   /**
    * Trains to the end: an evaluation before the first step, one every `evalSteps` and one at the end, a step event
-   * every `loggingSteps`.
+   * every `loggingSteps`. An aborted run keeps a checkpoint of its last whole step.
    *
    * @throws {DivergedError} If a loss or gradient is not finite. Parameters stay those of the last good step.
    * @throws The signal's reason, between micro-batches, when it is aborted.
    */
-  async *train(signal: AbortSignal): AsyncGenerator<TrainingEvent> {
-    const { loggingSteps, evalSteps } = this.#config;
-    const sampler = samplerOf(this.#data.train.length, this.#config);
+  async *train(signal: AbortSignal, options: TrainOptions = {}): AsyncGenerator<TrainingEvent> {
+    const { from = null, checkpoints = null } = options;
     const { totalSteps } = countSteps(this.#data.train.length, this.#config);
-    const schedule = this.#schedule(totalSteps);
-    const optimizer = await this.#optimizer();
-    const meter = new StepMeter(this.#model, totalSteps, this.#now);
-    const evaluates = this.#data.eval.length > 0;
-    if (evaluates) yield await this.#evaluated(0, 0, signal);
-    meter.start();
-    for (let step = 1; step <= totalSteps; step++) {
+    const run: TrainerRun = {
+      signal,
+      checkpoints,
+      schedule: this.#schedule(totalSteps),
+      optimizer: await this.#optimizer(),
+      meter: new StepMeter(this.#model, totalSteps, this.#now),
+      step: from?.state.step ?? 0,
+      evaluated: from?.state.evaluated ?? false,
+      savedStep: from?.state.evaluated ? from.state.step : 0,
+    };
+    try {
+      if (from) this.#restoreMoments(from.moments);
+      yield* this.#steps(run, from?.state ?? null);
+    } catch (error) {
+      if (error === signal.reason && run.step > run.savedStep) yield* this.#saved(run);
+      throw error;
+    } finally {
+      run.meter.destroy();
+    }
+  }
+
+  async *#steps(run: TrainerRun, from: TrainerState | null): AsyncGenerator<TrainingEvent> {
+    const { meter, optimizer, schedule, signal } = run;
+    const { totalSteps } = schedule;
+    const sampler = samplerOf(this.#data.train.length, this.#config);
+    if (from) {
+      meter.restore(from.since_report, from.step);
+      if (!from.evaluated) yield* this.#evaluateAfter(run, sampler.epochAfter(from.step));
+    } else {
+      if (this.#data.eval.length > 0) yield await this.#evaluated(0, 0, signal);
+      meter.start();
+    }
+    for (let step = run.step + 1; step <= totalSteps; step++) {
       const learningRate = learningRateAt(step - 1, schedule);
       const epoch = sampler.epochAfter(step);
-      meter.add(await this.#accumulate(sampler.microBatches(step - 1), signal));
+      const tokens = await this.#accumulate(sampler.microBatches(step - 1), signal);
       optimizer.step(step, learningRate);
-      if (step % loggingSteps === 0 || step === totalSteps) {
+      meter.add(tokens);
+      Object.assign(run, { step, evaluated: false });
+      if (step % this.#config.loggingSteps === 0 || step === totalSteps) {
         yield await meter.report({ step, epoch, learningRate });
         meter.start();
       }
-      if (evaluates && (step === totalSteps || (evalSteps > 0 && step % evalSteps === 0))) {
-        await meter.pause(step, learningRate);
-        yield await this.#evaluated(step, epoch, signal);
-        meter.resume();
-      }
+      yield* this.#evaluateAfter(run, epoch);
+      if (run.checkpoints?.due(step, step === totalSteps)) yield* this.#saved(run);
     }
+  }
+
+  /** The evaluation after a step, where one is due. */
+  async *#evaluateAfter(run: TrainerRun, epoch: number): AsyncGenerator<TrainingEvent> {
+    const { step, meter, schedule } = run;
+    const { evalSteps } = this.#config;
+    const isDue = step === schedule.totalSteps || (evalSteps > 0 && step % evalSteps === 0);
+    if (isDue && this.#data.eval.length > 0) {
+      await meter.pause(step, learningRateAt(step - 1, schedule));
+      yield await this.#evaluated(step, epoch, run.signal);
+      meter.resume();
+    }
+    run.evaluated = true;
+  }
+
+  async *#saved(run: TrainerRun): AsyncGenerator<TrainingEvent> {
+    const { checkpoints, step, evaluated, meter, schedule } = run;
+    if (!checkpoints) return;
+    const since_report = await meter.state(step, learningRateAt(step - 1, schedule));
+    run.savedStep = step;
+    yield await checkpoints.save({ step, evaluated, since_report });
   }
 
   /**
@@ -128,6 +206,7 @@ export class ModelTrainer {
     this.#model.clearTotals();
     let tokens = 0;
     for (let i = 0; i < sorted.length; i += rows) {
+      await this.#breather.breathe();
       signal?.throwIfAborted();
       const batch = this.#collate(sorted.slice(i, i + rows), rows);
       await this.#model.evaluate(batch);
@@ -153,6 +232,7 @@ export class ModelTrainer {
     const trainedTokens = sum((batch) => batch.trainedTokens);
     this.#model.clearGradients();
     for (const batch of batches) {
+      await this.#breather.breathe();
       signal.throwIfAborted();
       await this.#model.accumulate(batch, 1 / trainedTokens);
     }
@@ -164,6 +244,19 @@ export class ModelTrainer {
     const { weightDecay, maxGradNorm, adamBeta1, adamBeta2, adamEpsilon } = this.#config;
     const numbers = { weightDecay, maxGradNorm, beta1: adamBeta1, beta2: adamBeta2, epsilon: adamEpsilon };
     return AdamW.create(resources, pool, sinks, numbers);
+  }
+
+  #restoreMoments({ m, v }: Moments): void {
+    const { pool } = this.#model;
+    for (const parameter of pool.parameters) {
+      for (const [part, moments] of [["m", m], ["v", v]] as const) {
+        const found = moments.get(parameter.name);
+        if (!found) {
+          throw new ModelFormatError(`Cannot resume: the checkpoint holds no moments of "${parameter.name}"`);
+        }
+        pool.write(parameter, found.data, part);
+      }
+    }
   }
 
   #schedule(totalSteps: number): Schedule {

@@ -114,6 +114,7 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
     "evaluated",
     "step",
     "evaluated",
+    "checkpointed",
     "saving",
     "adapter",
     "reading the merged model back",
@@ -249,7 +250,7 @@ onGpu("run() refuses a folder that holds a run, and replaces all of it where ove
     assert.deepEqual(error.issues, [{
       path: "output_dir",
       message: '"runs/ember" holds files already (metrics.jsonl, run.json, README.md): ' +
-        "choose another output_model_name or output_dir, or set overwrite",
+        "choose another output_model_name or output_dir, or set overwrite, or resume to go on from a checkpoint",
     }]);
     return true;
   });

@@ -64,6 +64,10 @@ export class TerminalReport {
             formatCount(event.evalTokens)
           } tokens`,
         );
+      case "resumed":
+        return this.#line(`going on after step ${event.step} from ${event.path}`);
+      case "checkpointed":
+        return this.#line(this.#paint("dim", `checkpoint of step ${event.step}: ${event.path}`));
       case "saved":
         this.#saved.push({ what: event.what, path: event.path });
         return;

@@ -15,6 +15,8 @@ import { painter, wantsColor } from "./paint.ts";
 import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
 
+type CheckpointEvent = Extract<TrainingEvent, { type: "checkpointed" | "resumed" }>;
+
 /** Flags that are about this command and not about the job. */
 const OWN_FLAGS = new Set(["config", "dry_run", "print_config", "json", "quiet", "color", "help"]);
 
@@ -34,16 +36,35 @@ export async function train(args: readonly string[], io: CliIo): Promise<void> {
   const dryRun = flags.values.get("dry_run") === true;
   await io.untilInterrupted(async (signal) => {
     const show = presenter(flags, io);
+    let checkpoint: CheckpointEvent | null = null;
     try {
       const job = await io.createJob(resolved.config, { dryRun, signal });
-      await consume(job, signal, dryRun, show.event);
+      await consume(job, signal, dryRun, (event) => {
+        show.event(event);
+        if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;
+      });
     } catch (error) {
-      throw signal.aborted ? signal.reason : error;
+      show.end();
+      if (!isStop(error, signal)) throw error;
+      if (!dryRun) show.note(howToGoOn(checkpoint));
+      throw signal.reason;
     } finally {
       show.end();
     }
     if (dryRun) show.note("dry run: nothing was trained or written");
   });
+}
+
+/** A run that is told to stop says so by the signal's reason, or as fetch and others do. */
+function isStop(error: unknown, signal: AbortSignal): boolean {
+  return signal.aborted &&
+    (error === signal.reason || (error instanceof Error && error.name === "AbortError"));
+}
+
+function howToGoOn(checkpoint: CheckpointEvent | null): string {
+  return checkpoint
+    ? `stopped after step ${checkpoint.step}: the same command with --resume auto goes on from there`
+    : "stopped before the first step was done: nothing is kept";
 }
 
 async function resolve(flags: ParsedFlags, io: CliIo): Promise<ResolvedConfig> {

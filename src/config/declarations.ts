@@ -59,6 +59,26 @@ export const jobSchema = z.strictObject({
     section: "Output",
     help: "What to write at the end",
   }),
+  resume: z._default(z.nullable(path()), null).register(fieldMeta, {
+    section: "Output",
+    help: "Go on from a checkpoint in the output folder; auto takes the newest whole one, or starts anew",
+    aliases: ["resume_from_checkpoint"],
+    placeholder: "auto|PATH",
+  }),
+  save_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
+    section: "Output",
+    help: "Steps between two checkpoints; 0 leaves it to the minutes, the end and an interruption",
+    aliases: ["save_every"],
+  }),
+  save_minutes: z._default(z.number().check(z.gte(0), z.lte(1e6)), 5).register(fieldMeta, {
+    section: "Output",
+    help: "Minutes between two checkpoints; 0 leaves it to the steps, the end and an interruption",
+  }),
+  save_total_limit: z._default(wholeNumber(1, MAX_STEPS), 2).register(fieldMeta, {
+    section: "Output",
+    help: "Checkpoints to keep; older ones are removed",
+    aliases: ["keep_checkpoints"],
+  }),
   overwrite: z._default(z.boolean(), false).register(fieldMeta, {
     section: "Output",
     help: "Use the output folder even if it holds files",

@@ -118,6 +118,7 @@ test(
       "step",
       "step",
       "evaluated",
+      "checkpointed",
       "saved",
       "saved",
       "finished",
@@ -127,7 +128,13 @@ test(
     assert.ok(steps.every(({ loss, gradNorm }) => loss > 0 && gradNorm > 0));
     assert.match(result.err, /done in 00:\d\d: 3 steps/);
 
-    assert.deepEqual(place.list("runs/ember"), ["adapter", "merged", "metrics.jsonl", "run.json"]);
+    assert.deepEqual(place.list("runs/ember"), [
+      "adapter",
+      "checkpoint-3",
+      "merged",
+      "metrics.jsonl",
+      "run.json",
+    ]);
     assert.deepEqual(place.list("runs/ember/adapter"), [
       "README.md",
       "adapter_config.json",
@@ -140,7 +147,7 @@ test(
     assert.equal(again.code, 2);
     assert.deepEqual(complaint(again), [
       'error: output_dir "runs/ember" holds files already (metrics.jsonl, run.json, README.md): ' +
-      "choose another output_model_name or output_dir, or set overwrite",
+      "choose another output_model_name or output_dir, or set overwrite, or resume to go on from a checkpoint",
       'hint: "lowrank help" lists the commands, "lowrank train --help" the options',
     ]);
   },

@@ -8,6 +8,7 @@
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
   ["fine_tune_job", "language_model", "storage backends", "job_tracker backends"],
+  ["run_checkpoints"],
   ["run_output"],
   ["prepared_run"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files"],

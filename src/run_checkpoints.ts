@@ -1,0 +1,139 @@
+/**
+ * Checkpoints of a running job: which one to go on from, when to write the next, and which ones to keep.
+ *
+ * @module
+ */
+import { writeAdapter } from "./checkpoint/adapter.ts";
+import { modelFingerprint, rowsFingerprint } from "./checkpoint/fingerprint.ts";
+import {
+  type Checkpoint,
+  latestCheckpoint,
+  type NamedValues,
+  openCheckpoint,
+  rotateCheckpoints,
+  writeCheckpoint,
+} from "./checkpoint/resume.ts";
+import type { RunIdentity, TrainerState } from "./checkpoint/resume_record.ts";
+import { type FineTuneJobConfig, type JobConfig, toWire } from "./config.ts";
+import { ConfigError } from "./errors.ts";
+import type { TrainingEvent } from "./job.ts";
+import type { Dataset } from "./data_manager.ts";
+import type { BaseModel } from "./model_manager.ts";
+import { CONFIG_FILE } from "./models/config.ts";
+import type { PreparedRun, Progress } from "./prepared_run.ts";
+import type { MetricsLog } from "./run_files.ts";
+import { trainedAdapter } from "./run_output.ts";
+import { type Folder, readText } from "./storage.ts";
+import type { Checkpoints, StepCount } from "./trainer.ts";
+import { VERSION } from "./version.ts";
+
+const MS_PER_MINUTE = 60_000;
+
+/** What a run's checkpoints are made from. */
+export interface RunCheckpointsOptions {
+  readonly output: Folder;
+  readonly config: FineTuneJobConfig;
+  readonly run: PreparedRun;
+  readonly progress: Progress;
+  readonly metrics: MetricsLog;
+}
+
+/** Writes checkpoints every `save_steps` steps and every `save_minutes` minutes, and removes old ones. */
+export class RunCheckpoints implements Checkpoints {
+  readonly #options: RunCheckpointsOptions;
+  #savedAt = performance.now();
+
+  constructor(options: RunCheckpointsOptions) {
+    this.#options = options;
+  }
+
+  due(step: number, isLast: boolean): boolean {
+    const { saveSteps, saveMinutes } = this.#options.config.job;
+    const minutes = (performance.now() - this.#savedAt) / MS_PER_MINUTE;
+    return isLast || (saveSteps > 0 && step % saveSteps === 0) || (saveMinutes > 0 && minutes >= saveMinutes);
+  }
+
+  async save(state: TrainerState): Promise<TrainingEvent> {
+    const { output, config, run, progress, metrics } = this.#options;
+    // a checkpoint must not be on the medium before the lines that it counts
+    await metrics.sync();
+    const record = { ...state, ...run.identity, progress: progress.state, metrics: metrics.state };
+    const adapter = await trainedAdapter(run);
+    const moments = { m: await this.#values("m"), v: await this.#values("v") };
+    const folder = await writeCheckpoint(output, record, moments, (into) => writeAdapter(into, adapter));
+    await rotateCheckpoints(output, config.job.saveTotalLimit);
+    this.#savedAt = performance.now();
+    return { type: "checkpointed", step: state.step, path: folder.uri };
+  }
+
+  async #values(which: "m" | "v"): Promise<Map<string, NamedValues>> {
+    const { pool } = this.#options.run.model;
+    const values = await pool.read(which);
+    return new Map(
+      pool.parameters.map(({ name, value: { shape } }) => [name, { shape, data: values.get(name)! }]),
+    );
+  }
+}
+
+/**
+ * The checkpoint that `resume` asks for, null for a fresh start; with what is to be told about others.
+ *
+ * @throws {ConfigError} If a path is none of a checkpoint in the output folder.
+ * @throws {StorageNotFoundError} @throws {ModelFormatError} If the checkpoint of a path is missing or damaged.
+ * @throws {UnsupportedModelError} If a newer version wrote it.
+ */
+export async function chosenCheckpoint(
+  output: Folder,
+  { resume, outputDir }: JobConfig,
+): Promise<{ checkpoint: Checkpoint | null; warnings: string[] }> {
+  if (resume === null) return { checkpoint: null, warnings: [] };
+  if (resume === "auto") {
+    const { checkpoint, damaged } = await latestCheckpoint(output);
+    const instead = checkpoint ? `step ${checkpoint.record.step} is taken` : "the run starts anew";
+    return { checkpoint, warnings: damaged.map((problem) => `${problem}; ${instead}`) };
+  }
+  const path = resume.replace(/(?<=.)\/+$/, "");
+  const slash = path.lastIndexOf("/");
+  const [parent, name] = [slash < 0 ? "." : path.slice(0, slash) || "/", path.slice(slash + 1)];
+  if (!samePath(parent, outputDir) || !/^checkpoint-\d+$/.test(name)) {
+    throw new ConfigError([{
+      path: "resume",
+      message:
+        `must be auto or ${outputDir}/checkpoint-N, a checkpoint in output_dir: current value is "${resume}"`,
+    }]);
+  }
+  return { checkpoint: await openCheckpoint(output.folder(name)), warnings: [] };
+}
+
+/** What decides the bits of a run's adapter, but for the GPU. */
+export async function runIdentity(
+  config: FineTuneJobConfig,
+  base: BaseModel,
+  dataset: Dataset,
+  { totalSteps }: StepCount,
+): Promise<Omit<RunIdentity, "gpu">> {
+  return {
+    config: toWire(config),
+    total_steps: totalSteps,
+    data: { train: dataset.report.sha256, eval: dataset.evalReport?.sha256 ?? null },
+    rows: await rowsFingerprint([...dataset.train, ...dataset.eval]),
+    base_model: await modelFingerprint(await readText(base.folder, CONFIG_FILE), base.weights),
+    lowrank: VERSION,
+  };
+}
+
+/** What does not forbid to go on, but keeps the run from being the same bit for bit. */
+export function resumeWarnings(then: RunIdentity, now: RunIdentity): string[] {
+  const changed = (what: string, before: string, found: string) =>
+    before === found ? [] : [
+      `the checkpoint was written ${what} ${before}, this is ${found}: the run goes on, but not bit for bit`,
+    ];
+  return [...changed("on", then.gpu, now.gpu), ...changed("by version", then.lowrank, now.lowrank)];
+}
+
+/** Whether two paths are spelled alike, but for `.` steps and slashes at the end. */
+export function samePath(a: string, b: string): boolean {
+  const plain = (path: string) =>
+    path.split("/").filter((part, i) => part !== "." && (part !== "" || i === 0)).join("/");
+  return plain(a) === plain(b);
+}

@@ -1,0 +1,303 @@
+/**
+ * A run that is stopped and resumed against one that is not: every file bit for bit.
+ */
+import assert from "node:assert/strict";
+import { RESUME_FILE } from "../../src/checkpoint/resume_record.ts";
+import { ConfigError } from "../../src/errors.ts";
+import type { TrainingEvent } from "../../src/job.ts";
+import { LoraModel } from "../../src/models/lora_model.ts";
+import { type Folder, readText, writeFile } from "../../src/storage.ts";
+import type { MemoryFolder } from "../../src/storage/memory.ts";
+import { onGpu } from "../helpers/device.ts";
+import { jobDisk, jobOn, ROWS, runOn } from "../helpers/job_disk.ts";
+
+type Wire = Readonly<Record<string, unknown>>;
+
+/** 9 rows to train on: 3 steps an epoch, the last of one micro-batch; reports and evaluations do not coincide. */
+const WIRE: Wire = {
+  max_steps: 8,
+  batch_size: 2,
+  gradient_accumulation_steps: 2,
+  eval_batch_size: 2,
+  eval_steps: 2,
+  logging_steps: 3,
+  learning_rate: 0.01,
+  weight_decay: 0.01,
+};
+
+async function bytes(folder: Folder, name: string): Promise<Uint8Array> {
+  const file = await folder.open(name);
+  return await file.read(0, file.size);
+}
+
+/** What a run leaves, without what depends on the clock. */
+async function left(root: MemoryFolder, step = 8) {
+  const output = root.folder("runs/ember");
+  const checkpoint = output.folder(`checkpoint-${step}`);
+  const lines = (await readText(output, "metrics.jsonl")).trimEnd().split("\n");
+  return {
+    adapter: await bytes(output.folder("adapter"), "adapter_model.safetensors"),
+    adapterConfig: await readText(output.folder("adapter"), "adapter_config.json"),
+    weights: await bytes(checkpoint, "adapter_model.safetensors"),
+    moments: await bytes(checkpoint, "optimizer.safetensors"),
+    metrics: lines.map((line) => ({ ...JSON.parse(line), tokens_per_second: null })),
+  };
+}
+
+/** Runs until an event is met, then stops the job by its signal. */
+async function runUntil(
+  root: MemoryFolder,
+  wire: Wire,
+  stopsAt: (event: TrainingEvent) => boolean,
+): Promise<TrainingEvent[]> {
+  const controller = new AbortController();
+  const reason = new Error("stopped by the test");
+  const events: TrainingEvent[] = [];
+  await assert.rejects(async () => {
+    for await (const event of jobOn(root, wire, { signal: controller.signal }).run()) {
+      events.push(event);
+      if (stopsAt(event)) controller.abort(reason);
+    }
+  }, reason);
+  return events;
+}
+
+/** Runs until a micro-batch of the whole run (from 1) was submitted. */
+async function runUntilBatch(root: MemoryFolder, wire: Wire, last: number): Promise<TrainingEvent[]> {
+  const controller = new AbortController();
+  const reason = new Error("stopped by the test");
+  const accumulate = LoraModel.prototype.accumulate;
+  let batches = 0;
+  LoraModel.prototype.accumulate = function (batch, weight) {
+    if (++batches === last) controller.abort(reason);
+    return accumulate.call(this, batch, weight);
+  };
+  const events: TrainingEvent[] = [];
+  try {
+    await assert.rejects(async () => {
+      for await (const event of jobOn(root, wire, { signal: controller.signal }).run()) events.push(event);
+    }, reason);
+  } finally {
+    LoraModel.prototype.accumulate = accumulate;
+  }
+  return events;
+}
+
+const stepOf = (events: readonly TrainingEvent[], type: "checkpointed" | "resumed") =>
+  events.flatMap((event) => (event.type === type ? [event.step] : []));
+const warningsOf = (events: readonly TrainingEvent[]) =>
+  events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
+
+onGpu(
+  "a run stopped after any report or evaluation and resumed leaves what the undisturbed run leaves",
+  async () => {
+    const undisturbed = await jobDisk();
+    const events = await runOn(undisturbed, WIRE);
+    const want = await left(undisturbed);
+    const told = events.filter(({ type }) => type === "step" || type === "evaluated");
+    assert.equal(told.length, 8); // reports after 3, 6, 8; evaluations after 0, 2, 4, 6, 8
+    for (const stop of told.slice(1, -1) as Extract<TrainingEvent, { type: "step" | "evaluated" }>[]) {
+      const root = await jobDisk();
+      await runUntil(root, WIRE, (event) => event.type === stop.type && event.step === stop.step);
+      const resumed = await runOn(root, { ...WIRE, resume: "auto" });
+      assert.deepEqual(stepOf(resumed, "resumed"), [stop.step], `${stop.type} ${stop.step}`);
+      assert.deepEqual(await left(root), want, `${stop.type} ${stop.step}`);
+    }
+  },
+);
+
+onGpu(
+  "a run stopped between the micro-batches of a step repeats that step, whatever it had summed",
+  async () => {
+    const undisturbed = await jobDisk();
+    await runOn(undisturbed, WIRE);
+    const want = await left(undisturbed);
+    // steps of an epoch have 2, 2 and 1 micro-batches; the 10th is the whole of step 6
+    for (const [batch, step] of [[3, 1], [6, 3], [8, 4], [10, 6]] as const) {
+      const root = await jobDisk();
+      const events = await runUntilBatch(root, WIRE, batch);
+      assert.deepEqual(stepOf(events, "checkpointed"), [step], `micro-batch ${batch}`);
+      await runOn(root, { ...WIRE, resume: "auto" });
+      assert.deepEqual(await left(root), want, `micro-batch ${batch}`);
+    }
+  },
+);
+
+onGpu("a run stopped many times, over several epochs, leaves what the undisturbed run leaves", async () => {
+  const undisturbed = await jobDisk();
+  await runOn(undisturbed, WIRE);
+  const root = await jobDisk();
+  const steps: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const events = await runUntilBatch(root, { ...WIRE, resume: "auto" }, 4);
+    steps.push(...stepOf(events, "checkpointed"));
+  }
+  await runOn(root, { ...WIRE, resume: "auto" });
+  assert.deepEqual(steps, [2, 4, 6]);
+  assert.deepEqual(await left(root), await left(undisturbed));
+});
+
+onGpu("a run stopped before its first step starts anew", async () => {
+  const root = await jobDisk();
+  const events = await runUntilBatch(root, WIRE, 1);
+  assert.deepEqual(stepOf(events, "checkpointed"), []);
+  const again = await runOn(root, { ...WIRE, resume: "auto" });
+  assert.deepEqual(stepOf(again, "resumed"), []);
+  assert.equal(again.at(-1)!.type, "finished");
+});
+
+onGpu("checkpoints come every save_steps and at the end; the oldest beyond save_total_limit go", async () => {
+  const root = await jobDisk();
+  const events = await runOn(root, { ...WIRE, save_steps: 3, save_total_limit: 2 });
+  assert.deepEqual(stepOf(events, "checkpointed"), [3, 6, 8]);
+  const output = root.folder("runs/ember");
+  assert.deepEqual(await output.folders(), ["adapter", "checkpoint-6", "checkpoint-8"]);
+  assert.deepEqual(await output.folder("checkpoint-8").list(), [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "optimizer.safetensors",
+    "resume.json",
+  ]);
+});
+
+onGpu("writing checkpoints changes nothing of the run", async () => {
+  const [often, once] = [await jobDisk(), await jobDisk()];
+  await runOn(often, { ...WIRE, save_steps: 1 });
+  await runOn(once, { ...WIRE, save_minutes: 0 });
+  assert.deepEqual(await left(often), await left(once));
+});
+
+onGpu(
+  "a run that is complete is saved again from its last checkpoint, its numbers as they were",
+  async () => {
+    const root = await jobDisk();
+    const [first] = (await runOn(root, WIRE)).slice(-1);
+    const want = await left(root);
+    const events = await runOn(root, { ...WIRE, resume: "auto" });
+    const again = events.at(-1)!;
+    assert.ok(first?.type === "finished" && again.type === "finished");
+    assert.deepEqual({ ...again, seconds: 0 }, { ...first, seconds: 0 });
+    assert.ok(again.seconds > first.seconds);
+    assert.deepEqual(events.filter(({ type }) => type === "step"), []);
+    assert.deepEqual(await left(root), want);
+  },
+);
+
+onGpu(
+  "a damaged checkpoint is passed over with a warning, the one before it is taken, with the same end",
+  async () => {
+    const undisturbed = await jobDisk();
+    await runOn(undisturbed, WIRE);
+    const want = await left(undisturbed);
+    for (
+      const file of ["adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors", RESUME_FILE]
+    ) {
+      for (const damage of ["cut", "flip", "remove"]) {
+        const root = await jobDisk();
+        await runUntilBatch(root, { ...WIRE, save_steps: 2 }, 8);
+        const output = root.folder("runs/ember");
+        assert.deepEqual(await output.folders(), ["checkpoint-2", "checkpoint-4"]);
+        await harm(output.folder("checkpoint-4"), file, damage);
+        const events = await runOn(root, { ...WIRE, resume: "auto" });
+        const [warning, ...more] = warningsOf(events);
+        assert.match(warning!, new RegExp(`checkpoint-4/${file}".*; step 2 is taken$`), `${damage} ${file}`);
+        assert.deepEqual(more, []);
+        assert.deepEqual(stepOf(events, "resumed"), [2]);
+        assert.deepEqual(await left(root), want, `${damage} ${file}`);
+        assert.deepEqual(await output.folders(), ["adapter", "checkpoint-2", "checkpoint-8"]);
+      }
+    }
+  },
+);
+
+async function harm(folder: Folder, name: string, damage: string): Promise<void> {
+  if (damage === "remove") return await folder.remove(name);
+  const content = await bytes(folder, name);
+  if (damage === "cut") return await writeFile(folder, name, content.subarray(0, content.length - 3));
+  content[content.length >> 1]! ^= 4;
+  await writeFile(folder, name, content);
+}
+
+onGpu(
+  "resume names everything in which the run differs from the checkpoint's, and leaves it as it is",
+  async () => {
+    const root = await jobDisk();
+    await runUntilBatch(root, WIRE, 4);
+    const metrics = await readText(root.folder("runs/ember"), "metrics.jsonl");
+    await writeFile(root, "other.jsonl", ROWS.replace("row 3", "row 4"));
+    const wire = {
+      ...WIRE,
+      resume: "auto",
+      learning_rate: 0.02,
+      max_steps: 16,
+      training_data_path: "other.jsonl",
+      logging_steps: 1,
+      save_steps: 1,
+    };
+    await assert.rejects(runOn(root, wire), (error: Error) => {
+      assert.ok(error instanceof ConfigError);
+      const [hash, ...rest] = error.issues.toReversed();
+      assert.deepEqual(rest.reverse().map(({ path, message }) => `${path} ${message}`), [
+        "max_steps must be 8 as in checkpoint-2, since the learning rates depend on the length of the run: " +
+        "current value is 16",
+        "learning_rate must be 0.01 as in checkpoint-2: current value is 0.02",
+      ]);
+      assert.match(
+        `${hash!.path} ${hash!.message}`,
+        /^training_data_path must hold the same rows as in checkpoint-2 \(sha256 [0-9a-f]{12}\): found sha256 [0-9a-f]{12}$/,
+      );
+      return true;
+    });
+    assert.equal(await readText(root.folder("runs/ember"), "metrics.jsonl"), metrics);
+  },
+);
+
+onGpu(
+  "a run whose learning rates do not depend on its length may be made longer, with the same bits",
+  async () => {
+    const wire = { ...WIRE, lr_scheduler_type: "constant", logging_steps: 1, eval_steps: 1 };
+    const long = await jobDisk();
+    await runOn(long, wire);
+    const root = await jobDisk();
+    await runOn(root, { ...wire, max_steps: 4 });
+    await runOn(root, { ...wire, resume: "runs/ember/checkpoint-4/" });
+    assert.deepEqual(await left(root), await left(long));
+    await assert.rejects(runOn(root, { ...wire, max_steps: 6, resume: "auto" }), {
+      name: "ConfigError",
+      message: "max_steps: leads to 6 steps, and checkpoint-8 has more: current value is 6",
+    });
+  },
+);
+
+onGpu("resume takes no checkpoint of another folder, and none of a newer format", async () => {
+  const root = await jobDisk();
+  await runUntilBatch(root, WIRE, 4);
+  await assert.rejects(runOn(root, { ...WIRE, resume: "runs/other/checkpoint-1" }), {
+    name: "ConfigError",
+    message: "resume: must be auto or runs/ember/checkpoint-N, a checkpoint in output_dir: " +
+      'current value is "runs/other/checkpoint-1"',
+  });
+  await assert.rejects(runOn(root, { ...WIRE, resume: "runs/ember/checkpoint-7" }), {
+    name: "StorageNotFoundError",
+    message: /checkpoint-7\/resume\.json" as it is not there/,
+  });
+});
+
+onGpu("a new run over an old one takes nothing of its checkpoints", async () => {
+  const root = await jobDisk();
+  await runOn(root, { ...WIRE, save_steps: 4 });
+  await runUntilBatch(root, { ...WIRE, seed: 7, overwrite: true }, 4);
+  const output = root.folder("runs/ember");
+  assert.deepEqual(await output.folders(), ["adapter", "checkpoint-2"]);
+});
+
+onGpu("resume refuses a folder whose metrics.jsonl lost lines that the checkpoint counts", async () => {
+  const root = await jobDisk();
+  await runUntil(root, WIRE, (event) => event.type === "step" && event.step === 6);
+  const output = root.folder("runs/ember");
+  await output.truncate("metrics.jsonl", 20);
+  await assert.rejects(runOn(root, { ...WIRE, resume: "auto" }), {
+    name: "ModelFormatError",
+    message: /metrics\.jsonl" lacks lines of the \d+ bytes that the checkpoint counts: bring the file back/,
+  });
+});
