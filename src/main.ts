@@ -30,7 +30,12 @@ const createJob: CliIo["createJob"] = async (config, { dryRun, signal }) => {
   return createFineTuneJob(config, { files: openFolder, dryRun, signal, availableMemoryBytes: available });
 };
 
+const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {
+  const { LanguageModel } = await import("./language_model.ts");
+  return await LanguageModel.open({ ...request, files: openFolder, gpu: { requireHardware: requireGpu } });
+};
+
 if (import.meta.main) {
   quietMesa();
-  Deno.exit(await runCommand(Deno.args, { ...denoIo(), createJob }));
+  Deno.exit(await runCommand(Deno.args, { ...denoIo(), createJob, openModel }));
 }

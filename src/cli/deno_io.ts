@@ -5,7 +5,7 @@
  */
 
 import { InterruptedError } from "./exit_codes.ts";
-import type { CliIo, Sink } from "./io.ts";
+import type { CliIo, Sink, Source } from "./io.ts";
 
 type Stream = typeof Deno.stdout;
 
@@ -31,6 +31,36 @@ function sink(stream: Stream): Sink {
   };
 }
 
+/** Standard input, read as it is asked for: nothing waits on it while a job runs. */
+function source(): Source {
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(1 << 16);
+  let pending = "", ended = false;
+  const readMore = async () => {
+    const count = await Deno.stdin.read(chunk);
+    ended = count === null;
+    pending += count === null ? decoder.decode() : decoder.decode(chunk.subarray(0, count), { stream: true });
+  };
+  const take = (end: number, separator: number) => {
+    const taken = pending.slice(0, end);
+    pending = pending.slice(end + separator);
+    return taken;
+  };
+  return {
+    isTerminal: Deno.stdin.isTerminal(),
+    async text() {
+      while (!ended) await readMore();
+      return take(pending.length, 0);
+    },
+    async line() {
+      while (!ended && !pending.includes("\n")) await readMore();
+      const end = pending.indexOf("\n");
+      if (end >= 0) return take(end, 1).replace(/\r$/, "");
+      return pending === "" ? null : take(pending.length, 0);
+    },
+  };
+}
+
 /** The first signal asks for an orderly stop, the second ends the process. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
@@ -51,9 +81,10 @@ async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): P
   }
 }
 
-/** The outside of a command as this process sees it, but for the job itself. */
-export function denoIo(): Omit<CliIo, "createJob"> {
+/** The outside of a command as this process sees it, but for jobs and models. */
+export function denoIo(): Omit<CliIo, "createJob" | "openModel"> {
   return {
+    stdin: source(),
     stdout: sink(Deno.stdout),
     stderr: sink(Deno.stderr),
     env: Deno.env.toObject(),

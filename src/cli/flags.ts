@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS, type Section } from "../config.ts";
+import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS } from "../config.ts";
 import { flagName } from "../config/naming.ts";
 import { didYouMean } from "../config/nearest.ts";
 import type { ConfigIssue } from "../errors.ts";
@@ -19,7 +19,8 @@ export interface FlagSpec {
   /** Word for the value in `--help`; null for a switch (`--x`, `--no-x`). */
   readonly placeholder: string | null;
   readonly help: string;
-  readonly section: Section | "General";
+  /** Heading under which `--help` lists it. */
+  readonly section: string;
   readonly defaultText?: string;
 }
 

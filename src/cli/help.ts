@@ -7,6 +7,7 @@
 import { SECTIONS } from "../config.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { FlagSpec } from "./flags.ts";
+import { CHAT_FLAGS, GENERATE_FLAGS, GENERATE_SECTIONS } from "./generate_flags.ts";
 
 const WIDTH = 100;
 const INDENT = 34;
@@ -43,25 +44,34 @@ export function mainHelp(): string {
 Usage: lowrank <command> [options]
 
   train                     Fine-tune a model
+  generate                  Continue a prompt, or many
+  chat                      Talk to a model
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file
-  help [train]              Show this text, or that of a command
+  help [COMMAND]            Show this text, or that of a command
   version                   Show the version
 `;
 }
 
+function flagTable(flags: readonly FlagSpec[], headings: readonly string[]): string {
+  return headings
+    .map((section) => [section, ...flags.filter((flag) => flag.section === section).map(flagRow)])
+    .filter((rows) => rows.length > 1)
+    .map((rows) => rows.join("\n")).join("\n\n");
+}
+
+function exitCodeTable(): string {
+  return EXIT_CODES.map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`).join("\n");
+}
+
 /** What `lowrank train --help` prints. */
 export function trainHelp(flags: readonly FlagSpec[]): string {
-  const sections = [...SECTIONS, "General" as const].map((section) =>
-    [section, ...flags.filter((flag) => flag.section === section).map(flagRow)].join("\n")
-  );
-  const codes = EXIT_CODES.map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`);
   return `lowrank train: fine-tune a model
 
 Usage: lowrank train --base-model PATH --output-model-name NAME --training-data-path PATH [options]
        lowrank train --config FILE [options]
 
-${sections.join("\n\n")}
+${flagTable(flags, [...SECTIONS, "General"])}
 
 Files and environment
   A file holds the same options in snake_case, one level deep: base_model, lora_r, ...
@@ -71,10 +81,57 @@ Files and environment
   NO_COLOR and FORCE_COLOR are respected; LOWRANK_DEBUG=1 adds stack traces to errors.
 
 Exit codes
-${codes.join("\n")}
+${exitCodeTable()}
 
 Examples
   lowrank train --base-model models/smollm2 --output-model-name ember --data train.jsonl
   lowrank train -c ember.yaml --epochs 1 --lr 1e-4 --dry-run
+`;
+}
+
+/** What `lowrank generate --help` prints. */
+export function generateHelp(): string {
+  return `lowrank generate: continue a prompt, or many
+
+Usage: lowrank generate --model PATH [--adapter PATH] --prompt TEXT [options]
+       lowrank generate --model PATH [--adapter PATH] --prompt-file FILE [options]
+       lowrank generate --model PATH [--adapter PATH] < FILE
+
+${flagTable(GENERATE_FLAGS, GENERATE_SECTIONS)}
+
+Prompts
+  A row of a .jsonl file is a string, {"prompt": "..."}, {"text": "..."} or {"messages": [...]}.
+  Messages go through the chat template; an answer at their end is left to the model.
+  Many prompts are continued side by side; their answers come in the order of the file.
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank generate --model models/smollm2 --prompt "Once upon a time"
+  lowrank generate --model models/smollm2 --adapter runs/ember/adapter --chat --prompt Hello
+  lowrank generate --model models/smollm2 --prompt-file questions.jsonl --json > answers.jsonl
+`;
+}
+
+/** What `lowrank chat --help` prints. */
+export function chatHelp(): string {
+  return `lowrank chat: talk to a model
+
+Usage: lowrank chat --model PATH [--adapter PATH] [options]
+
+${flagTable(CHAT_FLAGS, GENERATE_SECTIONS)}
+
+In the conversation
+  /reset       forget what was said; the system message stays
+  /exit        end, as Ctrl-D does
+  Ctrl-C       stop the answer
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank chat --model models/smollm2 --adapter runs/ember/adapter
+  lowrank chat --model models/smollm2 --system "You answer in one sentence." --temperature 0
 `;
 }

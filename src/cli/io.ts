@@ -5,6 +5,8 @@
  */
 
 import type { FineTuneJobConfig } from "../config.ts";
+import type { Message } from "../data/formats.ts";
+import type { TextOptions, TextPiece } from "../generate/text.ts";
 import type { TrainingEvent } from "../job.ts";
 
 /** Standard output or standard error. */
@@ -20,8 +22,35 @@ export interface RunnableJob {
   run(): AsyncIterable<TrainingEvent>;
 }
 
+/** Standard input. */
+export interface Source {
+  readonly isTerminal: boolean;
+  /** All that is left, UTF-8. */
+  text(): Promise<string>;
+  /** The next line without its end; null when there is none. */
+  line(): Promise<string | null>;
+}
+
+/** Which model is to write. */
+export interface ModelRequest {
+  readonly model: string;
+  readonly adapter: string | null;
+  /** Jinja source in place of the model's own; null for that. */
+  readonly chatTemplate: string | null;
+  /** Refuse a software adapter. */
+  readonly requireGpu: boolean;
+}
+
+/** A model that writes: a `LanguageModel`. */
+export interface WritingModel {
+  promptOf(input: string | readonly Message[]): number[];
+  generate(prompts: readonly (readonly number[])[], options: TextOptions): AsyncIterable<TextPiece>;
+  close(): void;
+}
+
 /** The outside of a command. */
 export interface CliIo {
+  readonly stdin: Source;
   readonly stdout: Sink;
   readonly stderr: Sink;
   readonly env: Readonly<Record<string, string>>;
@@ -32,6 +61,8 @@ export interface CliIo {
     config: FineTuneJobConfig,
     options: { dryRun: boolean; signal: AbortSignal },
   ): Promise<RunnableJob>;
+  /** Loads a model for writing. */
+  openModel(request: ModelRequest): Promise<WritingModel>;
   /** Calls `work` with a signal that SIGINT and SIGTERM abort with an `InterruptedError`. */
   untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }

@@ -23,24 +23,31 @@ function errorLines(error: unknown): string[] {
 }
 
 /** What a message cannot know: how this command is used. Other messages say themselves what to do. */
-function hintFor(error: unknown): string | null {
+function hintFor(error: unknown, verb: string): string | null {
   if (error instanceof ConfigError) {
-    return '"lowrank help" lists the commands, "lowrank train --help" the options';
+    return `"lowrank help" lists the commands, "lowrank ${verb} --help" the options`;
   }
   if (error instanceof DatasetFormatError) return "mend or remove these lines of the data file";
   if (error instanceof StorageNotFoundError) return "paths are relative to the current folder";
   return exitCodeOf(error) === 1 ? "LOWRANK_DEBUG=1 shows where it happened" : null;
 }
 
-/** The lines to print for what a command threw. A stack trace is added only when `debug` is set. */
-export function describeError(error: unknown, { debug, color }: { debug: boolean; color: boolean }): string {
+/**
+ * The lines to print for what a command threw. A stack trace is added only when `debug` is set.
+ *
+ * @param options.verb The command whose options a hint may name; default `train`.
+ */
+export function describeError(
+  error: unknown,
+  { debug, color, verb = "train" }: { debug: boolean; color: boolean; verb?: string },
+): string {
   const paint = painter(color);
   const lines = errorLines(error);
   const shown = lines.slice(0, MOST_LINES).map((line) => `${paint("red", "error:")} ${line}`);
   if (lines.length > MOST_LINES) {
     shown.push(`${paint("red", "error:")} and ${lines.length - MOST_LINES} more`);
   }
-  const hint = hintFor(error);
+  const hint = hintFor(error, verb);
   if (hint) shown.push(`${paint("cyan", "hint:")} ${hint}`);
   if (debug && error instanceof Error && error.stack) shown.push(error.stack);
   return shown.map((line) => `${line}\n`).join("");

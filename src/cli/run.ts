@@ -7,10 +7,12 @@
 import { didYouMean } from "../config/nearest.ts";
 import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
+import { chat } from "./chat.ts";
 import { configVerb } from "./config_verb.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
-import { mainHelp, trainHelp } from "./help.ts";
+import { generate } from "./generate.ts";
+import { chatHelp, generateHelp, mainHelp, trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
@@ -18,12 +20,21 @@ import { train } from "./train.ts";
 
 type Verb = (args: readonly string[], io: CliIo) => void | Promise<void>;
 
-function help(args: readonly string[], io: CliIo): void {
-  io.stdout.write(args[0] === "train" ? trainHelp(TRAIN_FLAGS) : mainHelp());
+const HELP_TEXTS: Readonly<Record<string, () => string>> = {
+  train: () => trainHelp(TRAIN_FLAGS),
+  generate: generateHelp,
+  chat: chatHelp,
+};
+
+function help([verb = ""]: readonly string[], io: CliIo): void {
+  const text = Object.hasOwn(HELP_TEXTS, verb) ? HELP_TEXTS[verb]! : mainHelp;
+  io.stdout.write(text());
 }
 
 const VERBS: Readonly<Record<string, Verb>> = {
   train,
+  generate,
+  chat,
   config: configVerb,
   help,
   "--help": help,
@@ -35,12 +46,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
-  "chat",
   "check",
   "doctor",
   "eval",
   "export",
-  "generate",
   "inspect",
   "merge",
   "pull",
@@ -76,7 +85,8 @@ export async function runCommand(args: readonly string[], io: CliIo): Promise<Ex
     return 0;
   } catch (error) {
     const color = wantsColor(colorChoice(rest), io.env, io.stderr);
-    io.stderr.write(describeError(error, { debug: io.env.LOWRANK_DEBUG === "1", color }));
+    const verb = Object.hasOwn(HELP_TEXTS, name) ? name : "train";
+    io.stderr.write(describeError(error, { debug: io.env.LOWRANK_DEBUG === "1", color, verb }));
     return exitCodeOf(error);
   }
 }

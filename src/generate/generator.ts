@@ -30,6 +30,8 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly isLast?: (row: number, id: number) => boolean;
   /** Takes what the cache still holds of prompts that begin as those before: right only while weights stay the same. */
   readonly reuseCache?: boolean;
+  /** Number of the first prompt among those that share a seed: batches of one job draw other numbers. Default 0. */
+  readonly firstRow?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -76,7 +78,7 @@ export class Generator {
     prompts: readonly (readonly number[])[],
     options: GenerateOptions = {},
   ): AsyncGenerator<readonly GeneratedToken[]> {
-    const { maxNewTokens = 256, signal } = options;
+    const { maxNewTokens = 256, firstRow = 0, signal } = options;
     const sampling = samplingOf(options), stops = new Set(options.stopTokenIds);
     this.#checkPrompts(prompts);
     checkOptions(sampling, maxNewTokens);
@@ -88,7 +90,7 @@ export class Generator {
       const vocab = logits.length / open.length;
       const news = open.map(({ row, seen, newTokens }, i): GeneratedToken => {
         const id = nextToken(logits.subarray(i * vocab, (i + 1) * vocab), seen, sampling, {
-          row,
+          row: firstRow + row,
           step: newTokens,
         });
         const stopped = stops.has(id) || options.isLast?.(row, id) === true;

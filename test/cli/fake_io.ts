@@ -1,5 +1,5 @@
 import { InterruptedError } from "../../src/cli/exit_codes.ts";
-import type { CliIo, Sink } from "../../src/cli/io.ts";
+import type { CliIo, ModelRequest, Sink, WritingModel } from "../../src/cli/io.ts";
 import type { FineTuneJobConfig } from "../../src/config.ts";
 import { StorageNotFoundError } from "../../src/errors.ts";
 import type { TrainingEvent } from "../../src/job.ts";
@@ -21,16 +21,36 @@ export interface FakeIoOptions {
   readonly events?: () => Iterable<TrainingEvent>;
   /** A signal that arrives while the job runs. */
   readonly interruptBy?: "SIGINT" | "SIGTERM";
+  /** What standard input holds. */
+  readonly input?: string;
+  /** The model that is opened. */
+  readonly model?: WritingModel;
 }
 
 /** A command's outside in memory, with the configuration its job was created with. */
 export function fakeIo(
-  { env = {}, files = {}, isTerminal = false, events, interruptBy }: FakeIoOptions = {},
+  { env = {}, files = {}, isTerminal = false, events, interruptBy, input = "", model }: FakeIoOptions = {},
 ) {
   const stdout = new RecordingSink(isTerminal);
   const stderr = new RecordingSink(isTerminal);
   const jobs: { config: FineTuneJobConfig; dryRun: boolean }[] = [];
+  const requests: ModelRequest[] = [];
+  let unread = input;
   const io: CliIo = {
+    stdin: {
+      isTerminal,
+      text() {
+        const text = unread;
+        unread = "";
+        return Promise.resolve(text);
+      },
+      line() {
+        if (unread === "") return Promise.resolve(null);
+        const [line, ...rest] = unread.split("\n");
+        unread = rest.join("\n");
+        return Promise.resolve(line!);
+      },
+    },
     stdout,
     stderr,
     env,
@@ -50,13 +70,17 @@ export function fakeIo(
       }
       return Promise.resolve({ run });
     },
+    openModel(request) {
+      requests.push(request);
+      return model ? Promise.resolve(model) : Promise.reject(new StorageNotFoundError("no model"));
+    },
     untilInterrupted(work) {
       const controller = new AbortController();
       if (interruptBy) queueMicrotask(() => controller.abort(new InterruptedError(interruptBy)));
       return work(controller.signal);
     },
   };
-  return { io, stdout, stderr, jobs };
+  return { io, stdout, stderr, jobs, requests };
 }
 
 export const SUMMARY_EVENT: TrainingEvent = {

@@ -1,0 +1,210 @@
+/**
+ * A base model, with an adapter or without, ready to write.
+ *
+ * @module
+ */
+import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
+import { ChatTemplate } from "./data/chat_template.ts";
+import type { Message } from "./data/formats.ts";
+import { Tokenizer } from "./data/tokenizer.ts";
+import { ConfigError } from "./errors.ts";
+import { cacheBytes, type CacheSize } from "./generate/kv_cache.ts";
+import { Generator } from "./generate/generator.ts";
+import { chatPrompt, readStopTokens, textPrompt } from "./generate/prompt.ts";
+import { generateText, type TextOptions, type TextPiece } from "./generate/text.ts";
+import { type Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
+import { PipelineCache } from "./gpu/pipelines.ts";
+import { type BaseModel, ModelManager } from "./model_manager.ts";
+import type { LoraModel } from "./models/lora_model.ts";
+import { chooseVariants } from "./nn/variants.ts";
+import type { Folder } from "./storage.ts";
+
+/** What {@link LanguageModel.open} needs. */
+export interface LanguageModelOptions {
+  /** Opens a folder by its uri. */
+  readonly files: (uri: string) => Folder;
+  /** Folder of the base model. */
+  readonly model: string;
+  /** Folder of an adapter that was trained on it; default none. */
+  readonly adapter?: string | null;
+  /** Jinja; default the tokenizer's own. */
+  readonly chatTemplate?: string | null;
+  /** How the GPU is opened. */
+  readonly gpu?: OpenGpuOptions;
+  /** An open GPU, which stays open. Default: one of the model's own. */
+  readonly device?: { readonly gpu: Gpu; readonly pipelines: PipelineCache };
+}
+
+/** Prompts continued side by side at most; more come one batch after the other. */
+const MOST_ROWS = 64;
+/** What caches of several rows may take together, bytes. */
+const CACHE_BYTES = 2 ** 30;
+/** Caches grow in steps of this many tokens. */
+const LENGTH_STEP = 256;
+
+export class LanguageModel {
+  readonly tokenizer: Tokenizer;
+  /** Null for a model without one. */
+  readonly chatTemplate: ChatTemplate | null;
+  readonly gpu: Gpu;
+  /** Tokens of the longest text that the model knows positions for. */
+  readonly contextLength: number;
+  readonly stopTokenIds: ReadonlySet<number>;
+  readonly #model: LoraModel;
+  readonly #ownsGpu: boolean;
+  #generator: Generator | null = null;
+
+  private constructor(
+    model: LoraModel,
+    tokenizer: Tokenizer,
+    chatTemplate: ChatTemplate | null,
+    stopTokenIds: ReadonlySet<number>,
+    ownsGpu: boolean,
+  ) {
+    this.tokenizer = tokenizer;
+    this.chatTemplate = chatTemplate;
+    this.stopTokenIds = stopTokenIds;
+    this.contextLength = model.decoder.config.maxPositionEmbeddings;
+    this.gpu = model.resources.gpu;
+    this.#model = model;
+    this.#ownsGpu = ownsGpu;
+  }
+
+  /**
+   * Loads everything onto the GPU.
+   *
+   * @throws {StorageNotFoundError} @throws {ModelFormatError} @throws {UnsupportedModelError} If the model or the adapter
+   * cannot be used, or do not belong together.
+   * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the model will not fit.
+   */
+  static async open(options: LanguageModelOptions): Promise<LanguageModel> {
+    const { files, device } = options;
+    const manager = new ModelManager(files), base = await manager.open(options.model);
+    let gpu: Gpu | null = null;
+    try {
+      const tokenizer = await Tokenizer.load(base.folder);
+      const source = options.chatTemplate ?? tokenizer.chatTemplate;
+      const template = source === null ? null : new ChatTemplate(source, tokenizer);
+      const stops = await readStopTokens(base.folder, base.config, tokenizer, template);
+      const adapter = options.adapter ? await readAdapter(files(options.adapter)) : null;
+      gpu = device?.gpu ?? await openGpu(options.gpu);
+      const model = await load(manager, base, adapter, gpu, device?.pipelines ?? new PipelineCache(gpu));
+      return new LanguageModel(model, tokenizer, template, stops, !device);
+    } catch (error) {
+      if (!device) gpu?.close();
+      throw error;
+    } finally {
+      await base.weights.close();
+    }
+  }
+
+  /**
+   * Token ids of a text to go on from, or of a conversation to answer.
+   *
+   * @throws {ConfigError} If the model has no chat template. @throws {ChatTemplateError} If it refuses the conversation.
+   */
+  promptOf(input: string | readonly Message[]): number[] {
+    if (typeof input === "string") return textPrompt(this.tokenizer, input);
+    if (this.chatTemplate) return chatPrompt(this.tokenizer, this.chatTemplate, input);
+    throw new ConfigError([{
+      path: "chat_template",
+      message: "is missing: the model's tokenizer has none; give one, or generate from plain text",
+    }]);
+  }
+
+  /**
+   * Continues prompts, `row` being the prompt's number: as many side by side as memory allows, the others after them. Ends
+   * at the model's own stop tokens unless others are given.
+   *
+   * @throws {ConfigError} If a prompt leaves no room in the model's context, or an option is out of its range.
+   * @throws {DivergedError} If a logit is not a finite number.
+   */
+  async *generate(
+    prompts: readonly (readonly number[])[],
+    options: TextOptions = {},
+  ): AsyncGenerator<TextPiece> {
+    const { maxNewTokens = 256, stopTokenIds = this.stopTokenIds } = options;
+    const longest = this.#checkedLength(prompts);
+    const generator = this.#generatorFor(prompts.length, longest + maxNewTokens);
+    const { rows } = generator.size;
+    for (let first = 0; first < prompts.length; first += rows) {
+      const batch = prompts.slice(first, first + rows);
+      const pieces = generateText(generator, this.tokenizer, batch, {
+        ...options,
+        maxNewTokens,
+        stopTokenIds,
+      });
+      for await (const piece of pieces) yield { ...piece, row: first + piece.row };
+    }
+  }
+
+  /** Gives the GPU memory back, and the GPU unless it was given. */
+  close(): void {
+    this.#generator?.destroy();
+    this.#model.destroy();
+    if (this.#ownsGpu) this.gpu.close();
+  }
+
+  #checkedLength(prompts: readonly (readonly number[])[]): number {
+    const issues = prompts.flatMap(({ length }, i) => {
+      if (length >= 1 && length <= this.contextLength) return [];
+      const wanted = `1..${this.contextLength} are possible with this model`;
+      return [{ path: "prompt", message: `number ${i + 1} has ${length} tokens, ${wanted}` }];
+    });
+    if (issues.length > 0) throw new ConfigError(issues);
+    return prompts.reduce((most, { length }) => Math.max(most, length), 1);
+  }
+
+  /** The generator at hand if it is large enough; a larger one begins with an empty cache. */
+  #generatorFor(prompts: number, tokens: number): Generator {
+    const length = Math.min(this.contextLength, Math.ceil(tokens / LENGTH_STEP) * LENGTH_STEP);
+    const rows = this.#rowsOf(length, prompts);
+    const size = this.#generator?.size;
+    if (this.#generator && size!.rows >= rows && size!.length >= Math.min(tokens, length)) {
+      return this.#generator;
+    }
+    this.#generator?.destroy();
+    this.#generator = null; // its memory is free before the next one takes its own
+    return this.#generator = new Generator(this.#model, { rows, length });
+  }
+
+  #rowsOf(length: number, prompts: number): number {
+    const { config } = this.#model.decoder, one: CacheSize = { rows: 1, length };
+    const { maxStorageBufferBindingSize: binding } = this.gpu.limits;
+    const perRow = cacheBytes(config, one), perLayer = perRow / (2 * config.numHiddenLayers);
+    const fitting = Math.floor(Math.min(CACHE_BYTES / perRow, binding / perLayer));
+    return Math.max(1, Math.min(prompts, MOST_ROWS, fitting));
+  }
+}
+
+async function load(
+  manager: ModelManager,
+  base: BaseModel,
+  adapter: Adapter | null,
+  gpu: Gpu,
+  pipelines: PipelineCache,
+): Promise<LoraModel> {
+  const lora = adapter && {
+    rank: adapter.config.rank,
+    alpha: adapter.config.alpha,
+    targetModules: adapter.config.targetModules!, // readAdapter() fills in what a file leaves out
+  };
+  // batches of training are never run: the smallest there is
+  const model = manager.plan(base, lora, {
+    gpu,
+    pipelines,
+    variants: chooseVariants(gpu),
+    limits: { rows: 1, length: 1 },
+  });
+  try {
+    if (adapter) ModelManager.checkAdapter(model, adapter);
+    model.allocate();
+    await model.decoder.load(base.weights);
+    if (adapter) manager.initialise(model, { kind: "adapter", adapter });
+    gpu.check();
+    return model;
+  } catch (error) {
+    model.destroy();
+    throw error;
+  }
+}
