@@ -29,7 +29,7 @@ export interface SamplingOptions {
 
 export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1, seed: 0 };
 
-/** Tokens that may come next, the most probable first, and their probabilities. */
+/** Tokens that may come next and their probabilities; the most probable first where top_k or top_p leaves some out. */
 export interface Distribution {
   readonly ids: Int32Array;
   readonly probabilities: Float64Array;
@@ -87,22 +87,31 @@ export function distributionOf(
 ): Distribution {
   const most = logits[largest(logits)]!;
   const weights = Float64Array.from(logits, (logit) => Math.exp((logit - most) / temperature));
-  const ids = candidates(weights, topK, topP).sort((a, b) => weights[b]! - weights[a]! || a - b);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  if (topK === 0 && topP === 1) {
+    return { ids: Int32Array.from(weights.keys()), probabilities: weights.map((weight) => weight / total) };
+  }
+  const ids = idsAbove(weights, leastWeight(weights, topK, total * (1 - topP)))
+    .sort((a, b) => weights[b]! - weights[a]! || a - b);
   const ranked = topK > 0 ? ids.subarray(0, topK) : ids;
-  const total = topK > 0 ? sumOf(ranked, weights) : weights.reduce((sum, weight) => sum + weight, 0);
+  const share = topP * (topK > 0 ? sumOf(ranked, weights) : total);
   let kept = 0, mass = 0;
-  while (kept < ranked.length && mass < topP * total) mass += weights[ranked[kept++]!]!;
+  while (kept < ranked.length && mass < share) mass += weights[ranked[kept++]!]!;
   const nucleus = ranked.subarray(0, kept);
   return { ids: nucleus, probabilities: Float64Array.from(nucleus, (id) => weights[id]! / mass) };
 }
 
 /**
- * Ids that need sorting. Without top_k, tokens that each hold less than (1 − top_p) / V of the whole hold less than
- * 1 − top_p together: the rest reaches top_p without them, and of a large vocabulary it is a small part.
+ * A weight that every token which is kept reaches, so that few of a large vocabulary need sorting. With top_k it is the
+ * k-th largest. Without, tokens that each weigh less than `spare` / V weigh less than `spare` together: the others reach
+ * top_p without them.
  */
-function candidates(weights: Float64Array, topK: number, topP: number): Int32Array {
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const least = topK > 0 ? 0 : total * (1 - topP) / weights.length;
+function leastWeight(weights: Float64Array, topK: number, spare: number): number {
+  if (topK === 0) return spare / weights.length;
+  return topK >= weights.length ? 0 : weights.toSorted()[weights.length - topK]!;
+}
+
+function idsAbove(weights: Float64Array, least: number): Int32Array {
   const ids = new Int32Array(weights.length);
   let count = 0;
   for (let id = 0; id < weights.length; id++) if (weights[id]! >= least) ids[count++] = id;

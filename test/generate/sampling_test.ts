@@ -13,9 +13,9 @@ function expect(options: Partial<typeof ALL>, ids: number[], probabilities: numb
 }
 
 Deno.test("distributionOf() scales by temperature", () => {
-  expect({}, [3, 0, 4, 1], [0.4, 0.3, 0.2, 0.1]);
+  expect({}, [0, 1, 2, 3, 4], [0.3, 0.1, 0, 0.4, 0.2]);
   // p^2 / sum p^2
-  expect({ temperature: 0.5 }, [3, 0, 4, 1], [16 / 30, 9 / 30, 4 / 30, 1 / 30]);
+  expect({ temperature: 0.5 }, [0, 1, 2, 3, 4], [9 / 30, 1 / 30, 0, 16 / 30, 4 / 30]);
 });
 
 Deno.test("distributionOf() keeps the top_k most probable, then the fewest that reach top_p", () => {
@@ -47,6 +47,11 @@ Deno.test("distributionOf() finds the same nucleus in a large vocabulary as sort
     }
     assert.deepEqual([...distributionOf(logits, { ...ALL, topP }).ids], want);
   }
+});
+
+Deno.test("distributionOf() keeps the first of equals, as many as top_k says", () => {
+  const { ids, probabilities } = distributionOf(new Float32Array(9), { ...ALL, topK: 3 });
+  assert.deepEqual([[...ids], [...probabilities]], [[0, 1, 2], [1 / 3, 1 / 3, 1 / 3]]);
 });
 
 Deno.test("nextToken() draws as often as the probabilities say, by row and by step", () => {

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { writeAdapter } from "../src/checkpoint/adapter.ts";
+import { collectTexts, type TextOptions } from "../src/generate/text.ts";
+import { LanguageModel } from "../src/language_model.ts";
+import { linearPaths, MODEL_FAMILIES } from "../src/models/registry.ts";
+import { MemoryFolder } from "../src/storage/memory.ts";
+import type { OpenDevice } from "../src/fine_tune_job.ts";
+import { onGpu } from "./helpers/device.ts";
+import { type TinyModelOptions, writeTinyModel } from "./helpers/tiny_model.ts";
+import { openTinyModel, TALKATIVE } from "./generate/open_model.ts";
+
+const OPTIONS = { ...TALKATIVE, maxNewTokens: 5 };
+
+/** A tiny model in memory, and the adapter `a` for it. */
+async function open(device: OpenDevice, adapter: string | null = null, files: TinyModelOptions = {}) {
+  const folders = new Map(["m", "a"].map((uri) => [uri, new MemoryFolder(uri)]));
+  await writeTinyModel(folders.get("m")!, files);
+  if (adapter) {
+    const trained = await openTinyModel(device, { adapted: true });
+    const values = await trained.pool.read();
+    const tensors = new Map(trained.pool.parameters.map(({ name, value: { shape } }) => {
+      return [name, { shape, data: values.get(name)! }];
+    }));
+    trained.destroy();
+    const targetModules = linearPaths(MODEL_FAMILIES.get("llama")!, 2);
+    await writeAdapter(folders.get("a")!, {
+      config: { baseModel: null, rank: 3, alpha: 6, dropout: 0, targetModules },
+      tensors,
+    });
+  }
+  return await LanguageModel.open({ files: (uri) => folders.get(uri)!, model: "m", adapter, device });
+}
+
+async function answers(
+  model: LanguageModel,
+  inputs: Parameters<LanguageModel["promptOf"]>[0][],
+  options: TextOptions = OPTIONS,
+): Promise<string[]> {
+  const prompts = inputs.map((input) => model.promptOf(input));
+  return await collectTexts(model.generate(prompts, options), prompts.length);
+}
+
+onGpu("LanguageModel says something else with an adapter, and the same each time", async (device) => {
+  const base = await open(device), adapted = await open(device, "a");
+  const inputs = ["ab", [{ role: "user" as const, content: "Who?" }]];
+  const said = await answers(base, inputs);
+  assert.deepEqual(await answers(base, inputs), said);
+  assert.notDeepEqual(await answers(adapted, inputs), said);
+  assert.notEqual(said[0], said[1]);
+  base.close();
+  adapted.close();
+  device.gpu.check();
+});
+
+onGpu("LanguageModel continues more prompts than fit side by side, each as if alone", async (device) => {
+  const model = await open(device);
+  const inputs = Array.from({ length: 67 }, (_, i) => `prompt ${i * i}`);
+  const all = await answers(model, inputs);
+  for (const i of [0, 63, 64, 66]) assert.deepEqual(await answers(model, [inputs[i]!]), [all[i]]);
+  // batch after batch, prompts draw numbers of their own
+  const drawn = await answers(model, Array(67).fill("x"), { temperature: 9, maxNewTokens: 5 });
+  assert.ok(new Set(drawn).size > 60, `${new Set(drawn).size} different answers`);
+  model.close();
+});
+
+onGpu("LanguageModel makes room for longer prompts, up to the model's context", async (device) => {
+  const model = await open(device, null, { config: { max_position_embeddings: 600 } });
+  const short = await answers(model, ["a"]);
+  const long = "long ".repeat(90);
+  assert.equal((await answers(model, [long])).length, 1);
+  assert.deepEqual(await answers(model, ["a"]), short);
+  const ends: (string | null)[] = [];
+  for await (const { end } of model.generate([Array(598).fill(97)], OPTIONS)) ends.push(end);
+  assert.deepEqual(ends, [null, null, "length"]);
+  await assert.rejects(
+    answers(model, ["a", "b".repeat(601)]),
+    /^ConfigError: prompt: number 2 has 601 tokens, 1\.\.600 are possible with this model$/,
+  );
+  model.close();
+});
+
+onGpu("LanguageModel ends at the special token behind a turn", async (device) => {
+  const model = await open(device);
+  assert.deepEqual([...model.stopTokenIds].sort(), [258, 260]);
+  model.close();
+});
+
+onGpu("LanguageModel refuses to chat without a template, and an adapter of another model", async (device) => {
+  const model = await open(device, null, { tokenizer: { chat_template: undefined } });
+  assert.throws(
+    () => model.promptOf([{ role: "user", content: "a" }]),
+    /^ConfigError: chat_template: is missing: the model's tokenizer has none; give one, or generate from plain text$/,
+  );
+  model.close();
+  await assert.rejects(
+    open(device, "a", { config: { num_hidden_layers: 1 } }),
+    (error: Error) => /^(ModelFormatError|ConfigError)$/.test(error.name),
+  );
+  device.gpu.check();
+});
