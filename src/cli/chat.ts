@@ -23,7 +23,7 @@ import type { CliIo, WritingModel } from "./io.ts";
 import { type Paint, painter, wantsColor } from "./paint.ts";
 
 /**
- * Talks until `/exit` or the end of input. A signal during an answer stops the answer alone.
+ * Talks until `/exit` or the end of input. Ctrl-C during an answer stops the answer alone.
  *
  * @throws {ConfigError} For unknown flags and values that do not validate, or a model without a chat template.
  * @throws What loading and generating throw.
@@ -77,7 +77,7 @@ class Conversation {
     const { stdin, stdout } = this.#io;
     for (;;) {
       if (stdin.isTerminal) stdout.write(this.#paint("cyan", "> "));
-      const line = await stdin.line();
+      const line = await this.#io.untilInterrupted((signal) => orInterrupted(stdin.line(), signal));
       if (line === null || line.trim() === "/exit") break;
       if (line.trim() === "") continue;
       if (line.trim() === "/reset") this.#messages = [...this.#opening];
@@ -117,6 +117,14 @@ class Conversation {
     if (!this.#quiet) stderr.write(`${this.#paint("dim", clock.line())}\n`);
     return answer;
   }
+}
+
+/** What is waited for, unless a signal comes first: a terminal may keep a read waiting for ever. */
+function orInterrupted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    awaited.then(resolve, reject);
+  });
 }
 
 function stopsAnswerOnly(error: unknown): boolean {

@@ -125,7 +125,7 @@ ${flagTable(CHAT_FLAGS, GENERATE_SECTIONS)}
 In the conversation
   /reset       forget what was said; the system message stays
   /exit        end, as Ctrl-D does
-  Ctrl-C       stop the answer
+  Ctrl-C       stop the answer; between answers, end
 
 Exit codes
 ${exitCodeTable()}

@@ -259,6 +259,14 @@ Deno.test("chat goes on after Ctrl-C with the part that was said, and after a qu
   assert.equal((await run(CHAT, { model: ended, input: "a\n" })).code, 143);
 });
 
+Deno.test("chat ends at a signal while it waits for a question", async () => {
+  const model = new FakeModel([]);
+  const fake = fakeIo({ model, interruptBy: "SIGINT" });
+  fake.io.stdin.line = () => new Promise(() => {});
+  assert.deepEqual([await runCommand(CHAT, fake.io), model.closed], [130, 1]);
+  assert.equal(fake.stderr.text, "error: interrupted by SIGINT\n");
+});
+
 Deno.test("chat with a model that has no chat template exits 2 before the first question", async () => {
   const model = new FakeModel([], null, false);
   const { code, out, err } = await run(CHAT, { model, input: "a\n" });
