@@ -2,7 +2,7 @@
  * Lowrank: fine-tune language models with LoRA on any GPU, through WebGPU.
  *
  * The whole pipeline is {@link FineTuneJob}; its parts work alone too: {@link ModelManager}, {@link DataManager},
- * {@link ModelTrainer}, the file formats and the tokenizer. Folders come in through the {@link Folder} interface;
+ * {@link ModelTrainer}, {@link LanguageModel}, which writes, the file formats and the tokenizer. Folders come in through the {@link Folder} interface;
  * `lowrank/storage/local` has the one for Deno's disk.
  *
  * ```ts ignore
@@ -38,6 +38,16 @@ export { MemoryFolder } from "./storage/memory.ts";
 
 export { type BaseModel, type InitialParameters, type LoraSettings, ModelManager } from "./model_manager.ts";
 export { DataManager, type DataReport, type Dataset, type LoadOptions } from "./data_manager.ts";
+export { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
+export { type ExactMatch, exactMatch, type ExpectedAnswer } from "./generate/exact_match.ts";
+export {
+  type GeneratedToken,
+  type GenerateOptions,
+  Generator,
+  type StopReason,
+} from "./generate/generator.ts";
+export type { SamplingOptions } from "./generate/sampling.ts";
+export { generateText, type TextOptions, type TextPiece } from "./generate/text.ts";
 export { type EvalResult, ModelTrainer, type TrainerData } from "./trainer.ts";
 export { Tokenizer } from "./data/tokenizer.ts";
 
