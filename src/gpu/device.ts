@@ -49,10 +49,7 @@ export class Gpu {
 
   constructor(device: GPUDevice, info: GPUAdapterInfo) {
     this.device = device;
-    this.name = info.description || info.device || `${info.vendor} ${info.architecture}`.trim() ||
-      "unnamed adapter";
-    this.software = info.isFallbackAdapter === true ||
-      SOFTWARE_NAMES.test(`${this.name} ${info.architecture}`);
+    ({ name: this.name, software: this.software } = describeAdapter(info));
     this.limits = device.limits;
     this.features = new Set(device.features as unknown as Iterable<string>);
     device.lost.then((lost) => {
@@ -113,6 +110,16 @@ export class Gpu {
     this.#closed = true;
     this.device.destroy();
   }
+}
+
+/** An adapter's name for people, and whether it computes on the CPU. */
+export function describeAdapter(info: GPUAdapterInfo): { name: string; software: boolean } {
+  const name = info.description || info.device || `${info.vendor} ${info.architecture}`.trim() ||
+    "unnamed adapter";
+  return {
+    name,
+    software: info.isFallbackAdapter === true || SOFTWARE_NAMES.test(`${name} ${info.architecture}`),
+  };
 }
 
 /** By name: the class is missing where WebGPU comes from a package. */

@@ -1,0 +1,95 @@
+/**
+ * Builds the page into a folder that any static server can serve from any path. Deno only.
+ *
+ *     deno task build:web
+ *
+ * @module
+ */
+
+/** A path of the checkout. */
+const inRoot = (path: string) => new URL(`../${path}`, import.meta.url).pathname;
+
+/** Where the page is built. */
+export const DIST = inRoot("dist/web");
+
+/** What goes beside the scripts. */
+export interface PageContent {
+  /** Folder of the base model. */
+  readonly model: string;
+  /** Data files by the names that `defaults.json` uses. */
+  readonly data: Readonly<Record<string, string>>;
+}
+
+const BUNDLED: PageContent = {
+  model: inRoot("examples/tiny/model"),
+  data: {
+    "signals.jsonl": inRoot("examples/tiny/signals.jsonl"),
+    "signals.eval.jsonl": inRoot("examples/tiny/signals.eval.jsonl"),
+  },
+};
+
+/** Each is one script; both hold what they share, so that the page shows before the engine is there. */
+const SCRIPTS = ["main", "worker"];
+const PLAIN_FILES = ["index.html", "style.css", "defaults.json"];
+
+/**
+ * Bundles the scripts and copies page, model and data beside them. Says how large the parts are.
+ *
+ * @param out The folder is emptied first.
+ * @throws {Error} If a script does not bundle, with the bundler's words.
+ */
+export async function buildWeb(out: string = DIST, { model, data }: PageContent = BUNDLED): Promise<void> {
+  await Deno.remove(out, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  await Deno.mkdir(out, { recursive: true });
+  await bundle(SCRIPTS.map((name) => inRoot(`web/${name}.ts`)), out);
+  for (const name of PLAIN_FILES) await Deno.copyFile(inRoot(`web/${name}`), `${out}/${name}`);
+  const files = await Array.fromAsync(Deno.readDir(model));
+  const modelFiles = files.filter(({ isFile }) => isFile).map(({ name }) => [name, `${model}/${name}`]);
+  await copyListed(`${out}/model`, Object.fromEntries(modelFiles));
+  await copyListed(`${out}/data`, data);
+}
+
+/** Bundles scripts for browsers, each with all that it imports. @throws {Error} With the bundler's words. */
+export async function bundle(entries: readonly string[], out: string, options: readonly string[] = []) {
+  const args = [
+    "bundle",
+    "--quiet",
+    "--platform=browser",
+    "--minify",
+    ...options,
+    `--outdir=${out}`,
+    ...entries,
+  ];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: inRoot(".") }).output();
+  if (!success) throw new Error(`Cannot bundle ${entries.join(", ")}:\n${new TextDecoder().decode(stderr)}`);
+}
+
+/** Copies files into a new folder, with the listing that HttpFolder reads. */
+async function copyListed(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  for (const [name, path] of Object.entries(files)) {
+    await Deno.writeFile(`${folder}/${name}`, await Deno.readFile(path)); // copyFile would keep them read-only
+  }
+  await Deno.writeTextFile(`${folder}/files.json`, `${JSON.stringify(Object.keys(files).sort())}\n`);
+}
+
+async function report(out: string): Promise<void> {
+  for (const name of [...SCRIPTS.map((script) => `${script}.js`), "index.html", "style.css"]) {
+    const bytes = await Deno.readFile(`${out}/${name}`);
+    const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+    const packedBytes = (await new Response(packed).arrayBuffer()).byteLength;
+    console.log(`${name.padEnd(12)} ${kilobytes(bytes.length)}, gzipped ${kilobytes(packedBytes)}`);
+  }
+  console.log(`built in ${out}`);
+}
+
+function kilobytes(bytes: number): string {
+  return `${(bytes / 1000).toFixed(1).padStart(6)} kB`;
+}
+
+if (import.meta.main) {
+  await buildWeb();
+  await report(DIST);
+}
