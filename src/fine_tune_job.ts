@@ -15,9 +15,11 @@ import {
 import { resumeIssues } from "./checkpoint/resume_match.ts";
 import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import type { FineTuneJobConfig } from "./config.ts";
+import { ChatTemplate } from "./data/chat_template.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import { DataManager, type Dataset } from "./data_manager.ts";
 import { ConfigError, ModelFormatError } from "./errors.ts";
+import { readStopTokens } from "./generate/prompt.ts";
 import { type Gpu, openGpu, type OpenGpuOptions, requireHardware } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
 import type { TrainingEvent } from "./job.ts";
@@ -35,6 +37,7 @@ import {
 } from "./run_checkpoints.ts";
 import { METRICS_FILE, MetricsLog, RUN_FILE, type RunRecord, writeRunRecord } from "./run_files.ts";
 import { checkMerged, saveAdapter, saveMerged, trainedAdapter } from "./run_output.ts";
+import { heldOutAnswers, Sampler } from "./samples.ts";
 import { type Folder, readText } from "./storage.ts";
 import { batchLimits, countSteps, ModelTrainer } from "./trainer.ts";
 
@@ -150,6 +153,9 @@ export class FineTuneJob {
       new DataManager({ files, tokenizer, chatTemplate: await this.#template() }),
     );
     checkTokens(dataset, base);
+    const source = await this.#template() ?? tokenizer.chatTemplate;
+    const template = source === null ? null : new ChatTemplate(source, tokenizer);
+    const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
     const steps = countSteps(dataset.train.length, training);
     const made = await runIdentity(this.#config, base, dataset, steps);
     if (checkpoint) refuseOther(checkpoint, made);
@@ -191,6 +197,8 @@ export class FineTuneJob {
       base,
       dataset,
       data,
+      tokenizer,
+      stopTokenIds,
       checkpoint,
       start,
       lora,
@@ -232,6 +240,8 @@ export class FineTuneJob {
       this.#progress.resume(step, progress);
       yield { type: "resumed", step, path: folder.uri };
     }
+    const sampler = this.#sampler(run);
+    if (sampler && !checkpoint) yield* this.#sampled(sampler);
     yield { type: "phase", message: "compiling kernels" };
     const [output, config, progress] = [this.#output, this.#config, this.#progress];
     const checkpoints = new RunCheckpoints({ output, config, run, progress, metrics });
@@ -245,7 +255,28 @@ export class FineTuneJob {
     } finally {
       await metrics.flush();
     }
+    if (sampler) yield* this.#sampled(sampler);
     gpu.check();
+  }
+
+  /** Asks held-out prompts, where that is wanted and there are any. */
+  #sampler({ model, tokenizer, data, stopTokenIds }: PreparedRun): Sampler | null {
+    const { numGenerationSamples, exactMatch } = this.#config.training;
+    if (numGenerationSamples === 0 && !exactMatch) return null;
+    const sampler = new Sampler(model, tokenizer, heldOutAnswers(data.eval, tokenizer), {
+      shown: numGenerationSamples,
+      exactMatch,
+      rowLength: batchLimits(data, this.#config.training).length,
+      stopTokenIds,
+    });
+    return sampler.asks ? sampler : null;
+  }
+
+  async *#sampled(sampler: Sampler): AsyncGenerator<TrainingEvent> {
+    yield { type: "phase", message: "answering held-out prompts" };
+    const event = await sampler.sampled(this.#progress.steps, this.#signal);
+    this.#progress.note(event);
+    yield event;
   }
 
   /** Removes what would be taken for a part of this run: of the one before, or written after the checkpoint. */

@@ -34,6 +34,13 @@ export interface RunSummary {
   readonly memory: readonly MemoryRow[];
 }
 
+/** A held-out prompt with the model's answer. */
+export interface Sample {
+  readonly prompt: string;
+  readonly expected: string;
+  readonly answer: string;
+}
+
 /** Everything a run tells, in order. Terminal, tracker, SSE, worker and page consume this union. */
 export type TrainingEvent =
   | { readonly type: "phase"; readonly message: string }
@@ -67,6 +74,15 @@ export type TrainingEvent =
     /** Sum of the loss over all labelled tokens divided by their number, nats. */
     readonly evalLoss: number;
     readonly evalTokens: number;
+  }
+  | {
+    readonly type: "sampled";
+    readonly step: number;
+    readonly samples: readonly Sample[];
+    /** Share of the answers that are exactly what was expected, 0..1; null if only the samples were answered. */
+    readonly exactMatch: number | null;
+    /** Held-out rows answered. */
+    readonly rows: number;
   }
   /** The run goes on from a checkpoint, after this many steps. */
   | { readonly type: "resumed"; readonly step: number; readonly path: string }

@@ -10,6 +10,7 @@ import type { Checkpoint } from "./checkpoint/resume.ts";
 import type { ProgressState, RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire } from "./config.ts";
 import { IGNORE_INDEX } from "./data/mask.ts";
+import type { Tokenizer } from "./data/tokenizer.ts";
 import type { DataReport, Dataset } from "./data_manager.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { MemoryRow, RunSummary, TrainingEvent } from "./job.ts";
@@ -25,6 +26,9 @@ export interface PreparedRun {
   readonly base: BaseModel;
   readonly dataset: Dataset;
   readonly data: TrainerData;
+  readonly tokenizer: Tokenizer;
+  /** Ids that end an answer. */
+  readonly stopTokenIds: ReadonlySet<number>;
   /** The checkpoint to go on from; null for a run from its start. */
   readonly checkpoint: Checkpoint | null;
   /** The adapter to continue from: of the checkpoint, or of an earlier run. */
@@ -46,6 +50,9 @@ export class Progress {
   tokens = 0;
   evalLossBefore: number | null = null;
   evalLossAfter: number | null = null;
+  /** Shares of exact answers, 0..1. */
+  exactMatchBefore: number | null = null;
+  exactMatchAfter: number | null = null;
   #secondsBefore = 0;
 
   /** What a checkpoint keeps. */
@@ -63,7 +70,7 @@ export class Progress {
     this.#secondsBefore = state.seconds;
   }
 
-  /** Takes step and evaluation events; ignores others. */
+  /** Takes step, evaluation and sample events; ignores others. */
   note(event: TrainingEvent): void {
     if (event.type === "step") {
       this.steps = event.step;
@@ -71,6 +78,9 @@ export class Progress {
     } else if (event.type === "evaluated") {
       if (event.step === 0) this.evalLossBefore = event.evalLoss;
       else this.evalLossAfter = event.evalLoss;
+    } else if (event.type === "sampled") {
+      if (event.step === 0) this.exactMatchBefore = event.exactMatch;
+      else this.exactMatchAfter = event.exactMatch;
     }
   }
 
@@ -136,6 +146,8 @@ export function runRecord(
     steps: progress.steps,
     eval_loss_before: progress.evalLossBefore,
     eval_loss_after: progress.evalLossAfter,
+    exact_match_before: progress.exactMatchBefore,
+    exact_match_after: progress.exactMatchAfter,
     error,
   };
 }

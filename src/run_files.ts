@@ -136,6 +136,9 @@ export interface RunRecord {
   readonly steps: number;
   readonly eval_loss_before: number | null;
   readonly eval_loss_after: number | null;
+  /** Shares of held-out prompts answered exactly, 0..1; null where that was not measured. */
+  readonly exact_match_before: number | null;
+  readonly exact_match_after: number | null;
   readonly error: string | null;
 }
 

@@ -59,6 +59,8 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     seed: 42,
     trainTestSplit: 0.1,
     loggingSteps: 1,
+    numGenerationSamples: 0,
+    exactMatch: false,
     evalSteps: 0,
     dataFormat: "auto",
     chatTemplatePath: null,

@@ -547,3 +547,30 @@ for (const { what, model, rows, wire = {}, damage, error: kind, message } of REF
     assert.deepEqual([await root.list(), await root.folder("base").list()], [["train.jsonl"], before]);
   });
 }
+
+onGpu("run() answers held-out prompts before and after, and counts the exact ones", async () => {
+  const root = await diskOf({}, jsonl(CHATS));
+  const wire = { num_generation_samples: 2, exact_match: true, train_test_split: 0.3, save: "adapter" };
+  const events = await run(root, { ...wire, learning_rate: 0.03, max_steps: 60, batch_size: 7 });
+  const [before, after] = ofType(events, "sampled");
+  assert.ok(before && after);
+  assert.deepEqual([before.step, after.step, before.rows, after.rows], [0, 60, 3, 3]);
+  assert.equal(before.samples.length, 2);
+  for (const [i, { prompt, expected, answer }] of after.samples.entries()) {
+    assert.match(prompt, /\?/);
+    assert.match(expected, /^row \d(ab)*$/);
+    assert.equal(expected, before.samples[i]!.expected);
+    assert.notEqual(answer, before.samples[i]!.answer);
+    assert.match(answer, /^row/); // what all trained answers have in common
+  }
+  const record = await readJson(root.folder("runs/ember"), "run.json");
+  assert.deepEqual(
+    [record.exact_match_before, record.exact_match_after],
+    [before.exactMatch, after.exactMatch],
+  );
+});
+
+onGpu("run() asks nothing where rows have no prompt", async () => {
+  const events = await run(await diskOf(), { exact_match: true });
+  assert.deepEqual(ofType(events, "sampled"), []);
+});

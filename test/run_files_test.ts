@@ -100,6 +100,8 @@ Deno.test("writeRunRecord() replaces the whole file, its version first", async (
     data: [],
     total_steps: 3,
     steps: 0,
+    exact_match_before: null,
+    exact_match_after: null,
     eval_loss_before: null,
     eval_loss_after: null,
     error: null,

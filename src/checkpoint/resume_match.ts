@@ -17,6 +17,8 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "memory_limit_gb",
   "logging_steps",
   "eval_steps",
+  "num_generation_samples",
+  "exact_match",
   "save_steps",
   "save_minutes",
   "save_total_limit",

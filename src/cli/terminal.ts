@@ -26,6 +26,7 @@ export interface TerminalOptions {
 }
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
+type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
 
 const CLEAR_LINE = "\r\x1b[K";
@@ -40,6 +41,8 @@ export class TerminalReport {
   readonly #saved: { what: string; path: string }[] = [];
   #evalLoss: number | null = null;
   #meanLoss: number | null = null;
+  #before: SampledEvent | null = null;
+  #after: SampledEvent | null = null;
   #lineIsOpen = false;
 
   constructor(options: TerminalOptions) {
@@ -64,6 +67,8 @@ export class TerminalReport {
             formatCount(event.evalTokens)
           } tokens`,
         );
+      case "sampled":
+        return this.#sampled(event);
       case "resumed":
         return this.#line(`going on after step ${event.step} from ${event.path}`);
       case "checkpointed":
@@ -98,14 +103,78 @@ export class TerminalReport {
     this.#lineIsOpen = true;
   }
 
+  #sampled(event: SampledEvent): void {
+    if (event.step === 0) this.#before = event;
+    else this.#after = event;
+    if (event.exactMatch === null) return;
+    const { step, exactMatch, rows } = event;
+    this.#line(
+      `exact match at step ${step}: ${percent(exactMatch)} of ${formatCount(rows)} held-out prompts`,
+    );
+  }
+
   #summary({ steps, seconds, evalLossBefore, evalLossAfter }: FinishedEvent): string[] {
-    const lines = [this.#paint("bold", `done in ${formatDuration(seconds)}: ${formatCount(steps)} steps`)];
+    const lines = this.#after
+      ? sampleTable(this.#before, this.#after, this.#options.columns, this.#paint)
+      : [];
+    lines.push(this.#paint("bold", `done in ${formatDuration(seconds)}: ${formatCount(steps)} steps`));
     if (evalLossAfter !== null) {
       const before = evalLossBefore === null ? "" : `${evalLossBefore.toFixed(3)} before, `;
       lines.push(panelRow("eval loss", `${before}${evalLossAfter.toFixed(3)} after`));
     }
+    const [before, after] = [this.#before?.exactMatch ?? null, this.#after?.exactMatch ?? null];
+    if (after !== null) {
+      const text = `${before === null ? "" : `${percent(before)} before, `}${percent(after)} after`;
+      lines.push(panelRow("exact", `${text}, of ${formatCount(this.#after!.rows)} held-out prompts`));
+    }
     return [...lines, ...this.#saved.map(({ what, path }) => panelRow(what, path))];
   }
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Prompts with the answers before and after, side by side within the width; `=` marks an exact one. */
+function sampleTable(
+  before: SampledEvent | null,
+  after: SampledEvent,
+  columns: number,
+  paint: Paint,
+): string[] {
+  const rows = after.samples.map(({ prompt, expected, answer }, i) => {
+    return {
+      cells: [oneLine(prompt), oneLine(before?.samples[i]?.answer ?? ""), oneLine(answer)],
+      expected,
+      answer,
+    };
+  });
+  if (rows.length === 0) return [];
+  const head = ["prompt", "before", "after"];
+  const most = Math.floor((Math.min(columns, WIDEST_LINE) - 6) / 3);
+  const widths = head.map((title, c) =>
+    Math.min(most, Math.max(title.length, ...rows.map(({ cells }) => cells[c]!.length)))
+  );
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, c) => fitted(cell, widths[c]!)).join("  ").trimEnd();
+  return [
+    paint("dim", `  ${line(head)}`),
+    ...rows.map(({ cells, expected, answer }) => {
+      const exact = answer.trim() === expected.trim();
+      const text = `${exact ? "=" : " "} ${line(cells)}`;
+      return exact ? paint("cyan", text) : text;
+    }),
+  ];
+}
+
+function oneLine(text: string): string {
+  return text.trim().replace(/\s+/g, " ");
+}
+
+/** Exactly `width` characters, cut with an ellipsis or padded. */
+function fitted(text: string, width: number): string {
+  const letters = [...text];
+  return letters.length > width ? `${letters.slice(0, width - 1).join("")}…` : text.padEnd(width);
 }
 
 function trendSign(loss: number, mean: number | null): string {

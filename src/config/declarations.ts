@@ -257,6 +257,15 @@ export const trainingSchema = z.strictObject({
     help: "Steps between two evaluations; 0 evaluates before and after only",
     aliases: ["eval_every"],
   }),
+  num_generation_samples: z._default(wholeNumber(0, 100), 0).register(fieldMeta, {
+    section: "Output",
+    help: "Held-out prompts answered before and after training and shown side by side",
+    aliases: ["samples"],
+  }),
+  exact_match: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Output",
+    help: "Answer every held-out prompt before and after training and count exact answers",
+  }),
   data_format: z._default(z.enum(["auto", "text", "messages"]), "auto").register(fieldMeta, {
     section: "Data",
     help: "How to read the examples",

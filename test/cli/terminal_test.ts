@@ -116,3 +116,36 @@ Deno.test("TerminalReport colours only when asked", () => {
   assert.match(coloured, /\x1b\[33mwarning:\x1b\[0m odd/);
   assert.equal(coloured.replace(/\x1b\[\d+m/g, ""), draw(events));
 });
+
+Deno.test("TerminalReport shows answers before and after side by side, and marks what is exact", () => {
+  const sampled = (step: number, answers: readonly [string, string], exactMatch: number): TrainingEvent => {
+    const samples = [["Signal bell.", "B-E-L-L"], ["Signal a very long word indeed, longer than fits.", "X"]];
+    return {
+      type: "sampled",
+      step,
+      samples: samples.map(([prompt, expected], i) => {
+        return { prompt: prompt!, expected: expected!, answer: answers[i]! };
+      }),
+      exactMatch,
+      rows: 240,
+    };
+  };
+  const text = draw([
+    sampled(0, ["bell\nbell", "no"], 0),
+    sampled(400, ["B-E-L-L", "X-X"], 0.975),
+    FINISHED_EVENT,
+  ], { columns: 60 });
+  assert.match(
+    text,
+    /^exact match at step 0: 0\.0 % of 240 held-out prompts\nexact match at step 400: 97\.5 %/,
+  );
+  assert.ok(
+    text.includes(`
+  prompt              before     after
+= Signal bell.        bell bell  B-E-L-L
+  Signal a very lon…  no         X-X
+done in`),
+    text,
+  );
+  assert.ok(text.includes("  exact      0.0 % before, 97.5 % after, of 240 held-out prompts\n"), text);
+});

@@ -11,7 +11,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["run_checkpoints"],
   ["run_output"],
   ["prepared_run"],
-  ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files"],
+  ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
   ["generate"],
   ["models", "checkpoint", "data", "optim", "distributed"],
   ["nn", "quant"],
