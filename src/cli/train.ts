@@ -15,6 +15,8 @@ import { painter, wantsColor } from "./paint.ts";
 import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
 
+const STOPPING = "stopping after this batch and saving a checkpoint; a second signal stops at once";
+
 type CheckpointEvent = Extract<TrainingEvent, { type: "checkpointed" | "resumed" }>;
 
 /** Flags that are about this command and not about the job. */
@@ -37,6 +39,7 @@ export async function train(args: readonly string[], io: CliIo): Promise<void> {
   await io.untilInterrupted(async (signal) => {
     const show = presenter(flags, io);
     let checkpoint: CheckpointEvent | null = null;
+    if (!dryRun) signal.addEventListener("abort", () => show.note(STOPPING), { once: true });
     try {
       const job = await io.createJob(resolved.config, { dryRun, signal });
       await consume(job, signal, dryRun, (event) => {
@@ -126,7 +129,10 @@ function presenter(flags: ParsedFlags, io: CliIo) {
       if (json) io.stdout.write(`${JSON.stringify(event)}\n`);
       if (!quiet || event.type === "warning") report.show(event);
     },
-    note: (text: string) => quiet || sink.write(`${painter(color)("bold", text)}\n`),
+    note(text: string): void {
+      report.close();
+      if (!quiet) sink.write(`${painter(color)("bold", text)}\n`);
+    },
     end: () => report.close(),
   };
 }

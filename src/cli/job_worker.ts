@@ -1,0 +1,40 @@
+/**
+ * Runs one job in a worker. While a GPU is waited for, Deno's event loop stands still; in a thread of its own the job
+ * does not hold up signals and output.
+ *
+ * @module
+ */
+import { parseFineTuneJobConfig } from "../config.ts";
+import { createFineTuneJob } from "../fine_tune_job.ts";
+import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
+import { openFolder } from "./open_folder.ts";
+
+/** What a worker's global scope has, and the types of the main thread do not name. */
+const scope = globalThis as unknown as {
+  onmessage: ((message: MessageEvent<ToWorker>) => void) | null;
+  postMessage(message: FromWorker): void;
+};
+
+const stop = new AbortController();
+
+scope.onmessage = ({ data }) => {
+  if (data.type === "stop") stop.abort();
+  else void run(data.config, data.dryRun);
+};
+
+async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Promise<void> {
+  const { available } = Deno.systemMemoryInfo();
+  try {
+    const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
+      files: openFolder,
+      dryRun,
+      signal: stop.signal,
+      availableMemoryBytes: available,
+    });
+    for await (const event of job.run()) scope.postMessage({ type: "event", event });
+    scope.postMessage({ type: "over", error: null });
+  } catch (error) {
+    const stopped = stop.signal.aborted && error === stop.signal.reason;
+    scope.postMessage(stopped ? { type: "stopped" } : { type: "over", error: errorData(error) });
+  }
+}
