@@ -80,6 +80,28 @@ for (const dtype of ["F32", "F16", "BF16"] as const) {
   });
 }
 
+Deno.test("mergeModel() gives each row its own row of B, in a tensor of several pieces", async () => {
+  const rows = 3, columns = 2 ** 19; // two rows a piece
+  const folder = new MemoryFolder("base", { "config.json": "{}" });
+  const data = new Uint8Array(4 * rows * columns);
+  await writeSafetensors(folder, "model.safetensors", [{
+    name: Q,
+    dtype: "F32",
+    shape: [rows, columns],
+    data,
+  }]);
+  const given = {
+    loraA: new Float32Array(columns).fill(1),
+    loraB: Float32Array.of(1, 2, 3),
+    rank: 1,
+    scaling: 2,
+  };
+  const { out } = await merge(folder, [[Q, given]]);
+  const merged = await (await WeightFiles.open(out)).readF32(Q);
+  const ends = [0, 1, 2].flatMap((row) => [merged[row * columns]!, merged[(row + 1) * columns - 1]!]);
+  assert.deepEqual(ends, [2, 2, 4, 4, 6, 6]);
+});
+
 Deno.test("mergeModel() leaves the other tensors untouched, whatever their dtype", async () => {
   const { out } = await merge(await baseFolder("F32"), [[Q, update(2)]]);
   const merged = await WeightFiles.open(out);

@@ -1,0 +1,140 @@
+/**
+ * Faults in WGSL and in the generators that write it.
+ *
+ * @module
+ */
+import { inFile, type Mutant } from "./mutant.ts";
+
+const NORM: readonly Mutant[] = [
+  ...inFile("kernels/rms_norm/forward.wgsl", ["test/kernels/rms_norm_test.ts"], [
+    ["norm without eps", "+ params.eps)", "+ 0.0 * params.eps)"],
+  ]),
+  ...inFile("kernels/rms_norm/backward.wgsl", ["test/kernels/rms_norm_test.ts"], [
+    ["norm's gradient replaces the residual stream's", "dx[first + c] += r *", "dx[first + c] = r *"],
+    ["norm's gradient pulls by a sum, not a mean", "products) / f32(params.cols);", "products);"],
+  ]),
+  ...inFile("kernels/rms_norm/backward_weight.wgsl", ["test/kernels/rms_norm_test.ts"], [
+    ["norm's weight forgets earlier micro-batches", "dweight[c] += sum;", "dweight[c] = sum;"],
+  ]),
+];
+
+const REDUCTIONS: readonly Mutant[] = [
+  ...inFile("kernels/lib/row_sum.wgsl", ["test/kernels/rms_norm_test.ts", "test/kernels/grad_norm_test.ts"], [
+    [
+      "row sum without the barrier of its tree",
+      "row_sum_lanes[lane + half]; }\n    workgroupBarrier();",
+      "row_sum_lanes[lane + half]; }",
+    ],
+  ]),
+  ...inFile("kernels/lib/row_max.wgsl", ["test/kernels/cross_entropy_test.ts"], [
+    ["row maximum stops one halving early", "half > 0u", "half > 1u"],
+  ]),
+  ...inFile("kernels/lib/non_finite.wgsl", ["test/kernels/grad_norm_test.ts"], [
+    ["infinity counts as finite", "== 0x7f800000u;", "> 0x7f800000u;"],
+  ]),
+];
+
+const ELEMENTWISE: readonly Mutant[] = [
+  ...inFile("kernels/rope/rotate.wgsl", ["test/kernels/rope_test.ts"], [
+    ["rotation that never turns back", "params.direction * sin_table[at]", "sin_table[at]"],
+    ["rotation that counts on from row to row", "(row % params.row_length)", "row"],
+    ["rotation of neighbours, not of halves", "low + params.half_dim;", "low + 1u;"],
+  ]),
+  ...inFile("kernels/swiglu/backward.wgsl", ["test/kernels/swiglu_test.ts"], [
+    ["gate's derivative with the wrong sigmoid", "g * (1.0 - s))", "g * s)"],
+  ]),
+  ...inFile("kernels/rows/gather.wgsl", ["test/kernels/rows_test.ts"], [
+    ["filler rows gather the first row", "{ y[i] = 0.0; }", "{ y[i] = x[i % params.cols]; }"],
+  ]),
+  ...inFile("kernels/stage/to_texture_transposed.wgsl", ["test/kernels/stage_test.ts"], [
+    [
+      "staged transpose pads with its neighbours",
+      "row < params.rows && col < params.cols",
+      "row < params.rows",
+    ],
+  ]),
+  ...inFile("kernels/embedding/forward.wgsl", ["test/kernels/embedding_test.ts"], [
+    [
+      "shard of the embedding one row too long",
+      "id >= params.first_id + params",
+      "id > params.first_id + params",
+    ],
+  ]),
+  ...inFile("kernels/embedding/backward.wgsl", ["test/kernels/embedding_test.ts"], [
+    ["embedding forgets earlier micro-batches", "* params.cols + c] += sum;", "* params.cols + c] = sum;"],
+  ]),
+];
+
+const LOSS: readonly Mutant[] = [
+  ...inFile("kernels/cross_entropy/stats.wgsl", ["test/kernels/cross_entropy_test.ts"], [
+    ["sums of earlier shards keep their old scale", "old_s * exp(old_m - m)", "old_s"],
+    ["a logit that is NaN goes unseen", "if (bad) { atomicOr(&flags[0], 1u); }", ""],
+  ]),
+  ...inFile("kernels/cross_entropy/grad.wgsl", ["test/kernels/cross_entropy_test.ts"], [
+    ["filler rows get a gradient", "select(scalars[0], 0.0, id == NO_TARGET)", "scalars[0]"],
+  ]),
+  ...inFile("kernels/cross_entropy/loss.wgsl", ["test/kernels/cross_entropy_test.ts"], [
+    ["loss of the last chunk alone", "totals[0] += sum;", "totals[0] = sum;"],
+  ]),
+];
+
+const ATTENTION: readonly Mutant[] = [
+  ...inFile("kernels/attention/generate.ts", ["test/kernels/attention_test.ts"], [
+    ["a token does not see itself", "exp(x${r} - n${r}), s <= t${r})", "exp(x${r} - n${r}), s < t${r})"],
+    ["online softmax keeps values at their old scale", "o${r}_${d} * keep${r});", "o${r}_${d});"],
+    ["gradient of queries without the scale", "= params.scale * dq${r}_${d};", "= dq${r}_${d};"],
+    ["gradient of keys without the scale", "= params.scale * dk${r}_${d};", "= dk${r}_${d};"],
+    ["padding asks for keys in backward", "s <= t${r} && t${r} < length);", "s <= t${r});"],
+    [
+      "keys hear one query head of their group",
+      "h < (head + 1u) * params.group;",
+      "h < head * params.group + 1u;",
+    ],
+    ["first key of a block misses its own query", "u; t < length; t++)", "u + 1u; t < length; t++)"],
+    ["delta is not subtracted from keys", "total(`e${r}`)} - delta);", "total(`e${r}`)});"],
+  ]),
+  ...inFile("kernels/attention_decode/decode.wgsl", ["test/kernels/attention_decode_test.ts"], [
+    ["cached attention misses the newest key", "place % params.row_length + 1u", "place % params.row_length"],
+    ["cached attention keeps values at their old scale", "owned[i] * keep;", "owned[i];"],
+  ]),
+];
+
+const PRODUCTS: readonly Mutant[] = [
+  ...inFile("kernels/matmul/generate.ts", ["test/kernels/matmul_test.ts"], [
+    [
+      "product drops what is left of four columns",
+      "(params.${left}_cols + 3u) / 4u; k++) {`,\n    ...cols.map(",
+      "params.${left}_cols / 4u; k++) {`,\n    ...cols.map(",
+    ],
+    ["product adds its first column's addend to all", "addend[row + ${j * LANES}u]", "addend[row]"],
+    ["product without its scale", "`params.scale * s${i}_${j}", "`s${i}_${j}"],
+    ["input gradients replace each other", '=== "accumulate" ? "+=" : "="', '=== "accumulate" ? "=" : "="'],
+    ["factors forget earlier micro-batches", "}] += s${b}${name}.${q};", "}] = s${b}${name}.${q};"],
+  ]),
+];
+
+const OPTIMIZER: readonly Mutant[] = [
+  ...inFile("kernels/grad_norm/finish.wgsl", ["test/kernels/grad_norm_test.ts"], [
+    [
+      "clipping scales small gradients up",
+      "min(1.0, params.max_norm / (norm + 1e-6))",
+      "params.max_norm / (norm + 1e-6)",
+    ],
+    ["a norm that overflows goes unseen", "if (non_finite(norm)) { atomicOr(&flags[0], 1u); }", ""],
+  ]),
+  ...inFile("kernels/adamw/step.wgsl", ["test/kernels/adamw_test.ts"], [
+    ["second moment without its correction", "sqrt(v_new) / root_correction", "sqrt(v_new)"],
+    ["weights do not decay", "keep * p[i]", "p[i]"],
+    ["a bad step is taken all the same", " || flags[0] != 0u", ""],
+  ]),
+];
+
+export const KERNEL_MUTANTS: readonly Mutant[] = [
+  ...NORM,
+  ...REDUCTIONS,
+  ...ELEMENTWISE,
+  ...LOSS,
+  ...ATTENTION,
+  ...PRODUCTS,
+  ...OPTIMIZER,
+];

@@ -1,0 +1,127 @@
+/**
+ * Faults in layers, decoder, optimizer, data and files.
+ *
+ * @module
+ */
+import { inFile, type Mutant } from "./mutant.ts";
+
+const LAYERS: readonly Mutant[] = [
+  ...inFile("src/nn/lora_linear.ts", ["test/nn/layers_test.ts"], [
+    ["backward forgets alpha / rank", "w_cols: out, scale: scaling }", "w_cols: out, scale: 1 }"],
+    [
+      "A's gradient from the wrong side",
+      "left: run.operand(v), right: run.operand(saved.x)",
+      "left: run.operand(saved.u!), right: run.operand(saved.x)",
+    ],
+  ]),
+  ...inFile("src/nn/step_recorder.ts", ["test/nn/layers_test.ts"], [
+    ["staged copies outlive their tensor", "this.#staged.delete(tensor);", ""],
+  ]),
+  ...inFile("src/nn/lm_head.ts", ["test/nn/layers_test.ts"], [
+    ["head's gradient of the last shard alone", 'i === 0 ? "set" : "accumulate"', '"set"'],
+    ["every shard begins at token 0", "first_id: firstRow,", "first_id: 0,"],
+  ]),
+  ...inFile("src/nn/frozen_matrix.ts", ["test/nn/frozen_matrix_test.ts"], [
+    ["pieces of a weight overwrite the texture's first rows", "origin: [0, firstRow]", "origin: [0, 0]"],
+    [
+      "pieces of a weight overwrite the buffer's first rows",
+      "buffer!, firstRow * cols * 4, values",
+      "buffer!, 0, values",
+    ],
+  ]),
+];
+
+const MODEL: readonly Mutant[] = [
+  ...inFile("src/models/decoder.ts", ["test/models/lora_model_test.ts"], [
+    ["keys' gradient is not turned back", "this.#rotate(run, dk, rowLength, -1);", ""],
+    ["gate's gradient replaces up's", 'saved.gate, dnorm2, "accumulate")', 'saved.gate, dnorm2, "set")'],
+    [
+      "attention without its residual path",
+      "block.o.forward(run, attention.y, x)",
+      "block.o.forward(run, attention.y)",
+    ],
+    ["gate and up change places", "[q, k, v, o, gate, up, down] =", "[q, k, v, o, up, gate, down] ="],
+  ]),
+  ...inFile("src/models/lora_model.ts", ["test/models/lora_model_test.ts"], [
+    [
+      "labelled rows beyond whole chunks go unlearned",
+      "Math.ceil(labelled / perChunk)",
+      "Math.floor(labelled / perChunk)",
+    ],
+  ]),
+  ...inFile("src/models/rope.ts", ["test/models/rope_test.ts"], [
+    ["frequencies fall half as fast", "ropeTheta ** (-2 * i / headDim)", "ropeTheta ** (-i / headDim)"],
+    ["slow frequencies are not stretched", "if (turns < low) return frequency / factor;", ""],
+  ]),
+];
+
+const OPTIMIZER: readonly Mutant[] = [
+  ...inFile("src/optim/adamw.ts", ["test/optim/adamw_test.ts"], [
+    ["norm of the last chunk alone", "first_partial: i * PARTIALS", "first_partial: 0"],
+  ]),
+  ...inFile("kernels/adamw/kernel.ts", ["test/kernels/adamw_test.ts", "test/optim/adamw_test.ts"], [
+    ["first moment without its correction", "learningRate / (1 - beta1 ** step)", "learningRate"],
+  ]),
+  ...inFile("src/optim/schedule.ts", ["test/optim/schedule_test.ts"], [
+    ["warmup one step ahead", "(step / warmup)", "((step + 1) / warmup)"],
+    [
+      "cosine falls from the first step",
+      "Math.PI * (step - warmup) / decaySteps",
+      "Math.PI * step / decaySteps",
+    ],
+  ]),
+  ...inFile("src/optim/init.ts", ["test/optim/init_test.ts"], [
+    ["A drawn for its rank, not its width", "1 / Math.sqrt(inFeatures)", "1 / Math.sqrt(rank)"],
+  ]),
+  ...inFile("src/random.ts", ["test/random_test.ts"], [
+    ["shuffle that leaves nothing in place", "word % (last + 1)", "word % last"],
+  ]),
+];
+
+const DATA: readonly Mutant[] = [
+  ...inFile("src/data/collate.ts", ["test/data/collate_test.ts"], [
+    ["targets are not shifted", "labels.subarray(1)", "labels"],
+    ["padding counts as tokens", "lengths[row] = ids.length;", "lengths[row] = length;"],
+  ]),
+  ...inFile("src/data/mask.ts", ["test/data/mask_test.ts"], [
+    ["the question is trained too", "return { start: header.length, end:", "return { start: 0, end:"],
+    [
+      "the end of an answer is not trained",
+      "marked ? header.length + end : text.length",
+      "marked ? header.length + end - 1 : text.length",
+    ],
+  ]),
+  ...inFile("src/data/epoch_sampler.ts", ["test/data/epoch_sampler_test.ts"], [
+    ["each epoch in the same order", "sequence: epoch }", "sequence: 0 }"],
+  ]),
+];
+
+const FILES: readonly Mutant[] = [
+  ...inFile("src/checkpoint/merge.ts", ["test/checkpoint/merge_test.ts"], [
+    ["merged without alpha / rank", "scaling * loraB[row * rank + k]!", "loraB[row * rank + k]!"],
+    [
+      "pieces are merged with the first rows of B",
+      "loraB.subarray(row * rank, (row + count) * rank)",
+      "loraB.subarray(0, count * rank)",
+    ],
+  ]),
+  ...inFile("src/checkpoint/adapter.ts", ["test/checkpoint/adapter_test.ts"], [
+    ["scaling without the rank", "scaling: alpha / rank }", "scaling: alpha }"],
+  ]),
+  ...inFile("src/checkpoint/float16.ts", ["test/checkpoint/float16_test.ts"], [
+    ["ties round up, not to even", "(1 << (shift - 1)) - 1 + odd)", "(1 << (shift - 1)))"],
+  ]),
+  ...inFile("src/checkpoint/safetensors_header.ts", ["test/checkpoint/safetensors_test.ts"], [
+    ["overlapping tensors are believed", "if (begin < end) {", "if (begin < 0) {"],
+    ["header ends where its text does", "Math.ceil(json.length / 8) * 8", "json.length"],
+  ]),
+  ...inFile("src/checkpoint/resume_record.ts", ["test/train/resume_test.ts"], [
+    [
+      "a damaged checkpoint is believed",
+      "if (checksum !== await sha256(JSON.stringify(content))) {",
+      "if (checksum === undefined) {",
+    ],
+  ]),
+];
+
+export const LIBRARY_MUTANTS: readonly Mutant[] = [...LAYERS, ...MODEL, ...OPTIMIZER, ...DATA, ...FILES];

@@ -1,0 +1,18 @@
+/**
+ * All faults that a test must notice. A new kernel, layer or format brings its own; where the text of one changes, its
+ * entry changes with it, which `mutants_test.ts` sees to.
+ *
+ * @module
+ */
+import { KERNEL_MUTANTS } from "./kernel_mutants.ts";
+import { LIBRARY_MUTANTS } from "./library_mutants.ts";
+import type { Mutant } from "./mutant.ts";
+
+export type { Mutant } from "./mutant.ts";
+
+export const MUTANTS: readonly Mutant[] = [...KERNEL_MUTANTS, ...LIBRARY_MUTANTS];
+
+/** Number of times that a text stands in another. */
+export function occurrences(text: string, find: string): number {
+  return text.split(find).length - 1;
+}

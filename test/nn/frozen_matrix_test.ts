@@ -1,0 +1,30 @@
+import { embed } from "../../src/nn/embedding.ts";
+import { FrozenMatrix } from "../../src/nn/frozen_matrix.ts";
+import { VARIANTS } from "../../src/nn/variants.ts";
+import { assertClose, exact } from "../helpers/close.ts";
+import { ramp } from "../helpers/fill.ts";
+import { onEachCompiler, TestProgram } from "../helpers/gpu.ts";
+
+for (const [name, variants] of [["textures", VARIANTS.llvmpipe], ["buffers", VARIANTS.software]] as const) {
+  onEachCompiler(
+    `FrozenMatrix.load() puts each piece of a large weight in its place, ${name}`,
+    async (adapter) => {
+      const rows = 40, cols = 32_768, values = ramp(rows * cols); // 5 MiB, uploaded in pieces of 4
+      const matrix = new FrozenMatrix("w", rows, cols, adapter.gpu, variants);
+      const pieces: number[][] = [];
+      await matrix.load((first, count) => {
+        pieces.push([first, count]);
+        return Promise.resolve(values.slice(first * cols, (first + count) * cols));
+      });
+      const ids = [0, 31, 32, 39];
+      using run = new TestProgram(adapter, variants);
+      const y = run.output([ids.length, cols]);
+      run.recorder.copy(embed(run.recorder, matrix, run.holding(Uint32Array.from(ids))), y);
+      await run.run();
+      assertClose(pieces.flat(), [0, 32, 32, 8], exact());
+      const want = ids.flatMap((id) => [...values.subarray(id * cols, (id + 1) * cols)]);
+      assertClose(await run.read(y), want, exact());
+      matrix.destroy();
+    },
+  );
+}
