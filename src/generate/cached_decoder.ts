@@ -16,6 +16,7 @@ import { chooseVariants, type Variants } from "../nn/variants.ts";
 import { type Tensor, tensor, tensorAt } from "../tensor.ts";
 import { cachedForward } from "./cached_forward.ts";
 import { type CacheSize, KvCache } from "./kv_cache.ts";
+import { MOST_TOKENS, type Pass, passesOf, type PlacedToken, powerOf2 } from "./passes.ts";
 
 /** A model that is loaded on a GPU: a `LoraModel`, in the middle of its training or not. */
 export interface LoadedModel {
@@ -23,20 +24,7 @@ export interface LoadedModel {
   readonly resources: ProgramResources;
 }
 
-/** One token and where it stands. */
-export interface PlacedToken {
-  readonly id: number;
-  /** Row of the cache. */
-  readonly row: number;
-  /** From 0; all earlier positions of the row are in the cache or come before it in the same call. */
-  readonly position: number;
-  /** Whether the logits that follow it are wanted. */
-  readonly wanted: boolean;
-}
-
-/** Tokens of one pass at most; longer prompts take several. */
-const MOST_TOKENS = 512;
-const INPUTS = ["ids", "positions", "places", "outputs"] as const;
+const INPUTS = ["ids", "positions", "places", "outputs", "lengths"] as const;
 
 export class CachedDecoder {
   readonly cache: KvCache;
@@ -63,11 +51,11 @@ export class CachedDecoder {
     this.#resources = resources;
     this.#variants = variants ?? chooseVariants(gpu);
     this.cache = new KvCache(decoder.config, size, gpu);
-    const rows = sizeFor(size.rows), { hiddenSize, vocabSize } = decoder.config;
+    const rows = powerOf2(size.rows), { hiddenSize, vocabSize } = decoder.config;
     const inputs = this.#holding("generation inputs", new Uint32Array(INPUTS.length * MOST_TOKENS));
     const part = (i: number) =>
       tensorAt(`generation ${INPUTS[i]}`, [MOST_TOKENS], inputs.buffer!, 4 * i * MOST_TOKENS, "u32");
-    this.#inputs = { ids: part(0), positions: part(1), places: part(2), outputs: part(3) };
+    this.#inputs = { ids: part(0), positions: part(1), places: part(2), outputs: part(3), lengths: part(4) };
     this.#identity = this.#holding("identity", Uint32Array.from({ length: rows }, (_, i) => i));
     this.#hidden = this.#holding("last hidden", new Float32Array(rows * hiddenSize), [rows, hiddenSize]);
     this.#logits = this.#holding("kept logits", new Float32Array(rows * vocabSize));
@@ -89,15 +77,14 @@ export class CachedDecoder {
     if (wanted === 0 || wanted > this.cache.size.rows) {
       throw new RangeError(`Cannot give logits of ${wanted} tokens: 1..${this.cache.size.rows} are possible`);
     }
-    let outputs = 0;
-    for (let first = 0; first < tokens.length; first += MOST_TOKENS) {
-      const chunk = tokens.slice(first, first + MOST_TOKENS);
-      const program = await this.#programOf("blocks", sizeFor(chunk.length));
-      outputs = this.#write(chunk, outputs);
+    const outputs = new Map(tokens.filter((token) => token.wanted).map((token, i) => [token, i]));
+    for (const pass of passesOf(tokens)) {
+      const program = await this.#blocks(pass);
+      this.#write(pass, outputs);
       program.run();
     }
-    const rows = sizeFor(wanted);
-    (await this.#programOf("head", rows)).run();
+    const rows = powerOf2(wanted);
+    (await this.#head(rows)).run();
     return await this.#read(rows, wanted);
   }
 
@@ -109,62 +96,73 @@ export class CachedDecoder {
     }
   }
 
-  /** Uploads the tokens of one pass, fillers behind them; returns how many outputs there are by now. */
-  #write(tokens: readonly PlacedToken[], outputs: number): number {
+  /** Uploads the tokens of one pass; `outputs` numbers those whose logits are wanted. */
+  #write({ slots, prompts }: Pass, outputs: ReadonlyMap<PlacedToken, number>): void {
     const values = new Uint32Array(INPUTS.length * MOST_TOKENS);
-    const [ids, positions, places, rows] = INPUTS.map((_, i) =>
+    const [ids, positions, places, rows, lengths] = INPUTS.map((_, i) =>
       values.subarray(i * MOST_TOKENS, (i + 1) * MOST_TOKENS)
-    ) as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
+    ) as [Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array];
     places.fill(NO_PLACE);
     rows.fill(NO_ROW);
+    lengths.set(prompts?.lengths ?? []);
     const { vocabSize } = this.#decoder.config;
-    tokens.forEach(({ id, row, position, wanted }, i) => {
+    slots.forEach((token, i) => {
+      if (!token) return;
+      const { id, row, position } = token;
       if (!(Number.isInteger(id) && id >= 0 && id < vocabSize)) {
         throw new RangeError(`Cannot run token id ${id}: the model knows ids 0..${vocabSize - 1}`);
       }
       ids[i] = id;
       positions[i] = position;
       places[i] = this.cache.placeOf(row, position);
-      if (wanted) rows[i] = outputs++;
+      rows[i] = outputs.get(token) ?? NO_ROW;
     });
     this.#resources.gpu.device.queue.writeBuffer(this.#inputs.ids.buffer!, 0, values);
-    return outputs;
   }
 
-  #programOf(kind: "blocks" | "head", size: number): Promise<Program> {
-    const key = `${kind} ${size}`;
+  /** Blocks for a pass of this shape; leaves the wanted hidden states. */
+  #blocks({ slots: { length: size }, prompts }: Pass): Promise<Program> {
+    const shape = prompts ? `${prompts.lengths.length}x${prompts.rowLength}` : `${size}`;
+    return this.#programOf(`blocks ${shape}`, size, (run) => {
+      const { ids, positions, places, outputs, lengths } = this.#inputs;
+      const inputs = {
+        ids: ids.first([size]),
+        positions: positions.first([size]),
+        places: places.first([size]),
+        prompts: prompts && {
+          lengths: lengths.first([prompts.lengths.length]),
+          rowLength: prompts.rowLength,
+        },
+      };
+      const x = cachedForward(run, this.#decoder, this.cache, this.#rope, inputs);
+      const sizes = { rows: size, cols: this.#decoder.config.hiddenSize, first: 0 };
+      run.dispatch(scatterRows, { y: this.#hidden, x, index: outputs }, sizes);
+    });
+  }
+
+  /** Norm and head of the first hidden states. */
+  #head(rows: number): Promise<Program> {
+    return this.#programOf(`head ${rows}`, rows, (run) => {
+      const labelled = { index: this.#identity, targets: this.#identity };
+      const { shards } = this.#decoder.head.logits(run, this.#hidden, labelled, 0, rows);
+      this.#shardCols = shards.map(({ shape }) => shape[1]!);
+      let offset = 0;
+      for (const shard of shards) {
+        run.copy(shard, tensorAt("kept logits", shard.shape, this.#logits.buffer!, offset));
+        offset += shard.bytes;
+      }
+    });
+  }
+
+  #programOf(key: string, tokens: number, record: (run: StepRecorder) => void): Promise<Program> {
     let program = this.#programs.get(key);
     if (!program) {
-      const run = new StepRecorder(`generate ${key}`, this.#resources, shortened(this.#variants, size));
-      if (kind === "blocks") this.#recordBlocks(run, size);
-      else this.#recordHead(run, size);
+      const run = new StepRecorder(`generate ${key}`, this.#resources, shortened(this.#variants, tokens));
+      record(run);
       program = run.build();
       this.#programs.set(key, program);
     }
     return program;
-  }
-
-  #recordBlocks(run: StepRecorder, size: number): void {
-    const { ids, positions, places, outputs } = this.#inputs;
-    const inputs = {
-      ids: ids.first([size]),
-      positions: positions.first([size]),
-      places: places.first([size]),
-    };
-    const x = cachedForward(run, this.#decoder, this.cache, this.#rope, inputs);
-    const sizes = { rows: size, cols: this.#decoder.config.hiddenSize, first: 0 };
-    run.dispatch(scatterRows, { y: this.#hidden, x, index: outputs }, sizes);
-  }
-
-  #recordHead(run: StepRecorder, rows: number): void {
-    const labelled = { index: this.#identity, targets: this.#identity };
-    const { shards } = this.#decoder.head.logits(run, this.#hidden, labelled, 0, rows);
-    this.#shardCols = shards.map(({ shape }) => shape[1]!);
-    let offset = 0;
-    for (const shard of shards) {
-      run.copy(shard, tensorAt("kept logits", shard.shape, this.#logits.buffer!, offset));
-      offset += shard.bytes;
-    }
   }
 
   /** Logits [wanted, V] from shards [rows, cols] that lie one behind the other. */
@@ -197,11 +195,6 @@ export class CachedDecoder {
     device.queue.writeBuffer(made.buffer, 0, values);
     return made;
   }
-}
-
-/** Tokens that a program is recorded for: the next power of two, so that there are few of them. */
-function sizeFor(tokens: number): number {
-  return 2 ** Math.ceil(Math.log2(tokens));
 }
 
 /** Tiles no taller than the tokens of a pass: a tile of sixteen rows does sixteen times the work for one. */

@@ -1,7 +1,7 @@
 /**
  * The decoder's forward pass for tokens that lie anywhere in a cache: some of a prompt, or the newest of each row. The
- * formulas are those of `models/decoder.ts`; only attention differs, which reads the keys and values of earlier tokens
- * from the cache after it has put this pass's own there.
+ * formulas are those of `models/decoder.ts`. Keys and values go into the cache; attention reads those of earlier tokens from
+ * there, but for whole prompts, which attend to themselves as in training.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { attentionDecode } from "../../kernels/attention_decode/kernel.ts";
 import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
 import type { Block, Decoder } from "../models/decoder.ts";
 import type { ModelConfig } from "../models/config.ts";
+import type { Attention } from "../nn/attention.ts";
 import { embed } from "../nn/embedding.ts";
 import { type RopeTables, rotate } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
@@ -23,12 +24,16 @@ export interface TokenInputs {
   readonly positions: Tensor;
   /** Place in the cache; `NO_PLACE` for a filler. */
   readonly places: Tensor;
+  /** Set where the tokens are whole prompts, padded: real tokens of each [B], and the padded length. */
+  readonly prompts: { readonly lengths: Tensor; readonly rowLength: number } | null;
 }
 
 /** What every block of a pass shares. */
 interface Pass {
   readonly config: ModelConfig;
+  readonly attention: Attention;
   readonly places: Tensor;
+  readonly prompts: TokenInputs["prompts"];
   /** Places of one row of the cache. */
   readonly rowLength: number;
   /** One row of the tables for each token of the pass. */
@@ -41,11 +46,13 @@ export function cachedForward(
   decoder: Decoder,
   cache: KvCache,
   rope: RopeTables,
-  { ids, positions, places }: TokenInputs,
+  { ids, positions, places, prompts }: TokenInputs,
 ): Tensor {
   const pass: Pass = {
     config: decoder.config,
+    attention: decoder.attention,
     places,
+    prompts,
     rowLength: cache.size.length,
     rope: { cos: rowsAt(run, rope.cos, positions), sin: rowsAt(run, rope.sin, positions) },
   };
@@ -67,13 +74,16 @@ function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCac
   rotate(run, k, pass.rope, angles);
   keep(run, k, layer.k, pass.places);
   keep(run, v, layer.v, pass.places);
-  const h = block.o.forward(run, attend(run, q, layer, pass), x).y;
+  const attended = pass.prompts
+    ? pass.attention.forward(run, { q, k, v }, pass.prompts.lengths, pass.prompts.rowLength).y
+    : attendCached(run, q, layer, pass);
+  const h = block.o.forward(run, attended, x).y;
   const norm2 = block.norm2.forward(run, h).y;
   const gate = block.gate.forward(run, norm2).y, up = block.up.forward(run, norm2).y;
   return block.down.forward(run, swiglu.forward(run, gate, up).y, h).y;
 }
 
-function attend(run: StepRecorder, q: Tensor, layer: LayerCache, pass: Pass): Tensor {
+function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, pass: Pass): Tensor {
   const { numAttentionHeads: heads, numKeyValueHeads, headDim } = pass.config;
   const out = run.tensor("cached attention out", q.shape);
   run.dispatch(

@@ -5,8 +5,9 @@
  */
 import { ConfigError } from "../errors.ts";
 import type { Variants } from "../nn/variants.ts";
-import { CachedDecoder, type LoadedModel, type PlacedToken } from "./cached_decoder.ts";
+import { CachedDecoder, type LoadedModel } from "./cached_decoder.ts";
 import { cacheBytes, type CacheSize } from "./kv_cache.ts";
+import type { PlacedToken } from "./passes.ts";
 import { GREEDY, nextToken, samplingIssues, type SamplingOptions } from "./sampling.ts";
 
 /** Why a row ended: a stop token, `isLast`, or no room for another token. */
