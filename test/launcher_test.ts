@@ -8,7 +8,11 @@ const REAL_TOOLS = ["cat", "chmod", "dirname", "grep", "mkdir", "readlink", "sed
 async function withMachine(
   fakes: Readonly<Record<string, string>>,
   work: (
-    run: (args: string[], cwd?: string) => Promise<{ code: number; out: string; err: string }>,
+    run: (
+      args: string[],
+      cwd?: string,
+      env?: Record<string, string>,
+    ) => Promise<{ code: number; out: string; err: string }>,
     folder: string,
   ) => Promise<void>,
 ): Promise<void> {
@@ -25,12 +29,12 @@ async function withMachine(
     for (const [name, body] of Object.entries({ id: "echo 1000", ...fakes })) {
       await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     }
-    await work(async (args, cwd = folder) => {
+    await work(async (args, cwd = folder, env = { VK_DRIVER_FILES: "/made/up.json" }) => {
       const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
         args: [LAUNCHER, ...args],
         cwd,
         clearEnv: true,
-        env: { PATH: bin, HOME: `${folder}/home`, VK_DRIVER_FILES: "/made/up.json" },
+        env: { PATH: bin, HOME: `${folder}/home`, ...env },
       }).output();
       const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       return { code, out: text(stdout), err: text(stderr) };
@@ -127,6 +131,61 @@ Deno.test({
       assert.equal(code, 2);
       assert.match(err, /^lowrank: installing npm\nlowrank: installing deno 2\.9\.6 into /);
       assert.equal(await Deno.readTextFile(`${folder}/home/calls`), "install\nupdate\ninstall\n");
+    }),
+});
+
+/** Folders in which the launcher looks for Vulkan drivers whatever the environment says. */
+const FIXED_DRIVER_FOLDERS = ["/etc", "/usr/local/etc", "/run/opengl-driver/share"];
+
+function hasDrivers(folder: string): boolean {
+  try {
+    return [...Deno.readDirSync(`${folder}/vulkan/icd.d`)].some(({ name }) => name.endsWith(".json"));
+  } catch {
+    return false;
+  }
+}
+
+const ROOT_WITH_APT = {
+  deno: fakeDeno("2.9.6"),
+  ldconfig: "echo libvulkan.so.1",
+  id: "echo 0",
+  "apt-get": `echo "$@" >> "$HOME/calls"`,
+};
+
+Deno.test({
+  name: "launcher installs Mesa only where it finds no Vulkan driver at all, and only for verbs that compute",
+  ignore: ignore || FIXED_DRIVER_FOLDERS.some(hasDrivers),
+  fn: () =>
+    withMachine(ROOT_WITH_APT, async (run, folder) => {
+      const calls = () => Deno.readTextFile(`${folder}/home/calls`).catch(() => "");
+      const env = { XDG_DATA_DIRS: `${folder}/other:${folder}/share` };
+      for (const verb of ["doctor", "version", "config"]) await run([verb], folder, env);
+      assert.equal(await calls(), "");
+
+      for (const file of ["nvidia_icd.json", "radeon_icd.x86_64.json", "intel_icd.x86_64.json"]) {
+        await Deno.mkdir(`${folder}/share/vulkan/icd.d`, { recursive: true });
+        await Deno.writeTextFile(`${folder}/share/vulkan/icd.d/${file}`, "{}");
+        assert.equal((await run(["train"], folder, env)).err, "", file);
+        await Deno.remove(`${folder}/share`, { recursive: true });
+      }
+      assert.equal(await calls(), "");
+
+      assert.equal((await run(["train"], folder, env)).err, "lowrank: installing mesa-vulkan-drivers\n");
+      assert.equal(await calls(), "install -y -qq --no-install-recommends mesa-vulkan-drivers\n");
+    }),
+});
+
+Deno.test({
+  name: "launcher names the driver to install where it may not install one",
+  ignore: ignore || FIXED_DRIVER_FOLDERS.some(hasDrivers),
+  fn: () =>
+    withMachine({ ...ROOT_WITH_APT, id: "echo 1000" }, async (run, folder) => {
+      const { code, err } = await run(["train"], folder, { XDG_DATA_DIRS: `${folder}/none` });
+      assert.equal(code, 0);
+      assert.match(
+        err,
+        /^lowrank: no Vulkan driver found: install your GPU's, or mesa-vulkan-drivers [^\n]+\n$/,
+      );
     }),
 });
 

@@ -46,6 +46,7 @@ Usage: lowrank <command> [options]
   train                     Fine-tune a model
   generate                  Continue a prompt, or many
   chat                      Talk to a model
+  doctor                    Show what this machine computes on, and what to install
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file
   help [COMMAND]            Show this text, or that of a command
@@ -53,14 +54,16 @@ Usage: lowrank <command> [options]
 `;
 }
 
-function flagTable(flags: readonly FlagSpec[], headings: readonly string[]): string {
+/** Flags under these headings, in this order. */
+export function flagTable(flags: readonly FlagSpec[], headings: readonly string[]): string {
   return headings
     .map((section) => [section, ...flags.filter((flag) => flag.section === section).map(flagRow)])
     .filter((rows) => rows.length > 1)
     .map((rows) => rows.join("\n")).join("\n\n");
 }
 
-function exitCodeTable(): string {
+/** Exit codes and what they say. */
+export function exitCodeTable(): string {
   return EXIT_CODES.map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`).join("\n");
 }
 

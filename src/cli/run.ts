@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { chat } from "./chat.ts";
 import { configVerb } from "./config_verb.ts";
+import { doctorHelp } from "./doctor_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
 import { generate } from "./generate.ts";
@@ -24,6 +25,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   train: () => trainHelp(TRAIN_FLAGS),
   generate: generateHelp,
   chat: chatHelp,
+  doctor: doctorHelp,
 };
 
 function help([verb = ""]: readonly string[], io: CliIo): void {
@@ -35,6 +37,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   train,
   generate,
   chat,
+  doctor: async (args, io) => (await import("./doctor.ts")).doctor(args, io), // the engine, only where it is wanted
   config: configVerb,
   help,
   "--help": help,
@@ -47,7 +50,6 @@ const VERBS: Readonly<Record<string, Verb>> = {
 const LATER_VERBS = [
   "bench",
   "check",
-  "doctor",
   "eval",
   "export",
   "inspect",

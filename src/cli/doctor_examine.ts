@@ -1,0 +1,134 @@
+/**
+ * What `doctor` finds: adapters, what the engine would choose on them, and what is wrong.
+ *
+ * @module
+ */
+import { describeAdapter, LIMIT_WISHES, openGpu } from "../gpu/device.ts";
+import { chooseVariants } from "../nn/variants.ts";
+import { type MatmulRate, measureMatmul } from "./doctor_matmul.ts";
+import type { Machine } from "./doctor_machine.ts";
+import { findProblems } from "./doctor_problems.ts";
+
+/** One adapter that WebGPU gives. */
+export interface AdapterFacts {
+  readonly name: string;
+  /** True where it computes on the CPU. */
+  readonly software: boolean;
+  readonly vendor: string;
+  readonly architecture: string;
+  /** Whether the engine takes this one. */
+  readonly used: boolean;
+  readonly powerPreferences: readonly GPUPowerPreference[];
+  readonly limits: readonly LimitFacts[];
+  readonly features: readonly string[];
+}
+
+/** A limit that the engine raises where it can. */
+export interface LimitFacts {
+  readonly name: string;
+  readonly value: number;
+  /** What every adapter grants. */
+  readonly webgpuDefault: number;
+  readonly reason: string;
+}
+
+/** What the engine does on the adapter that it takes. */
+export interface EngineFacts {
+  readonly adapter: string;
+  readonly variants: string;
+  readonly matmul: MatmulRate | null;
+  readonly timestamps: boolean;
+}
+
+/** Something to mend, and how. */
+export interface Problem {
+  readonly what: string;
+  readonly cure: string;
+}
+
+/** All that doctor tells. */
+export interface DoctorReport {
+  readonly lowrank: string;
+  readonly machine: Omit<Machine, "entry" | "env"> & { readonly webgpu: boolean };
+  readonly adapters: readonly AdapterFacts[];
+  /** Null where no adapter could be opened. */
+  readonly engine: EngineFacts | null;
+  readonly problems: readonly Problem[];
+}
+
+/** WebGPU's default limits, which every adapter grants. */
+const WEBGPU_DEFAULTS = {
+  maxBufferSize: 256 << 20,
+  maxStorageBufferBindingSize: 128 << 20,
+  maxTextureDimension2D: 8192,
+} as const;
+
+const PREFERENCES = ["high-performance", "low-power"] as const;
+
+/** Looks at the machine and measures the adapter that the engine takes. Throws nothing: what fails is a problem. */
+export async function examine(machine: Machine, version: string): Promise<DoctorReport> {
+  const { entry, env: _, ...told } = machine; // the environment may hold secrets
+  const adapters = entry ? await findAdapters(entry) : [];
+  let engine: EngineFacts | null = null, failure: Error | null = null;
+  if (entry && adapters.length > 0) {
+    try {
+      engine = await tryEngine(entry);
+    } catch (error) {
+      failure = error as Error;
+    }
+  }
+  return {
+    lowrank: version,
+    machine: { ...told, webgpu: entry !== undefined },
+    adapters,
+    engine,
+    problems: findProblems(machine, adapters, failure),
+  };
+}
+
+/** Adapters for each power preference; one that answers to both is one. */
+async function findAdapters(entry: GPU): Promise<AdapterFacts[]> {
+  const found = new Map<string, AdapterFacts>();
+  for (const powerPreference of PREFERENCES) {
+    const adapter = await entry.requestAdapter({ powerPreference });
+    if (!adapter) continue;
+    const facts = factsOf(adapter);
+    const key = JSON.stringify(facts);
+    const known = found.get(key);
+    found.set(key, {
+      ...facts,
+      // The engine asks for high performance.
+      used: known?.used ?? powerPreference === "high-performance",
+      powerPreferences: [...known?.powerPreferences ?? [], powerPreference],
+    });
+  }
+  return [...found.values()];
+}
+
+function factsOf(adapter: GPUAdapter): Omit<AdapterFacts, "used" | "powerPreferences"> {
+  const { vendor, architecture } = adapter.info;
+  return {
+    ...describeAdapter(adapter.info),
+    vendor,
+    architecture,
+    limits: LIMIT_WISHES.map(({ name, reason }) => {
+      return { name, value: adapter.limits[name], webgpuDefault: WEBGPU_DEFAULTS[name], reason };
+    }),
+    features: [...adapter.features].sort(),
+  };
+}
+
+async function tryEngine(entry: GPU): Promise<EngineFacts> {
+  const gpu = await openGpu({ entry });
+  try {
+    const variants = chooseVariants(gpu);
+    return {
+      adapter: gpu.name,
+      variants: variants.reason,
+      matmul: await measureMatmul(gpu, variants),
+      timestamps: gpu.features.has("timestamp-query"),
+    };
+  } finally {
+    gpu.close();
+  }
+}

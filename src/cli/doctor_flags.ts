@@ -1,0 +1,39 @@
+/**
+ * Flags and help of `doctor`; small, so that the list of commands need not load the engine.
+ *
+ * @module
+ */
+import { type FlagSpec, GENERAL_FLAGS } from "./flags.ts";
+import { exitCodeTable, flagTable } from "./help.ts";
+
+/** Flags of `doctor`. */
+export const DOCTOR_FLAGS: readonly FlagSpec[] = [
+  {
+    name: "json",
+    aliases: [],
+    placeholder: null,
+    help: "The report as JSON",
+    section: "General",
+  },
+  {
+    name: "require-gpu",
+    aliases: [],
+    placeholder: null,
+    help: "Fail where only the CPU computes",
+    section: "General",
+  },
+  ...GENERAL_FLAGS,
+];
+
+/** What `lowrank doctor --help` prints. */
+export function doctorHelp(): string {
+  return `lowrank doctor: what this machine computes on, and what to install or set
+
+Usage: lowrank doctor [options]
+
+${flagTable(DOCTOR_FLAGS, ["General"])}
+
+Exit codes
+${exitCodeTable()}
+`;
+}

@@ -1,0 +1,93 @@
+/**
+ * What is wrong with a machine, each with what to install or set.
+ *
+ * @module
+ */
+import type { AdapterFacts, Problem } from "./doctor_examine.ts";
+import type { Machine } from "./doctor_machine.ts";
+
+const CPU_DRIVER = "to compute on the CPU: apt-get install mesa-vulkan-drivers";
+
+/** Problems in the order in which to mend them. `failure` is what opening or measuring threw. */
+export function findProblems(
+  machine: Machine,
+  adapters: readonly AdapterFacts[],
+  failure: Error | null,
+): Problem[] {
+  if (!machine.entry) {
+    return [{
+      what: "this runtime has no WebGPU (navigator.gpu is missing)",
+      cure: "use Deno 2.9 or later; ./lowrank installs it",
+    }];
+  }
+  const problems = machine.os === "linux" ? vulkanProblems(machine, adapters) : [];
+  if (adapters.length === 0 && problems.length === 0) {
+    problems.push({ what: "WebGPU found no adapter", cure: "install the GPU's driver" });
+  }
+  const used = adapters.find((adapter) => adapter.used) ?? adapters[0];
+  const hardware = adapters.find(({ software }) => !software);
+  if (used?.software && hardware) {
+    problems.push({
+      what: `"${used.name}" computes on the CPU and is taken before "${hardware.name}"`,
+      cure: "name the GPU's driver file in VK_DRIVER_FILES",
+    });
+  }
+  if (used?.software && problems.length === 0) {
+    problems.push({
+      what: `"${used.name}" computes on the CPU, and no sign of a GPU is found`,
+      cure: "if this machine has one, install its driver: NVIDIA's, or mesa-vulkan-drivers for AMD and Intel",
+    });
+  }
+  if (failure) problems.push({ what: failure.message, cure: "update the driver, or use another adapter" });
+  return problems;
+}
+
+function vulkanProblems(
+  { vulkan, env, deviceFiles }: Machine,
+  adapters: readonly AdapterFacts[],
+) {
+  const problems: Problem[] = [];
+  const hardware = adapters.some(({ software }) => !software);
+  const named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].find((name) => env[name]);
+  for (const { file, library } of vulkan.drivers.filter(({ present }) => !present)) {
+    problems.push({
+      what: library
+        ? `${file} names ${library}, which is not there`
+        : `${file} cannot be read as a driver's description`,
+      cure: named ? `correct or unset ${named}` : "install that driver again, or remove the file",
+    });
+  }
+  if (!vulkan.loader && adapters.length === 0) {
+    problems.push({
+      what: "Vulkan's loader (libvulkan.so.1) is missing",
+      cure: "apt-get install libvulkan1",
+    });
+  }
+  if (hardware) return problems;
+  const hasNvidia = deviceFiles.some((file) => file.startsWith("/dev/nvidia"));
+  const renderers = deviceFiles.filter((file) => file.startsWith("/dev/dri/renderD") || file === "/dev/kfd");
+  if (hasNvidia) {
+    problems.push({
+      what: "the kernel knows an NVIDIA GPU, and Vulkan does not",
+      cure: "install the driver's Vulkan part (nvidia_icd.json, libGLX_nvidia.so.0); in a container set " +
+        "NVIDIA_DRIVER_CAPABILITIES=all",
+    });
+  } else if (renderers.length > 0) {
+    problems.push({
+      what: `the kernel knows a GPU (${renderers.join(", ")}), and Vulkan does not`,
+      cure:
+        "apt-get install mesa-vulkan-drivers, and add this user to the group render; in a container pass --device /dev/dri",
+    });
+  } else if (deviceFiles.includes("/dev/dxg")) {
+    problems.push({
+      what: "Windows lends this Linux a GPU (/dev/dxg), and Vulkan does not see it",
+      cure: "install a Mesa with the dzn driver (Vulkan on Direct3D 12), or run Deno on Windows itself",
+    });
+  } else if (adapters.length === 0) {
+    problems.push({
+      what: vulkan.drivers.length === 0 ? "no Vulkan driver is installed" : "no Vulkan driver finds a device",
+      cure: `install the GPU's driver, or ${CPU_DRIVER}`,
+    });
+  }
+  return problems;
+}
