@@ -5,6 +5,7 @@
  */
 
 import { denoIo } from "./cli/deno_io.ts";
+import { exampleJob } from "./cli/example_job.ts";
 import type { CliIo } from "./cli/io.ts";
 import { openFolder } from "./cli/open_folder.ts";
 import { quietMesa } from "./cli/quiet_mesa.ts";
@@ -21,5 +22,6 @@ const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {
 
 if (import.meta.main) {
   quietMesa();
-  Deno.exit(await runCommand(Deno.args, { ...denoIo(), createJob, openModel }));
+  const example = exampleJob(new URL("../", import.meta.url).pathname, Deno.cwd());
+  Deno.exit(await runCommand(Deno.args, { ...denoIo(), example, createJob, openModel }));
 }

@@ -56,6 +56,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string>>;
   /** Whole text of a file, UTF-8. Rejects if it cannot be read. */
   readTextFile(path: string): Promise<string>;
+  /** Options of the job that runs where neither model, data nor a name for the result is given; absent: none. */
+  readonly example?: Readonly<Record<string, unknown>>;
   /** The job of a configuration. `signal` stops it; a dry run plans and stops before the first step. */
   createJob(
     config: FineTuneJobConfig,

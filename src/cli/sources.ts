@@ -19,6 +19,8 @@ import { ConfigError, type ConfigIssue } from "../errors.ts";
 export interface ResolvedConfig {
   readonly config: FineTuneJobConfig;
   readonly origins: ReadonlyMap<string, string>;
+  /** Whether the bundled example runs, since no job was given. */
+  readonly isExample: boolean;
 }
 
 /** Options from one place; `label` names one of them for messages. */
@@ -32,7 +34,12 @@ export interface Sources {
   readonly flags: Readonly<Record<string, string | boolean>>;
   readonly env: Readonly<Record<string, string>>;
   readonly file?: { readonly path: string; readonly options: Readonly<Record<string, unknown>> };
+  /** Used below all others where none of {@link EXAMPLE_REPLACES} is given: a job that needs nothing. */
+  readonly example?: Readonly<Record<string, unknown>> | undefined;
 }
+
+/** Options that every job must give. Without any of them the bundled example is meant. */
+const EXAMPLE_REPLACES = ["base_model", "training_data_path", "output_model_name"];
 
 const ENV_PREFIX = "LOWRANK_";
 
@@ -101,7 +108,13 @@ export function resolveConfig(sources: Sources): ResolvedConfig {
   const values: Record<string, unknown> = {};
   const origins = new Map<string, string>();
   const issues: ConfigIssue[] = [];
-  for (const { options, label } of layersOf(sources)) {
+  const layers = layersOf(sources);
+  const given = new Set(layers.flatMap(({ options }) => Object.keys(normaliseOptions(options).values)));
+  const isExample = sources.example !== undefined && EXAMPLE_REPLACES.every((name) => !given.has(name));
+  if (isExample) {
+    layers.unshift({ options: sources.example!, label: (name) => `bundled example: ${name}` });
+  }
+  for (const { options, label } of layers) {
     const layer = normaliseOptions(options);
     Object.assign(values, layer.values);
     for (const [wireName, name] of layer.givenAs) origins.set(wireName, label(name));
@@ -109,7 +122,7 @@ export function resolveConfig(sources: Sources): ResolvedConfig {
   }
   try {
     const config = parseFineTuneJobConfig(values);
-    if (issues.length === 0) return { config, origins };
+    if (issues.length === 0) return { config, origins, isExample };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues.map(({ path, message }) => ({

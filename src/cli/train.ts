@@ -15,6 +15,8 @@ import { painter, wantsColor } from "./paint.ts";
 import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
 
+const EXAMPLE =
+  "no model, data or name is given: training the bundled example (lowrank train --help tells how to train yours)";
 const STOPPING = "stopping after this batch and saving a checkpoint; a second signal stops at once";
 
 type CheckpointEvent = Extract<TrainingEvent, { type: "checkpointed" | "resumed" }>;
@@ -38,6 +40,7 @@ export async function train(args: readonly string[], io: CliIo): Promise<void> {
   const dryRun = flags.values.get("dry_run") === true;
   await io.untilInterrupted(async (signal) => {
     const show = presenter(flags, io);
+    if (resolved.isExample) show.note(EXAMPLE);
     let checkpoint: CheckpointEvent | null = null;
     if (!dryRun) signal.addEventListener("abort", () => show.note(STOPPING), { once: true });
     try {
@@ -79,9 +82,9 @@ async function resolve(flags: ParsedFlags, io: CliIo): Promise<ResolvedConfig> {
   const jobFlags = Object.fromEntries([...flags.values].filter(([name]) => !OWN_FLAGS.has(name)));
   const path = flags.values.get("config");
   if (issues.length > 0) throw new ConfigError(issues);
-  if (typeof path !== "string") return resolveConfig({ flags: jobFlags, env: io.env });
+  if (typeof path !== "string") return resolveConfig({ flags: jobFlags, env: io.env, example: io.example });
   const options = await readConfigFile(path, io.readTextFile);
-  return resolveConfig({ flags: jobFlags, env: io.env, file: { path, options } });
+  return resolveConfig({ flags: jobFlags, env: io.env, file: { path, options }, example: io.example });
 }
 
 /** YAML that `--config` reads back, each line with the origin of its value; or JSON without origins. */

@@ -113,3 +113,25 @@ Deno.test("readConfigFile() says what is wrong with a file", async () => {
       error instanceof ConfigError && error.message === "gone.yaml: cannot be read: no such file",
   );
 });
+
+Deno.test("resolveConfig() takes the example below all else where no model, data or name is given", () => {
+  const example = {
+    base_model: "m",
+    training_data_path: "d.jsonl",
+    output_model_name: "n",
+    batch_size: 16,
+    seed: 1,
+  };
+  const { config, origins } = resolveConfig({
+    flags: { batch_size: "8" },
+    env: { LOWRANK_SEED: "5" },
+    example,
+  });
+  assert.deepEqual([config.job.baseModel, config.training.batchSize, config.training.seed], ["m", 8, 5]);
+  assert.equal(origins.get("base_model"), "bundled example: base_model");
+  assert.equal(origins.get("batch_size"), "--batch-size");
+  assert.throws(
+    () => resolveConfig({ flags: { base_model: "mine" }, env: {}, example }),
+    /--training-data-path/, // half a job is a mistake, not the example
+  );
+});
