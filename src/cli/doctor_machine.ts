@@ -24,13 +24,13 @@ export interface Machine {
   readonly entry: GPU | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly vulkan: { readonly loader: string | null; readonly drivers: readonly VulkanDriver[] };
-  /** Device files of GPUs that the kernel knows, whether or not a driver for programs is there. */
-  readonly deviceFiles: readonly string[];
+  /** Device files of GPUs that the kernel knows, driver or not; null where /dev may not be looked at. */
+  readonly deviceFiles: readonly string[] | null;
   /** Version of NVIDIA's libraries; null without them. */
   readonly nvidiaVersion: string | null;
 }
 
-/** Looked up one by one: listing /dev and reading /proc would need every permission. */
+/** GPUs of NVIDIA, of AMD for computing, of Windows lent to Linux, and any GPU with a driver of the kernel. */
 const DEVICE_FILES = [
   "/dev/nvidiactl",
   "/dev/nvidia0",
@@ -116,6 +116,22 @@ function findNvidiaVersion(): string | null {
   return null;
 }
 
+/** Deno shows /dev to a process with every permission only. */
+function findDeviceFiles(): string[] | null {
+  try {
+    return DEVICE_FILES.filter((file) => {
+      try {
+        return Boolean(Deno.statSync(file));
+      } catch (error) {
+        if (error instanceof Deno.errors.NotCapable) throw error;
+        return false;
+      }
+    });
+  } catch {
+    return null;
+  }
+}
+
 /** The machine of this process. */
 export function thisMachine(): Machine {
   const { os, arch } = Deno.build;
@@ -131,7 +147,7 @@ export function thisMachine(): Machine {
     entry: globalThis.navigator?.gpu,
     env,
     vulkan: { loader: linux ? findLoader() : null, drivers },
-    deviceFiles: linux ? DEVICE_FILES.filter(exists) : [],
+    deviceFiles: linux ? findDeviceFiles() : [],
     nvidiaVersion: linux ? findNvidiaVersion() : null,
   };
 }

@@ -43,7 +43,7 @@ export function findProblems(
 }
 
 function vulkanProblems(
-  { vulkan, env, deviceFiles }: Machine,
+  { vulkan, env, deviceFiles: known }: Machine,
   adapters: readonly AdapterFacts[],
 ) {
   const problems: Problem[] = [];
@@ -64,6 +64,7 @@ function vulkanProblems(
     });
   }
   if (hardware) return problems;
+  const deviceFiles = known ?? [];
   const hasNvidia = deviceFiles.some((file) => file.startsWith("/dev/nvidia"));
   const renderers = deviceFiles.filter((file) => file.startsWith("/dev/dri/renderD") || file === "/dev/kfd");
   if (hasNvidia) {

@@ -43,7 +43,10 @@ function vulkanRows({ os, vulkan, nvidiaVersion, deviceFiles }: DoctorReport["ma
     ...rows("vulkan", [`loader ${vulkan.loader ?? "not found"}`, ...drivers]),
     ...(drivers.length === 0 ? rows("", ["no driver files"]) : []),
     ...(nvidiaVersion ? rows("driver", [`NVIDIA ${nvidiaVersion}`]) : []),
-    ...(deviceFiles.length > 0 ? rows("devices", [deviceFiles.join(", ")]) : []),
+    ...rows("devices", [
+      deviceFiles?.join(", ") ?? "not looked for, as Deno shows /dev with --allow-all only",
+    ])
+      .filter(() => deviceFiles?.length !== 0),
   ];
 }
 

@@ -139,6 +139,17 @@ Deno.test("findProblems() says what to install for a GPU that the kernel knows a
   assert.deepEqual(problemsOf({ deviceFiles: ["/dev/dri/renderD128", "/dev/nvidia0"] }, working), []);
 });
 
+Deno.test("doctor says so where it may not look for GPUs in /dev", async () => {
+  const told = async (deviceFiles: readonly string[] | null) => {
+    const stdout = new RecordingSink();
+    await doctor([], { stdout, env: {} }, () => machine({ deviceFiles })).catch(() => {});
+    return /^devices +(.*)$/m.exec(stdout.text)?.[1];
+  };
+  assert.equal(await told(null), "not looked for, as Deno shows /dev with --allow-all only");
+  assert.equal(await told(["/dev/kfd", "/dev/dri/renderD128"]), "/dev/kfd, /dev/dri/renderD128");
+  assert.equal(await told([]), undefined);
+});
+
 Deno.test("findProblems() names a missing loader, a missing library and the variable that names the file", () => {
   const none = { vulkan: { loader: null, drivers: [DRIVER] } };
   assert.match(problemsOf(none)[0]!, /libvulkan\.so\.1\) is missing: apt-get install libvulkan1$/);
