@@ -5,13 +5,7 @@
  * @module
  */
 import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
-import {
-  type Checkpoint,
-  checkpointName,
-  listCheckpoints,
-  readMoments,
-  removeCheckpointsAfter,
-} from "./checkpoint/resume.ts";
+import { type Checkpoint, readMoments } from "./checkpoint/resume.ts";
 import { resumeIssues } from "./checkpoint/resume_match.ts";
 import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import type { FineTuneJobConfig } from "./config.ts";
@@ -27,15 +21,10 @@ import { checkMemory, memoryRows } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { BatchLimits } from "./models/lora_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
+import { checkPlaces, clearOutput, emptyFolder, refuseUsed } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";
-import {
-  chosenCheckpoint,
-  resumeWarnings,
-  RunCheckpoints,
-  runIdentity,
-  samePath,
-} from "./run_checkpoints.ts";
-import { METRICS_FILE, MetricsLog, RUN_FILE, type RunRecord, writeRunRecord } from "./run_files.ts";
+import { chosenCheckpoint, resumeWarnings, RunCheckpoints, runIdentity } from "./run_checkpoints.ts";
+import { MetricsLog, type RunRecord, writeRunRecord } from "./run_files.ts";
 import { checkMerged, saveAdapter, saveMerged, trainedAdapter } from "./run_output.ts";
 import { heldOutAnswers, Sampler } from "./samples.ts";
 import { type Folder, readText } from "./storage.ts";
@@ -102,6 +91,7 @@ export class FineTuneJob {
     try {
       const run = yield* this.#prepare(closers);
       if (this.#deps.dryRun) return;
+      if (run.checkpoint) this.#progress.resume(run.checkpoint.record);
       yield* this.#recorded(run);
       const { steps, seconds, evalLossBefore, evalLossAfter } = this.#progress;
       yield { type: "finished", status: "completed", steps, seconds, evalLossBefore, evalLossAfter };
@@ -134,8 +124,8 @@ export class FineTuneJob {
     const { job, training } = this.#config;
     const { checkpoint, warnings: damaged } = await chosenCheckpoint(this.#output, job);
     for (const message of damaged) yield { type: "warning", message };
-    if (checkpoint === null) await this.#checkOutput();
-    await this.#checkPlaces();
+    if (checkpoint === null) await refuseUsed(this.#output, job);
+    await checkPlaces(this.#output, job, this.#deps.dryRun === true);
     yield { type: "phase", message: "checking the data" };
     const files = (uri: string) => this.#fileOf(uri);
     for (const path of [job.trainingDataPath, job.evalDataPath]) {
@@ -230,15 +220,13 @@ export class FineTuneJob {
     await model.decoder.load(base.weights);
     const { seed } = this.#config.training;
     this.#models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
-    await this.#clearOutput(checkpoint);
+    await clearOutput(this.#output, checkpoint);
     const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
     const metrics = checkpoint
       ? await MetricsLog.resume(this.#output, checkpoint.record.metrics)
       : new MetricsLog(this.#output);
     if (checkpoint) {
-      const { record: { step, progress }, folder } = checkpoint;
-      this.#progress.resume(step, progress);
-      yield { type: "resumed", step, path: folder.uri };
+      yield { type: "resumed", step: checkpoint.record.step, path: checkpoint.folder.uri };
     }
     const sampler = this.#sampler(run);
     if (sampler && !checkpoint) yield* this.#sampled(sampler);
@@ -279,19 +267,12 @@ export class FineTuneJob {
     yield event;
   }
 
-  /** Removes what would be taken for a part of this run: of the one before, or written after the checkpoint. */
-  async #clearOutput(checkpoint: Checkpoint | null): Promise<void> {
-    await this.#output.removeLeftovers();
-    await removeCheckpointsAfter(this.#output, checkpoint?.record.step ?? -1);
-    if (!checkpoint) await this.#output.remove(METRICS_FILE);
-  }
-
   async *#save(run: PreparedRun): AsyncGenerator<TrainingEvent> {
     const { job, training } = this.#config;
     yield { type: "phase", message: "saving" };
     const adapter = await trainedAdapter(run);
     const facts = await cardFacts(this.#config, run, this.#progress);
-    for (const name of ["adapter", "merged"]) await empty(this.#output.folder(name));
+    for (const name of ["adapter", "merged"]) await emptyFolder(this.#output.folder(name));
     if (job.save !== "merged") {
       const folder = this.#output.folder("adapter");
       await saveAdapter(folder, adapter, facts);
@@ -311,40 +292,6 @@ export class FineTuneJob {
     const { adapterPath } = this.#config.job;
     if (checkpoint) return await readAdapter(checkpoint.folder);
     return adapterPath === null ? null : await readAdapter(this.#deps.files(adapterPath));
-  }
-
-  /**
-   * Refuses a folder that holds files, unless overwriting was asked for. With `resume: auto`, what a run left that did
-   * not come to its first checkpoint is no hindrance.
-   */
-  async #checkOutput(): Promise<void> {
-    const { job } = this.#config;
-    const found = await this.#output.list();
-    for (const name of ["adapter", "merged"]) found.push(...await this.#output.folder(name).list());
-    const ownLeft = [METRICS_FILE, RUN_FILE];
-    if (job.resume === "auto" && found.every((name) => ownLeft.includes(name))) return;
-    const checkpoints = (await listCheckpoints(this.#output)).map(checkpointName);
-    found.push(...checkpoints);
-    if (found.length > 0 && !job.overwrite) {
-      throw new ConfigError([{
-        path: "output_dir",
-        message: `"${job.outputDir}" holds files already (${found.slice(0, 3).join(", ")}): ` +
-          "choose another output_model_name or output_dir, or set overwrite" +
-          (checkpoints.length > 0 && job.resume === null ? ", or resume to go on from a checkpoint" : ""),
-      }]);
-    }
-  }
-
-  /** Refuses a merged model over its base, and a folder that cannot be written to. */
-  async #checkPlaces(): Promise<void> {
-    const { job } = this.#config;
-    if (samePath(job.baseModel, job.mergedUri)) {
-      const message = `"${job.baseModel}" is where the merged model goes: choose another output_dir`;
-      throw new ConfigError([{ path: "base_model", message }]);
-    }
-    if (this.#deps.dryRun) return;
-    const probe = await this.#output.create(RUN_FILE);
-    await probe.abort();
   }
 
   #record(run: PreparedRun, status: RunRecord["status"], error: string | null = null): Promise<void> {
@@ -418,10 +365,4 @@ function checkTokens({ train, eval: held }: Dataset, { uri, config: { vocabSize 
         `${vocabSize}; take the tokenizer.json that belongs to the model`,
     );
   }
-}
-
-/** Removes what an earlier run left, so that no file of it is taken for one of this run. */
-async function empty(folder: Folder): Promise<void> {
-  await folder.removeLeftovers();
-  for (const name of await folder.list()) await folder.remove(name);
 }

@@ -7,7 +7,7 @@
 import type { Adapter } from "./checkpoint/adapter.ts";
 import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
 import type { Checkpoint } from "./checkpoint/resume.ts";
-import type { ProgressState, RunIdentity } from "./checkpoint/resume_record.ts";
+import type { ProgressState, ResumeRecord, RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire } from "./config.ts";
 import { IGNORE_INDEX } from "./data/mask.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
@@ -57,25 +57,33 @@ export class Progress {
 
   /** What a checkpoint keeps. */
   get state(): ProgressState {
-    const { tokens, seconds, evalLossBefore, evalLossAfter } = this;
-    return { tokens, seconds, eval_loss_before: evalLossBefore, eval_loss_after: evalLossAfter };
+    const { tokens, seconds, evalLossBefore, evalLossAfter, exactMatchBefore } = this;
+    return {
+      tokens,
+      seconds,
+      eval_loss_before: evalLossBefore,
+      eval_loss_after: evalLossAfter,
+      exact_match_before: exactMatchBefore,
+    };
   }
 
   /** Counts on from a checkpoint. */
-  resume(steps: number, state: ProgressState): void {
-    this.steps = steps;
-    this.tokens = state.tokens;
-    this.evalLossBefore = state.eval_loss_before;
-    this.evalLossAfter = state.eval_loss_after;
-    this.#secondsBefore = state.seconds;
+  resume({ step, progress }: ResumeRecord): void {
+    this.steps = step;
+    this.tokens = progress.tokens;
+    this.evalLossBefore = progress.eval_loss_before;
+    this.evalLossAfter = progress.eval_loss_after;
+    this.exactMatchBefore = progress.exact_match_before;
+    this.#secondsBefore = progress.seconds;
   }
 
-  /** Takes step, evaluation and sample events; ignores others. */
+  /** Takes step, checkpoint, evaluation and sample events; ignores others. */
   note(event: TrainingEvent): void {
     if (event.type === "step") {
       this.steps = event.step;
       this.tokens = event.tokens;
-    } else if (event.type === "evaluated") {
+    } else if (event.type === "checkpointed") this.steps = event.step;
+    else if (event.type === "evaluated") {
       if (event.step === 0) this.evalLossBefore = event.evalLoss;
       else this.evalLossAfter = event.evalLoss;
     } else if (event.type === "sampled") {

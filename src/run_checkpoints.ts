@@ -20,6 +20,7 @@ import type { TrainingEvent } from "./job.ts";
 import type { Dataset } from "./data_manager.ts";
 import type { BaseModel } from "./model_manager.ts";
 import { CONFIG_FILE } from "./models/config.ts";
+import { samePath } from "./output_folder.ts";
 import type { PreparedRun, Progress } from "./prepared_run.ts";
 import type { MetricsLog } from "./run_files.ts";
 import { trainedAdapter } from "./run_output.ts";
@@ -129,11 +130,4 @@ export function resumeWarnings(then: RunIdentity, now: RunIdentity): string[] {
       `the checkpoint was written ${what} ${before}, this is ${found}: the run goes on, but not bit for bit`,
     ];
   return [...changed("on", then.gpu, now.gpu), ...changed("by version", then.lowrank, now.lowrank)];
-}
-
-/** Whether two paths are spelled alike, but for `.` steps and slashes at the end. */
-export function samePath(a: string, b: string): boolean {
-  const plain = (path: string) =>
-    path.split("/").filter((part, i) => part !== "." && (part !== "" || i === 0)).join("/");
-  return plain(a) === plain(b);
 }

@@ -62,6 +62,8 @@ export interface ProgressState {
   readonly seconds: number;
   readonly eval_loss_before: number | null;
   readonly eval_loss_after: number | null;
+  /** Share of exact answers before the first step. */
+  readonly exact_match_before: number | null;
 }
 
 /** Bytes of metrics.jsonl that belong to the checkpoint, and the line that waited for an evaluation. */

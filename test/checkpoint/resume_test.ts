@@ -37,7 +37,13 @@ function record(step: number, more: Partial<ResumeRecord> = {}): ResumeRecord {
     base_model: "c".repeat(64),
     gpu: "a card",
     lowrank: "0.1.0",
-    progress: { tokens: 120, seconds: 9.5, eval_loss_before: 3.25, eval_loss_after: null },
+    progress: {
+      tokens: 120,
+      seconds: 9.5,
+      eval_loss_before: 3.25,
+      eval_loss_after: null,
+      exact_match_before: 0.5,
+    },
     metrics: { bytes: 321, waiting: { step, loss: 0.1 } },
     ...more,
   };

@@ -10,7 +10,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["fine_tune_job", "language_model", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],
-  ["prepared_run"],
+  ["prepared_run", "output_folder"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
   ["generate"],
   ["models", "checkpoint", "data", "optim", "distributed"],
