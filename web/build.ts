@@ -47,7 +47,7 @@ export async function buildWeb(out: string = DIST, { model, data }: PageContent 
   for (const name of PLAIN_FILES) await Deno.copyFile(inRoot(`web/${name}`), `${out}/${name}`);
   const files = await Array.fromAsync(Deno.readDir(model));
   const modelFiles = files.filter(({ isFile }) => isFile).map(({ name }) => [name, `${model}/${name}`]);
-  await copyListed(`${out}/model`, Object.fromEntries(modelFiles));
+  await copyListed(`${out}/models/lowrank-tiny`, Object.fromEntries(modelFiles));
   await copyListed(`${out}/data`, data);
 }
 

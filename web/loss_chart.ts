@@ -60,12 +60,21 @@ export class LossChart {
     return lossSummary(this.#steps, this.#evaluations);
   }
 
-  /** Begins an empty curve of so many steps. */
-  clear(totalSteps: number): void {
-    this.#steps = [];
-    this.#evaluations = [];
-    this.#totalSteps = totalSteps;
+  /** Sets the length of the axis. */
+  set totalSteps(steps: number) {
+    this.#totalSteps = steps;
     this.#drawSoon();
+  }
+
+  /** Forgets what came after a step: the run goes on from there. */
+  cutAfter(step: number): void {
+    this.#steps = this.#steps.filter((point) => point.step <= step);
+    this.#evaluations = this.#evaluations.filter((point) => point.step <= step);
+    this.#drawSoon();
+  }
+
+  clear(): void {
+    this.cutAfter(-1);
   }
 
   addStep(point: LossPoint): void {

@@ -20,7 +20,7 @@ function connect(job: Wire): void {
   const worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
   const ask = (command: WorkerCommand) => worker.postMessage(command);
   const run = (options: Wire) => {
-    view.showStarting();
+    view.showStarting(options.resume === undefined);
     ask({ type: "start", config: { ...job, ...options } });
   };
   view.onStart = () => run({ overwrite: true });

@@ -48,6 +48,7 @@ export class RunView {
       "Length": `${config.max_steps} steps of ${config.batch_size} examples`,
     };
     for (const [name, value] of Object.entries(facts)) this.#addFact(name, String(value));
+    this.#chart.totalSteps = Number(config.max_steps);
   }
 
   showGate(gate: Gate): void {
@@ -81,7 +82,13 @@ export class RunView {
     this.#start.classList.toggle("second", resumable !== null);
   }
 
-  showStarting(): void {
+  /** @param fresh Whether the run begins at its first step. */
+  showStarting(fresh: boolean): void {
+    if (fresh) {
+      this.#chart.clear();
+      this.#progress.value = 0;
+    }
+    this.#summaryAt = -Infinity;
     for (const button of [this.#start, this.#resume]) button.hidden = true;
     this.#stop.hidden = false;
     this.#stop.disabled = false;
@@ -109,11 +116,13 @@ export class RunView {
         return this.#log(`warning: ${event.message}`);
       case "started":
         this.#progress.max = event.summary.totalSteps;
-        this.#progress.value = 0;
-        this.#chart.clear(event.summary.totalSteps);
+        this.#chart.totalSteps = event.summary.totalSteps;
         return this.#log(
-          `${event.summary.trainExamples} training and ${event.summary.evalExamples} evaluation examples; ` +
-            `${event.summary.trainableParameters} of ${event.summary.totalParameters} parameters train`,
+          `${count(event.summary.trainExamples)} training and ${
+            count(event.summary.evalExamples)
+          } evaluation ` +
+            `examples; ${count(event.summary.trainableParameters)} of ` +
+            `${count(event.summary.totalParameters)} parameters train`,
         );
       case "step":
         return this.#showStep(event);
@@ -122,6 +131,7 @@ export class RunView {
         return this.#log(`evaluation after step ${event.step}: loss ${event.evalLoss.toFixed(3)}`);
       case "resumed":
         this.#progress.value = event.step;
+        this.#chart.cutAfter(event.step);
         return this.#log(`going on after step ${event.step}`);
       case "checkpointed":
         return this.#log(`checkpoint after step ${event.step}`);
@@ -167,7 +177,7 @@ export class RunView {
     this.#progress.value = step;
     this.#chart.addStep({ step, loss });
     this.#live.textContent = `Step ${step} of ${totalSteps} · loss ${loss.toFixed(3)} · ` +
-      `${Math.round(tokensPerSecond)} tokens/s · ${clock(etaSeconds)} left`;
+      `${count(Math.round(tokensPerSecond))} tokens/s · ${clock(etaSeconds)} left`;
     if (performance.now() - this.#summaryAt > SUMMARY_INTERVAL_MS) this.#tellSummary();
   }
 
@@ -202,6 +212,11 @@ export class RunView {
     line.textContent = text;
     element("log").append(line);
   }
+}
+
+/** With separators: 260,032. */
+function count(value: number): string {
+  return value.toLocaleString("en");
 }
 
 function kibibytes(bytes: number): string {
