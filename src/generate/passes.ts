@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { bucketLength } from "../data/collate.ts";
-
 /** One token and where it stands. */
 export interface PlacedToken {
   readonly id: number;
@@ -26,16 +24,18 @@ export interface Pass {
 
 /** Tokens of one pass at most. */
 export const MOST_TOKENS = 2048;
+/** Prompts are padded to a multiple of this many tokens. */
+const LENGTH_STEP = 16;
 
 /**
  * Rows that begin with this call run as whole prompts, those of like length side by side: attention over a batch reads each
- * key once for many queries. All other tokens, such as the newest of each row, stand one behind the other in the order
- * given, and each looks into the cache. Sizes are rounded up, so that there are few programs.
+ * key once for many queries. Padding at most doubles a prompt of more than a few tokens. All other tokens, such as the newest of each row, stand one behind the other in the order
+ * given, and each looks into the cache; their number is rounded up, so that there are few programs.
  */
 export function passesOf(tokens: readonly PlacedToken[]): Pass[] {
   const rows = [...Map.groupBy(tokens, ({ row }) => row).values()];
   const isPrompt = (row: readonly PlacedToken[]) =>
-    row.length > 1 && row[0]!.position === 0 && bucketLength(row.length) <= MOST_TOKENS;
+    row.length > 1 && row[0]!.position === 0 && paddedLength(row.length) <= MOST_TOKENS;
   const prompts = rows.filter(isPrompt).sort((a, b) => a.length - b.length);
   const others = rows.filter((row) => !isPrompt(row)).flat();
   return [...promptPasses(prompts), ...tokenPasses(others)];
@@ -50,7 +50,8 @@ function promptPasses(prompts: readonly (readonly PlacedToken[])[]): Pass[] {
     batch = [];
   };
   for (const prompt of prompts) {
-    if (powerOf2(batch.length + 1) * bucketLength(prompt.length) > MOST_TOKENS) close();
+    const length = paddedLength(prompt.length), shortest = paddedLength(batch[0]?.length ?? prompt.length);
+    if ((batch.length + 1) * length > MOST_TOKENS || length > 2 * shortest) close();
     batch.push(prompt);
   }
   close();
@@ -58,11 +59,10 @@ function promptPasses(prompts: readonly (readonly PlacedToken[])[]): Pass[] {
 }
 
 function promptPass(batch: readonly (readonly PlacedToken[])[]): Pass {
-  const rowLength = bucketLength(batch.at(-1)!.length), rows = powerOf2(batch.length);
-  const slots = Array<PlacedToken | null>(rows * rowLength).fill(null);
+  const rowLength = paddedLength(batch.at(-1)!.length);
+  const slots = Array<PlacedToken | null>(batch.length * rowLength).fill(null);
   batch.forEach((prompt, row) => prompt.forEach((token, t) => slots[row * rowLength + t] = token));
-  const lengths = Array.from({ length: rows }, (_, row) => batch[row]?.length ?? 0);
-  return { slots, prompts: { rowLength, lengths } };
+  return { slots, prompts: { rowLength, lengths: batch.map(({ length }) => length) } };
 }
 
 function tokenPasses(tokens: readonly PlacedToken[]): Pass[] {
@@ -74,6 +74,8 @@ function tokenPasses(tokens: readonly PlacedToken[]): Pass[] {
   }
   return passes;
 }
+
+const paddedLength = (tokens: number) => Math.ceil(tokens / LENGTH_STEP) * LENGTH_STEP;
 
 /** The least power of two that is not smaller. */
 export function powerOf2(count: number): number {

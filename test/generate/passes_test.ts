@@ -19,12 +19,11 @@ Deno.test("passesOf() runs whole prompts padded, those of like length together, 
     ...tokensOf(4, 0, 1),
   ];
   const [whole, others] = passesOf(tokens);
-  assert.deepEqual(whole!.prompts, { rowLength: 32, lengths: [3, 17, 20, 0] });
+  assert.deepEqual(whole!.prompts, { rowLength: 32, lengths: [3, 17, 20] });
   const ids = whole!.slots.map((token) => token?.id ?? -1);
-  assert.equal(ids.length, 4 * 32);
+  assert.equal(ids.length, 3 * 32);
   assert.deepEqual(ids.slice(0, 4), [30_000, 30_001, 30_002, -1]);
   assert.deepEqual(ids.slice(32 + 15, 32 + 18), [15, 16, -1]);
-  assert.deepEqual(ids.slice(96), Array(32).fill(-1));
   assert.equal(others!.prompts, null);
   assert.deepEqual(others!.slots.map((token) => token?.id ?? -1), [10_005, 10_006, 10_007, 40_000]);
 });
@@ -42,6 +41,12 @@ Deno.test("passesOf() keeps every pass within its bounds and every token in one 
   // a prompt too long for one pass goes in order, so that the cache holds what each token looks at
   const long = ids.filter((id) => Math.floor(id / 10_000) === 70);
   assert.deepEqual(long, tokensOf(70, 0, MOST_TOKENS + 1).map(({ id }) => id));
+});
+
+Deno.test("passesOf() keeps prompts apart where padding would more than double one", () => {
+  const tokens = [3, 20, 33, 70].flatMap((length, row) => tokensOf(row, 0, length));
+  assert.deepEqual(shapes(tokens), [[2 * 32, 32], [2 * 80, 80]]);
+  assert.deepEqual(shapes([...tokensOf(0, 0, 9), ...tokensOf(1, 0, 40)]), [[16, 16], [48, 48]]);
 });
 
 Deno.test("passesOf() gives the newest tokens of few or many rows one pass of a power of two", () => {
