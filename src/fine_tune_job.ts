@@ -164,6 +164,7 @@ export class FineTuneJob {
     const limits = batchLimits(data, training);
     const model = planned(limits);
     closers.push(() => model.destroy());
+    closers.push(() => gpu.settle().catch(() => {})); // a stopped run leaves work behind
     if (start) ModelManager.checkAdapter(model, start);
     const memory = memoryRows(model);
     const { batchSize, evalBatchSize } = training;

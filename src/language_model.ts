@@ -91,7 +91,7 @@ export class LanguageModel {
       const model = await load(manager, base, adapter, gpu, device?.pipelines ?? new PipelineCache(gpu));
       return new LanguageModel(model, tokenizer, template, stops, !device);
     } catch (error) {
-      if (!device) gpu?.close();
+      if (!device) await gpu?.close();
       throw error;
     } finally {
       await base.weights.close();
@@ -139,10 +139,11 @@ export class LanguageModel {
   }
 
   /** Gives the GPU memory back, and the GPU unless it was given. */
-  close(): void {
+  async close(): Promise<void> {
+    await this.gpu.settle().catch(() => {}); // a stopped answer leaves work behind
     this.#generator?.destroy();
     this.#model.destroy();
-    if (this.#ownsGpu) this.gpu.close();
+    if (this.#ownsGpu) await this.gpu.close();
   }
 
   #checkedLength(prompts: readonly (readonly number[])[]): number {

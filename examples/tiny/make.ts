@@ -154,4 +154,4 @@ await writeSafetensors(
   }),
 );
 model.destroy();
-gpu.close();
+await gpu.close();

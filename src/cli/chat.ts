@@ -41,7 +41,7 @@ export async function chat(args: readonly string[], io: CliIo): Promise<void> {
     if (io.stdin.isTerminal) io.stderr.write("/reset forgets the conversation, /exit or Ctrl-D ends it\n");
     await talk.run();
   } finally {
-    model.close();
+    await model.close();
   }
 }
 

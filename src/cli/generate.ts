@@ -45,7 +45,7 @@ export async function generate(args: readonly string[], io: CliIo): Promise<void
       }
     } finally {
       output.close();
-      model.close();
+      await model.close();
     }
     if (!isOn(flags, "quiet")) io.stderr.write(`${clock.line()}\n`);
   });

@@ -45,7 +45,7 @@ export interface ModelRequest {
 export interface WritingModel {
   promptOf(input: string | readonly Message[]): number[];
   generate(prompts: readonly (readonly number[])[], options: TextOptions): AsyncIterable<TextPiece>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** The outside of a command. */

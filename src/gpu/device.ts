@@ -105,9 +105,14 @@ export class Gpu {
     }
   }
 
-  /** Gives the device back. Buffers made on it are gone. */
-  close(): void {
+  /**
+   * Gives the device back once everything submitted is done: software drivers can crash the process when memory is
+   * taken from under running work. Buffers made on it are gone.
+   */
+  async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
+    if (this.#failure === null) await this.device.queue.onSubmittedWorkDone().catch(() => {});
     this.device.destroy();
   }
 }
@@ -164,7 +169,7 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
     if (options.requireHardware) requireHardware(gpu);
     return gpu;
   } catch (error) {
-    gpu.close();
+    await gpu.close();
     throw error;
   }
 }

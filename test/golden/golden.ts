@@ -35,6 +35,6 @@ for await (const { name, outcome, detail } of runGolden(gpu, new LocalFolder(dir
   counts[outcome]++;
   console.log(`${outcome.padEnd(7)}  ${name}: ${detail}`);
 }
-gpu.close();
+await gpu.close();
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 Deno.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);

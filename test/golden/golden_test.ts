@@ -15,7 +15,7 @@ async function run(gpu: Gpu, variants?: (typeof VARIANTS)[keyof typeof VARIANTS]
     const options = variants ? { cases: CASES, variants } : { cases: CASES };
     return await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), options));
   } finally {
-    gpu.close();
+    await gpu.close();
   }
 }
 
@@ -49,7 +49,7 @@ Deno.test({
     const gpu = await openGpu();
     const unsupported = ["qwen2", "gemma2", "phi3"].filter((type) => !MODEL_FAMILIES.has(type));
     const results = await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), { cases: unsupported }));
-    gpu.close();
+    await gpu.close();
     for (const { outcome, detail } of results) {
       assert.equal(outcome, "skipped");
       assert.match(detail, /is not supported \(supported: llama|this version does not train it/);

@@ -107,4 +107,4 @@ if (flags["adapter-out"]) {
   await writeAdapter(new LocalFolder(flags["adapter-out"]), { config: adapter!.config, tensors });
 }
 await close();
-gpu.close();
+await gpu.close();
