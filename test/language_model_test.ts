@@ -47,8 +47,8 @@ onGpu("LanguageModel says something else with an adapter, and the same each time
   assert.deepEqual(await answers(base, inputs), said);
   assert.notDeepEqual(await answers(adapted, inputs), said);
   assert.notEqual(said[0], said[1]);
-  base.close();
-  adapted.close();
+  await base.close();
+  await adapted.close();
   device.gpu.check();
 });
 
@@ -60,7 +60,7 @@ onGpu("LanguageModel continues more prompts than fit side by side, each as if al
   // batch after batch, prompts draw numbers of their own
   const drawn = await answers(model, Array(67).fill("x"), { temperature: 9, maxNewTokens: 5 });
   assert.ok(new Set(drawn).size > 60, `${new Set(drawn).size} different answers`);
-  model.close();
+  await model.close();
 });
 
 onGpu("LanguageModel makes room for longer prompts, up to the model's context", async (device) => {
@@ -76,13 +76,13 @@ onGpu("LanguageModel makes room for longer prompts, up to the model's context", 
     answers(model, ["a", "b".repeat(601)]),
     /^ConfigError: prompt: number 2 has 601 tokens, 1\.\.600 are possible with this model$/,
   );
-  model.close();
+  await model.close();
 });
 
 onGpu("LanguageModel ends at the special token behind a turn", async (device) => {
   const model = await open(device);
   assert.deepEqual([...model.stopTokenIds].sort(), [258, 260]);
-  model.close();
+  await model.close();
 });
 
 onGpu("LanguageModel refuses to chat without a template, and an adapter of another model", async (device) => {
@@ -91,7 +91,7 @@ onGpu("LanguageModel refuses to chat without a template, and an adapter of anoth
     () => model.promptOf([{ role: "user", content: "a" }]),
     /^ConfigError: chat_template: is missing: the model's tokenizer has none; give one, or generate from plain text$/,
   );
-  model.close();
+  await model.close();
   await assert.rejects(
     open(device, "a", { config: { num_hidden_layers: 1 } }),
     (error: Error) => /^(ModelFormatError|ConfigError)$/.test(error.name),
