@@ -2,7 +2,8 @@
  * Lowrank: fine-tune language models with LoRA on any GPU, through WebGPU.
  *
  * The whole pipeline is {@link FineTuneJob}; its parts work alone too: {@link ModelManager}, {@link DataManager},
- * {@link ModelTrainer}, {@link LanguageModel}, which writes, the file formats and the tokenizer. Folders come in through the {@link Folder} interface;
+ * {@link ModelTrainer}, {@link LanguageModel}, which writes, the file formats and the tokenizer. Folders come in through
+ * the {@link Folder} interface;
  * `lowrank/storage/local` has the one for Deno's disk.
  *
  * ```ts ignore

@@ -28,9 +28,10 @@ export const MOST_TOKENS = 2048;
 const LENGTH_STEP = 16;
 
 /**
- * Rows that begin with this call run as whole prompts, those of like length side by side: attention over a batch reads each
- * key once for many queries. Padding at most doubles a prompt of more than a few tokens. All other tokens, such as the newest of each row, stand one behind the other in the order
- * given, and each looks into the cache; their number is rounded up, so that there are few programs.
+ * Rows that begin with this call run as whole prompts, those of like length side by side: attention over a batch reads
+ * each key once for many queries. A prompt is padded to at most twice the length of the shortest beside it. All other
+ * tokens, such as the newest of each row, stand one behind the other in the order given, and each looks into the cache;
+ * their number is rounded up, so that there are few programs.
  */
 export function passesOf(tokens: readonly PlacedToken[]): Pass[] {
   const rows = [...Map.groupBy(tokens, ({ row }) => row).values()];
