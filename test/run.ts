@@ -84,8 +84,11 @@ async function check(name: string, args: readonly string[]): Promise<boolean> {
   return success;
 }
 
-/** Runs all tests, shows their output as it comes, and returns deno's own count. */
-async function runTests(junitPath: string): Promise<Totals> {
+/**
+ * Runs all tests, shows their output as it comes, and returns deno's own count. A process that a signal ended is started
+ * once more, and said so: Mesa's software rasteriser can corrupt its heap while a process with many devices exits.
+ */
+async function runTests(junitPath: string, retries = 1): Promise<Totals> {
   const args = ["test", "--no-check", `--junit-path=${junitPath}`, ...TEST_PERMISSIONS, "test/"];
   const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "inherit" }).spawn();
   const decoder = new TextDecoder();
@@ -94,10 +97,16 @@ async function runTests(junitPath: string): Promise<Totals> {
     await Deno.stdout.write(bytes);
     output += decoder.decode(bytes, { stream: true });
   }
-  const { success } = await child.status;
+  const { success, signal } = await child.status;
   const totals = readTotals(output);
   if (totals && (success || totals.failed > 0)) return totals;
-  console.log("FAILED deno test ended without saying what failed");
+  if (signal && retries > 0) {
+    console.log(
+      `\n${signal} ended the tests${totals ? ` after ${totalsLine(totals)}` : ""}: running them once more\n`,
+    );
+    return await runTests(junitPath, retries - 1);
+  }
+  console.log(`FAILED deno test ended ${signal ? `by ${signal}` : ""} without saying what failed`);
   return { passed: 0, skipped: 0, ...totals, failed: 1 };
 }
 
