@@ -13,10 +13,9 @@ import { parseArgs } from "node:util";
 import { quietMesa } from "../src/cli/quiet_mesa.ts";
 import { openGpu } from "../src/gpu/device.ts";
 import { ModelManager } from "../src/model_manager.ts";
-import type { ModelBatch } from "../src/models/lora_model.ts";
 import { chooseVariants, VARIANTS } from "../src/nn/variants.ts";
-import { AdamW } from "../src/optim/adamw.ts";
 import { LocalFolder } from "../src/storage/local.ts";
+import { fullBatch, timeSteps } from "./training_step.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -59,43 +58,17 @@ model.plan(["train"]);
 model.allocate();
 await model.decoder.load(base.weights);
 manager.initialise(model, { kind: "seed", seed: 42 });
-const optimizer = await AdamW.create(model.resources, model.pool, model.sinks, {
-  weightDecay: 0,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  maxGradNorm: 1,
-});
 const loadSeconds = secondsSince(started);
 
-const tokens = rows * length;
-const batch: ModelBatch = {
-  rows,
-  length,
-  inputIds: Uint32Array.from({ length: tokens }, (_, i) => (37 * i + 11) % base.config.vocabSize),
-  targets: Int32Array.from({ length: tokens }, (_, i) => (37 * i + 48) % base.config.vocabSize),
-  lengths: new Uint32Array(rows).fill(length),
-};
-const seconds: number[] = [];
-for (let step = 0; step <= steps; step++) {
-  const stepStarted = performance.now();
-  model.clearGradients();
-  model.clearTotals();
-  await model.accumulate(batch, 1 / tokens);
-  optimizer.step(step + 1, 1e-4);
-  await model.totals();
-  seconds.push(secondsSince(stepStarted));
-}
-const [first, ...warm] = seconds as [number, ...number[]];
-const sorted = warm.toSorted((a, b) => a - b);
-const median = sorted[Math.floor(sorted.length / 2)]!;
+const batch = fullBatch(model, rows, length);
+const { tokens, first, median, least, most } = await timeSteps(model, batch, steps);
 console.log(`adapter   ${gpu.name}${gpu.software ? " (SOFTWARE: says nothing about a GPU)" : ""}`);
 console.log(`variants  ${variants.reason}`);
 console.log(`model     ${flags.base}, LoRA rank ${rank} on all linear maps, ${rows} x ${length} tokens, f32`);
 console.log(`cold      ${loadSeconds.toFixed(2)} s to load, ${first.toFixed(2)} s for the first step`);
 console.log(
-  `warm      ${median.toFixed(2)} s a step (median of ${steps}, ${sorted[0]!.toFixed(2)} to ${
-    sorted.at(-1)!.toFixed(2)
+  `warm      ${median.toFixed(2)} s a step (median of ${steps}, ${least.toFixed(2)} to ${
+    most.toFixed(2)
   }), ` +
     `${(tokens / median).toFixed(1)} tokens/s`,
 );
@@ -112,4 +85,4 @@ if (gpu.features.has("timestamp-query")) {
 }
 model.destroy();
 await base.weights.close();
-gpu.close();
+await gpu.close();

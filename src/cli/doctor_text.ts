@@ -4,7 +4,7 @@
  * @module
  */
 import type { AdapterFacts, DoctorReport, EngineFacts } from "./doctor_examine.ts";
-import { formatBytes, formatCount } from "./format.ts";
+import { formatBytes, formatCount, formatFigures } from "./format.ts";
 import type { Paint } from "./paint.ts";
 
 /** Features that the engine uses where they are there. */
@@ -77,13 +77,16 @@ function adapterRows(adapter: AdapterFacts, paint: Paint): string[] {
 }
 
 function engineRows({ variants, matmul }: EngineFacts): string[] {
-  const rate = (gigaflops: number) => gigaflops.toPrecision(3);
   return [
     ...rows("variants", [variants]),
     ...(matmul
       ? rows("matmul", [
-        `${matmul.size} x ${matmul.size} x ${matmul.size} f32: ${rate(matmul.gigaflops.median)} GFLOP/s ` +
-        `(median of 5 batches, ${rate(matmul.gigaflops.least)} to ${rate(matmul.gigaflops.most)})`,
+        `${matmul.size} x ${matmul.size} x ${matmul.size} f32: ${
+          formatFigures(matmul.gigaflops.median)
+        } GFLOP/s ` +
+        `(median of 5 batches, ${formatFigures(matmul.gigaflops.least)} to ${
+          formatFigures(matmul.gigaflops.most)
+        })`,
         `checked against f64: largest error ${matmul.worstError.toPrecision(2)} of what rounding explains`,
       ])
       : []),

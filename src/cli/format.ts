@@ -9,6 +9,11 @@ export function formatCount(count: number): string {
   return Math.round(count).toLocaleString("en-US");
 }
 
+/** Three figures that count, without exponents: `0.0512`, `4.84`, `1,234`. */
+export function formatFigures(value: number): string {
+  return value >= 99.95 ? formatCount(value) : value.toPrecision(3);
+}
+
 /** Three characters and a unit: `85`, `3.1k`, `12k`, `1.2M`. */
 export function formatRate(perSecond: number): string {
   if (perSecond < 9.95) return perSecond.toFixed(1);

@@ -3,6 +3,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatFigures,
   formatLearningRate,
   formatRate,
   formatShare,
@@ -55,4 +56,15 @@ Deno.test("formatCount(), formatLearningRate() and formatShare() round for readi
   assert.equal(formatShare(12_352, 260_032), "4.75 %");
   assert.equal(formatShare(123, 1_000_000), "0.012 %");
   assert.equal(formatShare(0, 0), "0 %");
+});
+
+Deno.test("formatFigures() keeps three figures and needs no exponent", () => {
+  assert.deepEqual([0.05123, 4.836, 48.36, 99.96, 1234.5, 0].map(formatFigures), [
+    "0.0512",
+    "4.84",
+    "48.4",
+    "100",
+    "1,235",
+    "0.00",
+  ]);
 });

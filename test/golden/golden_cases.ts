@@ -33,6 +33,8 @@ export interface GoldenResult {
   readonly name: string;
   readonly outcome: "passed" | "failed" | "skipped";
   readonly detail: string;
+  /** The largest distance as a share of what is allowed; absent where nothing was compared. */
+  readonly worstShare?: number;
 }
 
 /** Variants that are compared, with the folder of their adapter; others are named as skipped. */
@@ -346,7 +348,12 @@ function result(name: string, compared: readonly Comparison[]): GoldenResult {
   const detail = `${count}${failed > 0 ? `${failed} failed, ` : ""}worst ${
     worst.value.toPrecision(2)
   } of ${worst.limit}`;
-  return { name, outcome: failed > 0 ? "failed" : "passed", detail };
+  return {
+    name,
+    outcome: failed > 0 ? "failed" : "passed",
+    detail,
+    worstShare: worst.value / worst.limit,
+  };
 }
 
 /** A folder in which one file reads as another. */

@@ -27,7 +27,7 @@ Deno.test("openGpu() says so where the runtime has no WebGPU", async () => {
 });
 
 onEveryAdapter("openGpu({ requireHardware }) refuses a software adapter by name", async ({ gpu }) => {
-  assert.equal(gpu.software, true, "this test expects a software adapter");
+  if (!gpu.software) return (await openGpu({ requireHardware: true })).close();
   await assert.rejects(openGpu({ requireHardware: true }), (error: Error) => {
     assert.ok(error instanceof GpuUnavailableError);
     assert.ok(error.message.includes(`software adapter "${gpu.name}"`), error.message);
