@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ADAPTERS_VARIABLE } from "../helpers/gpu.ts";
+import { readJunit, type TestResult } from "../helpers/junit.ts";
 
 /**
  * Runs the suites of kernels, layers, optimizer, model and engine once more through Dawn and Tint, on SwiftShader, in a process
@@ -21,24 +22,7 @@ const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-sys", "--allow-ffi"
 const present = await Deno.stat(DRIVER).then(() => true, () => false);
 const asked = (Deno.env.get(ADAPTERS_VARIABLE) || "deno").split(",").includes("deno");
 
-interface Result {
-  readonly name: string;
-  readonly failure: string | null;
-}
-
-/** Test cases of a JUnit report, skipped ones left out. */
-function readJunit(xml: string): Result[] {
-  const text = (value: string) =>
-    value.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
-  return [...xml.matchAll(/<testcase name="([^"]*)"[^>]*?(?:\/>|>([^]*?)<\/testcase>)/g)]
-    .filter(([, , body = ""]) => !body.includes("<skipped"))
-    .map(([, name, body = ""]) => ({
-      name: text(name!),
-      failure: body.includes("<failure") ? text(body) : null,
-    }));
-}
-
-async function runSuites(junitPath: string): Promise<{ results: Result[]; output: string }> {
+async function runSuites(junitPath: string): Promise<{ results: TestResult[]; output: string }> {
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["test", "--no-check", "--no-prompt", `--junit-path=${junitPath}`, ...PERMISSIONS, ...SUITES],
     cwd: ROOT,

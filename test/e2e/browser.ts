@@ -1,0 +1,97 @@
+/**
+ * The built page on a server of its own, in Debian's Chromium.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { LocalFolder } from "../../src/storage/local.ts";
+import { buildWeb, bundle } from "../../web/build.ts";
+import { serveFolder } from "../../web/serve.ts";
+import { ROWS } from "../helpers/job_disk.ts";
+import { writeTinyModel } from "../helpers/tiny_model.ts";
+import { chromiumPath } from "./chromium.ts";
+
+/** What Chromium needs to be quiet and alone. Without a GPU it offers no adapter then. */
+export const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** With a software adapter. */
+export const WEBGPU_FLAGS = [...FLAGS, "--enable-unsafe-webgpu"];
+
+/** Declares a test in Chromium. */
+export function inChromium(name: string, test: () => Promise<void>): void {
+  // playwright keeps pipes to the browser
+  Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn: test });
+}
+
+/** The page with a tiny model, ten rows and this job; with the contract worker beside it. */
+export async function buildSite(job: Readonly<Record<string, unknown>>): Promise<string> {
+  const out = await Deno.makeTempDir({ prefix: "lowrank-page-" });
+  const [model, rows] = [`${out}/source/model`, `${out}/source/rows.jsonl`];
+  await writeTinyModel(new LocalFolder(model));
+  await Deno.writeTextFile(rows, ROWS);
+  await buildWeb(`${out}/site`, { model, data: { "rows.jsonl": rows } });
+  await Deno.writeTextFile(`${out}/site/defaults.json`, JSON.stringify(job));
+  const here = new URL(".", import.meta.url).pathname;
+  await bundle([`${here}opfs_contract.ts`], `${out}/site`, [`--config=${here}contract.json`]);
+  return out;
+}
+
+/** A tab with what went wrong in it so far. */
+export interface Tab {
+  readonly page: Page;
+  /** Address of the page. */
+  readonly address: string;
+  readonly problems: string[];
+}
+
+/**
+ * Opens the site in a fresh browser, and fails if its console shows an error.
+ *
+ * @param site Folder to serve.
+ */
+export async function withTab(
+  site: string,
+  flags: readonly string[],
+  use: (tab: Tab) => Promise<void>,
+): Promise<void> {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(site));
+  let browser: Browser | null = null;
+  try {
+    browser = await chromium.launch({ executablePath: chromiumPath!, args: [...flags] });
+    const page = await browser.newPage({ viewport: { width: 1100, height: 760 } });
+    const problems: string[] = [];
+    page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+    page.on("pageerror", (error) => problems.push(String(error)));
+    page.on("requestfailed", (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+    const address = `http://127.0.0.1:${server.addr.port}/`;
+    await page.goto(address);
+    await use({ page, address, problems });
+    assert.deepEqual(problems, []);
+  } finally {
+    await browser?.close();
+    await server.shutdown();
+  }
+}
+
+/** Waits until an element is shown. */
+export async function shown(page: Page, id: string): Promise<void> {
+  await page.locator(`#${id}`).waitFor({ state: "visible", timeout: 60_000 });
+}
+
+/** A file that the page offers for download. */
+export async function downloaded(page: Page, name: string): Promise<Uint8Array> {
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("link", { name, exact: true }).click(),
+  ]);
+  return await Deno.readFile(await download.path());
+}

@@ -1,0 +1,213 @@
+/**
+ * The built page in a real browser: does it train as Deno does, and go on where Deno stopped? Run by `page_test.ts`, in
+ * a process of its own.
+ */
+import assert from "node:assert/strict";
+import { tmpdir } from "node:os";
+import { readAdapter } from "../../src/checkpoint/adapter.ts";
+import { parseFineTuneJobConfig } from "../../src/config.ts";
+import { createFineTuneJob } from "../../src/fine_tune_job.ts";
+import type { TrainingEvent } from "../../src/job.ts";
+import { type Folder, readText } from "../../src/storage.ts";
+import { LocalFolder } from "../../src/storage/local.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import { device } from "../helpers/device.ts";
+import { folderAt } from "../helpers/job_disk.ts";
+import {
+  buildSite,
+  downloaded,
+  FLAGS,
+  inChromium,
+  shown,
+  type Tab,
+  WEBGPU_FLAGS,
+  withTab,
+} from "./browser.ts";
+import type { ContractResult } from "./opfs_contract.ts";
+import { putFolder, takeFolder } from "./page_files.ts";
+
+/** Of the finished run, for people to look at. */
+const SCREENSHOT = `${tmpdir()}/lowrank-page.png`;
+
+const JOB = {
+  base_model: "models/lowrank-tiny",
+  output_model_name: "ember",
+  training_data_path: "data/rows.jsonl",
+  max_steps: 10,
+  batch_size: 2,
+  lora_r: 4,
+  learning_rate: 0.01,
+  eval_steps: 5,
+  save: "adapter",
+  save_steps: 5,
+};
+
+/** Of losses on different adapters (GPUs) after the same steps. */
+const LOSS_TOLERANCE = 1e-4;
+
+const built = await buildSite(JOB);
+const site = `${built}/site`;
+
+globalThis.addEventListener("unload", () => Deno.removeSync(built, { recursive: true }));
+
+/** The page's job in Deno: inputs from the built page's folder, the run on `disk`. */
+function jobInDeno(disk: Folder, options: Readonly<Record<string, unknown>> = {}) {
+  const config = parseFineTuneJobConfig({ ...JOB, ...options });
+  const files = (uri: string) =>
+    uri.startsWith("runs/") ? folderAt(disk, uri) : new LocalFolder(`${site}/${uri}`);
+  return createFineTuneJob(config, { files, device: device! });
+}
+
+let straight: Promise<MemoryFolder> | null = null;
+
+/** What the job leaves in Deno, uninterrupted. */
+function straightRun(): Promise<MemoryFolder> {
+  return straight ??= (async () => {
+    const disk = new MemoryFolder("disk");
+    await Array.fromAsync(jobInDeno(disk).run());
+    return disk.folder("runs/ember");
+  })();
+}
+
+/** Training and evaluation losses of each step, from metrics.jsonl. */
+function lossesIn(metrics: string): (number | null)[][] {
+  return metrics.trimEnd().split("\n").map((line) => {
+    const { step, loss, eval_loss } = JSON.parse(line);
+    return [step, loss, eval_loss];
+  });
+}
+
+async function assertSameLosses(metrics: string): Promise<void> {
+  const wanted = lossesIn(await readText(await straightRun(), "metrics.jsonl"));
+  const found = lossesIn(metrics);
+  assert.deepEqual(found.map(([step]) => step), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  for (const [i, row] of wanted.entries()) {
+    for (const [j, want] of row.entries()) {
+      const got = found[i]![j]!;
+      const same = want === null ? got === null : Math.abs(got - want) <= LOSS_TOLERANCE * Math.abs(want);
+      assert.ok(same, `step ${row[0]}: the page says ${found[i]}, Deno ${row}`);
+    }
+  }
+}
+
+/** Clicks a button and waits for the end of the run. */
+async function runToEnd({ page }: Tab, button: string): Promise<string> {
+  await page.locator(`#${button}:not([disabled])`).click();
+  await page.locator("#made, #problem").filter({ visible: true }).waitFor({ timeout: 60_000 });
+  assert.equal(await page.locator("#problem").isVisible(), false, await page.locator("#problem").innerText());
+  return new TextDecoder().decode(await downloaded(page, "metrics.jsonl"));
+}
+
+inChromium("the page trains with the losses of Deno, and offers an adapter that reads back", async () => {
+  await withTab(site, WEBGPU_FLAGS, async (tab) => {
+    const { page } = tab;
+    await assertSameLosses(await runToEnd(tab, "start"));
+    assert.match(await page.locator("#live").innerText(), /^Done: 10 steps in 00:\d\d\.$/);
+    assert.match(
+      await page.locator("#summary").innerText(),
+      /^Training loss [\d.]+ → [\d.]+ over 10 steps; evaluation loss [\d.]+ → [\d.]+\.$/,
+    );
+    assert.equal(await page.locator("#chart .evaluation").count(), 3);
+    const files: Record<string, Uint8Array> = {};
+    for (const name of ["adapter_config.json", "adapter_model.safetensors"]) {
+      files[name] = await downloaded(page, name);
+    }
+    const adapter = await readAdapter(new MemoryFolder("downloads", files));
+    const inDeno = await readAdapter((await straightRun()).folder("adapter"));
+    assert.equal(adapter.config.baseModel, "models/lowrank-tiny");
+    assert.deepEqual([...adapter.tensors.keys()], [...inDeno.tensors.keys()]);
+    await page.screenshot({ path: SCREENSHOT, fullPage: true });
+  });
+});
+
+inChromium("a checkpoint begun in Deno goes on in the page", async () => {
+  const disk = new MemoryFolder("disk");
+  for await (const { type } of jobInDeno(disk).run()) if (type === "checkpointed") break;
+  await withTab(site, WEBGPU_FLAGS, async (tab) => {
+    const { page } = tab;
+    await putFolder(page, "runs/ember", disk.folder("runs/ember"));
+    await page.reload();
+    await shown(page, "resume");
+    assert.equal(await page.locator("#resume").innerText(), "Continue from step 5");
+    await assertSameLosses(await runToEnd(tab, "resume"));
+    assert.match((await page.locator("#log").textContent())!, /going on after step 5/);
+  });
+});
+
+inChromium("a checkpoint begun in the page goes on in Deno", async () => {
+  const disk = new MemoryFolder("disk");
+  const output = disk.folder("runs/ember");
+  await withTab(site, WEBGPU_FLAGS, async (tab) => {
+    await runToEnd(tab, "start");
+    await takeFolder(tab.page, "runs/ember", output);
+  });
+  assert.deepEqual(await output.folders(), ["adapter", "checkpoint-10", "checkpoint-5"]);
+  const events: TrainingEvent[] = [];
+  const resumed = jobInDeno(disk, { resume: "runs/ember/checkpoint-5", overwrite: true });
+  for await (const event of resumed.run()) events.push(event);
+  assert.equal(events.find(({ type }) => type === "resumed")?.type, "resumed");
+  assert.deepEqual(events.flatMap((event) => event.type === "step" ? event.step : []), [6, 7, 8, 9, 10]);
+  await assertSameLosses(await readText(output, "metrics.jsonl"));
+});
+
+inChromium("a run stopped in the page is offered again on the next visit", async () => {
+  await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, max_steps: 5000 }));
+  try {
+    await withTab(site, WEBGPU_FLAGS, async ({ page }) => {
+      await page.locator("#start:not([disabled])").click();
+      await page.getByText(/^Step \d+ of 5,?000/).waitFor({ timeout: 60_000 });
+      await page.locator("#stop").click();
+      await shown(page, "resume");
+      const offer = await page.locator("#resume").innerText();
+      assert.match(offer, /^Continue from step \d+$/);
+      assert.equal(await page.locator("#live").innerText(), "Stopped; the last whole step is kept.");
+      await page.reload();
+      await shown(page, "resume");
+      assert.equal(await page.locator("#resume").innerText(), offer);
+    });
+  } finally {
+    await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(JOB));
+  }
+});
+
+inChromium("the page shows every problem of a job that cannot run", async () => {
+  await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, lora_r: 0, epochz: 3 }));
+  try {
+    await withTab(site, WEBGPU_FLAGS, async ({ page }) => {
+      await page.locator("#start:not([disabled])").click();
+      await shown(page, "problem");
+      assert.deepEqual(await page.locator("#problem > *").allInnerTexts(), [
+        "The run failed (ConfigError)",
+        'epochz: is not an option: did you mean "epochs"?',
+        "lora_r: must be at least 1: current value is 0",
+      ]);
+    });
+  } finally {
+    await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(JOB));
+  }
+});
+
+inChromium("the page says that the browser found no adapter, and offers no start", async () => {
+  await withTab(site, FLAGS, async ({ page }) => {
+    await page.locator("#gate[data-missing]").waitFor();
+    assert.match(
+      await page.locator("#gate").innerText(),
+      /^This browser has WebGPU, but found no graphics adapter for it\. Switch on hardware acceleration/,
+    );
+    assert.equal(await page.locator("#start").isDisabled(), true);
+  });
+});
+
+inChromium("OpfsFolder does in Chromium what every backend must do", async () => {
+  await withTab(site, WEBGPU_FLAGS, async ({ page }) => {
+    const results: ContractResult[] = await page.evaluate(() =>
+      new Promise((done, failed) => {
+        const worker = new Worker("opfs_contract.js", { type: "module" });
+        worker.onmessage = ({ data }) => done(data);
+        worker.onerror = ({ message }) => failed(new Error(message));
+      })
+    );
+    assert.ok(results.length > 15, `only ${results.length} tests ran`);
+    assert.deepEqual(results.filter(({ problem }) => problem !== null), []);
+  });
+});
