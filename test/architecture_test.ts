@@ -30,14 +30,14 @@ function judge(path: string, source: string): string[] {
   return violations(new Map([[path, source]]), PACKAGES);
 }
 
-Deno.test("src and kernels import downwards only, run in the browser, and name their packages in deno.json", async () => {
-  const files = await sources(["src", "kernels"]);
+Deno.test("src, kernels and web import downwards only, run in the browser, and name their packages in deno.json", async () => {
+  const files = await sources(["src", "kernels", "web"]);
   assert.ok(files.size > 20, `only ${files.size} files found`);
   assert.deepEqual(violations(files, PACKAGES), []);
 });
 
 Deno.test("no file of the project is named after nothing", async () => {
-  const paths = (await Promise.all(["src", "kernels", "test"].map(filesBelow))).flat();
+  const paths = (await Promise.all(["src", "kernels", "web", "test"].map(filesBelow))).flat();
   assert.deepEqual(namelessFiles(paths), []);
 });
 
@@ -80,6 +80,16 @@ Deno.test("violations() keeps backends with the roots", () => {
   ]);
   assert.deepEqual(judge("src/storage/local.ts", 'import { LoraModel } from "../models/lora_model.ts";'), [
     "src/storage/local.ts imports ../models/lora_model.ts: a backend knows its interface only",
+  ]);
+});
+
+Deno.test("violations() keeps the page above the library, and out of it", () => {
+  assert.deepEqual(judge("web/gate.ts", 'import { openGpu } from "../src/gpu/device.ts";'), []);
+  assert.deepEqual(judge("web/gate.ts", "Deno.exit();"), [
+    "web/gate.ts uses Deno, but must run in the browser",
+  ]);
+  assert.deepEqual(judge("src/fine_tune_job.ts", 'import { OpfsFolder } from "../web/opfs_storage.ts";'), [
+    "src/fine_tune_job.ts imports ../web/opfs_storage.ts: arrows point down",
   ]);
 });
 
@@ -140,10 +150,13 @@ Deno.test("unitOf() tells an interface from its backends, and roots from the lib
     "src/cli/train.ts",
     "src/config/fields.ts",
     "src/tensor.ts",
+    "web/worker.ts",
+    "web/gate.ts",
   ];
-  assert.deepEqual(paths.map(unitOf), ["storage", "storage backends", "roots", "config", "tensor"]);
-  const units = LAYERS.flat();
-  assert.equal(new Set(units).size, units.length);
+  const units = ["storage", "storage backends", "roots", "config", "tensor", "roots", "web"];
+  assert.deepEqual(paths.map(unitOf), units);
+  const inLayers = LAYERS.flat();
+  assert.equal(new Set(inLayers).size, inLayers.length);
 });
 
 Deno.test("namelessFiles() allows test/helpers alone", () => {

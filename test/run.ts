@@ -26,8 +26,8 @@ const TEST_PERMISSIONS = [
   "--allow-ffi", // npm:webgpu, a second WGSL compiler
 ];
 
-/** What the browser cannot have: the command line, files of this machine. */
-const DENO_ONLY = /^src\/(main\.ts|cli\/|storage\/local\.ts)/;
+/** What the browser cannot have: the command line, files of this machine, the page's build and server. */
+const DENO_ONLY = /^(src\/(main\.ts|cli\/|storage\/local\.ts)|web\/(build|serve)\.ts)/;
 
 /** Reads deno's last line, such as `ok | 12 passed (3 steps) | 0 failed | 2 ignored (1s)`; null when there is none. */
 export function readTotals(output: string): Totals | null {
@@ -61,7 +61,7 @@ export function totalsLine({ passed, failed, skipped }: Totals): string {
 /** Source files that must type-check for the browser, relative to the root. */
 export async function browserFiles(): Promise<string[]> {
   const files: string[] = [];
-  for (const folder of ["src", "kernels"]) await collect(folder, files);
+  for (const folder of ["src", "kernels", "web"]) await collect(folder, files);
   return files.filter((file) => !DENO_ONLY.test(file)).sort();
 }
 

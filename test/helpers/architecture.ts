@@ -7,6 +7,7 @@
 /** Layers from the top: a unit may import units of lower layers and itself, nothing above or beside it. */
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
+  ["web"],
   ["fine_tune_job", "language_model", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],
@@ -26,13 +27,13 @@ export const LAYERS: readonly (readonly string[])[] = [
 const BACKEND_IMPORTS = ["storage", "job_tracker", "errors", "job"];
 
 /** Everything else of the library runs in the browser too. */
-const DENO_ONLY = /^src\/(main\.ts|cli\/|storage\/local\.ts)/;
+const DENO_ONLY = /^(src\/(main\.ts|cli\/|storage\/local\.ts)|web\/(build|serve)\.ts)/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 
 /** The part of the program that a source file belongs to. */
 export function unitOf(path: string): string {
-  if (/^src\/(main\.ts|mod\.ts|cli\/)/.test(path)) return "roots";
+  if (/^src\/(main\.ts|mod\.ts|cli\/)|^web\/(main|worker)\.ts/.test(path)) return "roots";
   if (path.startsWith("kernels/")) return "kernels";
   const [, first, rest] = /^src\/([^/.]+)(.*)$/.exec(path) ?? [];
   if (!first) return path.split("/")[0]!;
