@@ -51,11 +51,15 @@ async function beside(name: string): Promise<string | null> {
   return await Deno.stat(path).then(() => path, () => null);
 }
 
-/** Runs a part, or names it as skipped once the time is up. */
+/** Runs a part, or names it as skipped once the time is up. What it throws becomes part of the report. */
 async function part<T>(name: string, work: () => Promise<T>): Promise<T | Skipped> {
   if (leftMs() <= 0) return { skipped: `the limit of ${limitMinutes} minutes was reached before` };
   console.log(`${name} ...`);
-  return await work();
+  try {
+    return await work();
+  } catch (error) {
+    return { skipped: error instanceof Error ? error.message : String(error), failed: true };
+  }
 }
 
 async function verify(): Promise<Verification> {

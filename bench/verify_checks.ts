@@ -21,6 +21,8 @@ const REPLAY_LIMIT = 1e-4;
 /** A part that was not run, and why. */
 export interface Skipped {
   readonly skipped: string;
+  /** Whether it was run and broke off: then the verification failed. */
+  readonly failed?: boolean;
 }
 
 /** What the tests came to; `stopped` says why they did not end by themselves. */

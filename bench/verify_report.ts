@@ -29,12 +29,14 @@ export interface Verification {
 }
 
 /** Whether everything that was run agrees with what it was compared with, and the tests did run. */
-export function passed({ tests, goldens, replay }: Verification): boolean {
+export function passed({ tests, goldens, replay, roofline }: Verification): boolean {
   const ran = tests.cases.filter(({ skipped }) => !skipped);
   return tests.stopped === null && ran.length > 0 && ran.every(({ failure }) => failure === null) &&
-    ("skipped" in goldens ||
-      goldens.length > 0 && goldens.every(({ outcome }) => outcome !== "failed")) &&
-    ("skipped" in replay || replay.ok);
+    ("skipped" in goldens
+      ? !goldens.failed
+      : goldens.length > 0 && goldens.every(({ outcome }) => outcome !== "failed")) &&
+    ("skipped" in replay ? !replay.failed : replay.ok) &&
+    !("skipped" in roofline && roofline.failed);
 }
 
 /** A file name for an adapter: `NVIDIA H100 (x)` becomes `NVIDIA-H100-x.md`. */
@@ -69,6 +71,10 @@ const cell = (text: string) => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map(cell).join(" | ")} |`;
   return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function notRun({ skipped, failed = false }: Skipped): string {
+  return failed ? `**Failed**: ${cell(skipped)}` : `Skipped: ${skipped}.`;
 }
 
 function machineRows({ adapter, machine }: Verification): string[][] {
@@ -108,7 +114,7 @@ function testParts({ cases, stopped }: TestsOutcome): string[] {
 }
 
 function goldenParts(goldens: Verification["goldens"]): string[] {
-  if ("skipped" in goldens) return [`Skipped: ${goldens.skipped}.`];
+  if ("skipped" in goldens) return [notRun(goldens)];
   const rows = [...Map.groupBy(goldens, ({ name }) => name.split(" ")[0]!)].map(([name, of]) => {
     const count = (outcome: GoldenResult["outcome"]) =>
       String(of.filter((result) => result.outcome === outcome).length);
@@ -124,7 +130,7 @@ function goldenParts(goldens: Verification["goldens"]): string[] {
 }
 
 function replayParts(replay: Verification["replay"]): string[] {
-  if ("skipped" in replay) return [`Skipped: ${replay.skipped}.`];
+  if ("skipped" in replay) return [notRun(replay)];
   const { losses, distances, limit, ok } = replay;
   return [
     `${ok ? "Passed" : "**Failed**"}: each loss may be ${limit} (relative) from PyTorch's.`,
@@ -136,7 +142,7 @@ function replayParts(replay: Verification["replay"]): string[] {
 }
 
 function speedParts(roofline: Verification["roofline"], software: boolean): string[] {
-  if ("skipped" in roofline) return [`Skipped: ${roofline.skipped}.`];
+  if ("skipped" in roofline) return [notRun(roofline)];
   const { matmul, copyGigabytes, step } = roofline;
   return [
     ...(software ? ["These timings are a CPU's. They say nothing about GPUs."] : []),

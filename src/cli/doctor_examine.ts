@@ -36,7 +36,7 @@ export interface LimitFacts {
 export interface EngineFacts {
   readonly adapter: string;
   readonly variants: string;
-  readonly matmul: MatmulRate | null;
+  readonly matmul: MatmulRate;
   readonly timestamps: boolean;
 }
 

@@ -39,14 +39,16 @@ function vulkanRows({ os, vulkan, nvidiaVersion, deviceFiles }: DoctorReport["ma
   const drivers = vulkan.drivers.map(({ file, library, present }) =>
     `${file}: ${library ?? "cannot be read"}${library && !present ? " (MISSING)" : ""}`
   );
+  const devices = deviceFiles === null
+    ? ["not looked for, as Deno shows /dev with --allow-all only"]
+    : deviceFiles.length > 0
+    ? [deviceFiles.join(", ")]
+    : [];
   return [
     ...rows("vulkan", [`loader ${vulkan.loader ?? "not found"}`, ...drivers]),
     ...(drivers.length === 0 ? rows("", ["no driver files"]) : []),
     ...(nvidiaVersion ? rows("driver", [`NVIDIA ${nvidiaVersion}`]) : []),
-    ...rows("devices", [
-      deviceFiles?.join(", ") ?? "not looked for, as Deno shows /dev with --allow-all only",
-    ])
-      .filter(() => deviceFiles?.length !== 0),
+    ...rows("devices", devices),
   ];
 }
 
@@ -76,19 +78,14 @@ function adapterRows(adapter: AdapterFacts, paint: Paint): string[] {
   ];
 }
 
-function engineRows({ variants, matmul }: EngineFacts): string[] {
+function engineRows({ variants, matmul: { size, gigaflops, worstError } }: EngineFacts): string[] {
+  const { median, least, most } = gigaflops;
   return [
     ...rows("variants", [variants]),
-    ...(matmul
-      ? rows("matmul", [
-        `${matmul.size} x ${matmul.size} x ${matmul.size} f32: ${
-          formatFigures(matmul.gigaflops.median)
-        } GFLOP/s ` +
-        `(median of 5 batches, ${formatFigures(matmul.gigaflops.least)} to ${
-          formatFigures(matmul.gigaflops.most)
-        })`,
-        `checked against f64: largest error ${matmul.worstError.toPrecision(2)} of what rounding explains`,
-      ])
-      : []),
+    ...rows("matmul", [
+      `${size} x ${size} x ${size} f32: ${formatFigures(median)} GFLOP/s ` +
+      `(median of 5 batches, ${formatFigures(least)} to ${formatFigures(most)})`,
+      `checked against f64: largest error ${worstError.toPrecision(2)} of what rounding explains`,
+    ]),
   ];
 }

@@ -87,11 +87,18 @@ Deno.test("passed() is false for a failed test, no test, tests that were stopped
     { goldens: [] },
     { replay: compareLosses([2.001], [2]) },
     { replay: compareLosses([NaN], [2]) },
+    { replay: { skipped: "The replay failed", failed: true } },
+    { goldens: { skipped: "x", failed: true } },
+    { roofline: { skipped: 'Cannot use "GPU" as its product is off', failed: true } },
   ];
   assert.equal(passed(GOOD), true);
   for (const change of bad) assert.equal(passed({ ...GOOD, ...change }), false, JSON.stringify(change));
   const text = formatVerification({ ...GOOD, ...bad[0] });
   assert.match(text, /\n\*\*FAILED\*\*: Lowrank/);
+  assert.match(
+    formatVerification({ ...GOOD, ...bad.at(-1) }),
+    /## Speed\n\n\*\*Failed\*\*: Cannot use "GPU" as/,
+  );
   assert.match(text, /\n- a: AssertionError: 1 \\\| 2 at x\n/);
 });
 

@@ -206,7 +206,7 @@ onGpu("doctor measures the adapter at hand and prints it for people and as JSON"
   const report: DoctorReport = JSON.parse(fake.stdout.text);
   assert.equal(report.engine!.adapter, gpu.name);
   assert.equal(report.adapters.find(({ used }) => used)!.software, gpu.software);
-  const { gigaflops, worstError } = report.engine!.matmul!;
+  const { gigaflops, worstError } = report.engine!.matmul;
   assert.ok(gigaflops.least > 0 && gigaflops.least <= gigaflops.median && gigaflops.median <= gigaflops.most);
   assert.ok(worstError > 0 && worstError <= 1, `${worstError}`);
   const text = fakeIo();
