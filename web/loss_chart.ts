@@ -47,7 +47,8 @@ export class LossChart {
   readonly #svg: SVGSVGElement;
   #steps: LossPoint[] = [];
   #evaluations: LossPoint[] = [];
-  #totalSteps = 1;
+  /** Null before a run has told. */
+  #totalSteps: number | null = null;
   #drawing = false;
 
   constructor(svg: SVGSVGElement) {
@@ -103,7 +104,8 @@ export class LossChart {
     const highest = losses.reduce((most, loss) => Math.max(most, loss), -Infinity);
     const yTicks = losses.length > 0 ? roundTicks(lowest, highest, 4) : [0, 1, 2, 3, 4];
     const [bottom, top] = [yTicks.at(0)!, yTicks.at(-1)!];
-    const x = (step: number) => MARGIN.left + step / this.#totalSteps * (WIDTH - MARGIN.left - MARGIN.right);
+    const totalSteps = this.#totalSteps ?? 0;
+    const x = (step: number) => MARGIN.left + step / (totalSteps || 1) * (WIDTH - MARGIN.left - MARGIN.right);
     const y = (loss: number) =>
       HEIGHT - MARGIN.bottom - (loss - bottom) / (top - bottom) * (HEIGHT - MARGIN.top - MARGIN.bottom);
     const at = ({ step, loss }: LossPoint) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`;
@@ -112,8 +114,8 @@ export class LossChart {
         shape("line", { class: "grid", x1: MARGIN.left, x2: WIDTH - MARGIN.right, y1: y(loss), y2: y(loss) }),
         label(String(loss), MARGIN.left - 8, y(loss) + 4, "end"),
       ]),
-      ...stepTicks(this.#totalSteps).map((step) =>
-        label(String(step), x(step), HEIGHT - 8, step === this.#totalSteps ? "end" : "middle")
+      ...stepTicks(totalSteps).map((step) =>
+        label(String(step), x(step), HEIGHT - 8, step > 0 && step === totalSteps ? "end" : "middle")
       ),
       shape("polyline", { class: "training", points: this.#steps.map(at).join(" ") }),
       ...this.#evaluations.map((point) =>
@@ -125,6 +127,7 @@ export class LossChart {
 
 /** Ends of the axis and round numbers that leave room for them. */
 function stepTicks(totalSteps: number): number[] {
+  if (totalSteps === 0) return [0];
   const between = roundTicks(0, totalSteps, 5).filter((step) =>
     step > 0 && step < 0.92 * totalSteps && Number.isInteger(step)
   );

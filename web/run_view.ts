@@ -7,6 +7,7 @@ import type { TrainingEvent } from "../src/job.ts";
 import type { Gate } from "./gate.ts";
 import { LossChart } from "./loss_chart.ts";
 import type { PlainError, RunFile, RunStore } from "./protocol.ts";
+import { SampleTable } from "./sample_table.ts";
 
 /** How often a screen reader is told of the loss, milliseconds. */
 const SUMMARY_INTERVAL_MS = 10_000;
@@ -24,6 +25,7 @@ export class RunView {
   readonly #progress = element<HTMLProgressElement>("progress");
   readonly #live = element("live");
   readonly #summary = element("summary");
+  readonly #samples = new SampleTable(element("samples"));
   readonly #chart = new LossChart(element<SVGSVGElement>("chart"));
   #summaryAt = 0;
 
@@ -41,14 +43,15 @@ export class RunView {
 
   /** The job in a few lines, by wire name. */
   showJob(config: Readonly<Record<string, unknown>>): void {
+    const { max_steps: steps, num_train_epochs: epochs } = config;
+    const length = steps === undefined ? `${epochs} epochs, steps` : `${steps} steps`;
     const facts = {
       "Base model": config.base_model,
       "Training data": config.training_data_path,
       "Method": `LoRA, rank ${config.lora_r}, learning rate ${config.learning_rate}`,
-      "Length": `${config.max_steps} steps of ${config.batch_size} examples`,
+      "Length": `${length} of ${config.batch_size} examples`,
     };
     for (const [name, value] of Object.entries(facts)) this.#addFact(name, String(value));
-    this.#chart.totalSteps = Number(config.max_steps);
   }
 
   showGate(gate: Gate): void {
@@ -86,6 +89,7 @@ export class RunView {
   showStarting(fresh: boolean): void {
     if (fresh) {
       this.#chart.clear();
+      this.#samples.clear();
       this.#progress.value = 0;
     }
     this.#summaryAt = -Infinity;
@@ -129,6 +133,8 @@ export class RunView {
       case "evaluated":
         this.#chart.addEvaluation({ step: event.step, loss: event.evalLoss });
         return this.#log(`evaluation after step ${event.step}: loss ${event.evalLoss.toFixed(3)}`);
+      case "sampled":
+        return this.#samples.show(event);
       case "resumed":
         this.#progress.value = event.step;
         this.#chart.cutAfter(event.step);

@@ -8,7 +8,6 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { buildWeb, bundle } from "../../web/build.ts";
 import { serveFolder } from "../../web/serve.ts";
-import { ROWS } from "../helpers/job_disk.ts";
 import { writeTinyModel } from "../helpers/tiny_model.ts";
 import { chromiumPath } from "./chromium.ts";
 
@@ -26,18 +25,23 @@ export const FLAGS = [
 /** With a software adapter. */
 export const WEBGPU_FLAGS = [...FLAGS, "--enable-unsafe-webgpu"];
 
+/** Ten short chats of different lengths. */
+const ROWS = Array.from({ length: 10 }, (_, i) => ({
+  messages: [{ role: "user", content: `row ${i}` }, { role: "assistant", content: "ab".repeat(1 + i % 4) }],
+}));
+
 /** Declares a test in Chromium. */
 export function inChromium(name: string, test: () => Promise<void>): void {
   // playwright keeps pipes to the browser
   Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn: test });
 }
 
-/** The page with a tiny model, ten rows and this job; with the contract worker beside it. */
+/** The page with a tiny model, those chats and this job; with the contract worker beside it. */
 export async function buildSite(job: Readonly<Record<string, unknown>>): Promise<string> {
   const out = await Deno.makeTempDir({ prefix: "lowrank-page-" });
   const [model, rows] = [`${out}/source/model`, `${out}/source/rows.jsonl`];
   await writeTinyModel(new LocalFolder(model));
-  await Deno.writeTextFile(rows, ROWS);
+  await Deno.writeTextFile(rows, ROWS.map((row) => `${JSON.stringify(row)}\n`).join(""));
   await buildWeb(`${out}/site`, { model, data: { "rows.jsonl": rows } });
   await Deno.writeTextFile(`${out}/site/defaults.json`, JSON.stringify(job));
   const here = new URL(".", import.meta.url).pathname;

@@ -38,6 +38,8 @@ const JOB = {
   lora_r: 4,
   learning_rate: 0.01,
   eval_steps: 5,
+  train_test_split: 0.2,
+  num_generation_samples: 2,
   save: "adapter",
   save_steps: 5,
 };
@@ -108,6 +110,8 @@ inChromium("the page trains with the losses of Deno, and offers an adapter that 
       /^Training loss [\d.]+ → [\d.]+ over 10 steps; evaluation loss [\d.]+ → [\d.]+\.$/,
     );
     assert.equal(await page.locator("#chart .evaluation").count(), 3);
+    assert.equal(await page.locator("#samples tbody tr").count(), 2);
+    assert.match(await page.locator("#samples tbody tr").first().innerText(), /row \d[^]*\t(ab)+\t/);
     const files: Record<string, Uint8Array> = {};
     for (const name of ["adapter_config.json", "adapter_model.safetensors"]) {
       files[name] = await downloaded(page, name);
@@ -125,6 +129,7 @@ inChromium("a checkpoint begun in Deno goes on in the page", async () => {
   for await (const { type } of jobInDeno(disk).run()) if (type === "checkpointed") break;
   await withTab(site, WEBGPU_FLAGS, async (tab) => {
     const { page } = tab;
+    await page.locator("#start:not([disabled])").waitFor(); // or the reload would cut the worker's loading off
     await putFolder(page, "runs/ember", disk.folder("runs/ember"));
     await page.reload();
     await shown(page, "resume");
