@@ -36,7 +36,10 @@ export function inChromium(name: string, test: () => Promise<void>): void {
   Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn: test });
 }
 
-/** The page with a tiny model, those chats and this job; with the contract worker beside it. */
+/**
+ * The page with a tiny model, those chats and this job, in `site` below the folder returned; with the contract worker
+ * beside it.
+ */
 export async function buildSite(job: Readonly<Record<string, unknown>>): Promise<string> {
   const out = await Deno.makeTempDir({ prefix: "lowrank-page-" });
   const [model, rows] = [`${out}/source/model`, `${out}/source/rows.jsonl`];
@@ -49,25 +52,17 @@ export async function buildSite(job: Readonly<Record<string, unknown>>): Promise
   return out;
 }
 
-/** A tab with what went wrong in it so far. */
-export interface Tab {
-  readonly page: Page;
-  /** Address of the page. */
-  readonly address: string;
-  readonly problems: string[];
-}
-
 /**
- * Opens the site in a fresh browser, and fails if its console shows an error.
+ * Opens the page in a fresh browser, and fails if its console shows an error.
  *
- * @param site Folder to serve.
+ * @param root Folder of the server; the page is in `site` below it, since it must not need to be at the top.
  */
 export async function withTab(
-  site: string,
+  root: string,
   flags: readonly string[],
-  use: (tab: Tab) => Promise<void>,
+  use: (page: Page) => Promise<void>,
 ): Promise<void> {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(site));
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
   let browser: Browser | null = null;
   try {
     browser = await chromium.launch({ executablePath: chromiumPath!, args: [...flags] });
@@ -76,9 +71,8 @@ export async function withTab(
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("requestfailed", (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
-    const address = `http://127.0.0.1:${server.addr.port}/`;
-    await page.goto(address);
-    await use({ page, address, problems });
+    await page.goto(`http://127.0.0.1:${server.addr.port}/site/`);
+    await use(page);
     assert.deepEqual(problems, []);
   } finally {
     await browser?.close();

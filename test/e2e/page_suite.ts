@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
+import type { Page } from "playwright-core";
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { createFineTuneJob } from "../../src/fine_tune_job.ts";
@@ -13,16 +14,7 @@ import { LocalFolder } from "../../src/storage/local.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { device } from "../helpers/device.ts";
 import { folderAt } from "../helpers/job_disk.ts";
-import {
-  buildSite,
-  downloaded,
-  FLAGS,
-  inChromium,
-  shown,
-  type Tab,
-  WEBGPU_FLAGS,
-  withTab,
-} from "./browser.ts";
+import { buildSite, downloaded, FLAGS, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 import type { ContractResult } from "./opfs_contract.ts";
 import { putFolder, takeFolder } from "./page_files.ts";
 
@@ -93,7 +85,7 @@ async function assertSameLosses(metrics: string): Promise<void> {
 }
 
 /** Clicks a button and waits for the end of the run. */
-async function runToEnd({ page }: Tab, button: string): Promise<string> {
+async function runToEnd(page: Page, button: string): Promise<string> {
   await page.locator(`#${button}:not([disabled])`).click();
   await page.locator("#made, #problem").filter({ visible: true }).waitFor({ timeout: 60_000 });
   assert.equal(await page.locator("#problem").isVisible(), false, await page.locator("#problem").innerText());
@@ -101,9 +93,8 @@ async function runToEnd({ page }: Tab, button: string): Promise<string> {
 }
 
 inChromium("the page trains with the losses of Deno, and offers an adapter that reads back", async () => {
-  await withTab(site, WEBGPU_FLAGS, async (tab) => {
-    const { page } = tab;
-    await assertSameLosses(await runToEnd(tab, "start"));
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    await assertSameLosses(await runToEnd(page, "start"));
     assert.match(await page.locator("#live").innerText(), /^Done: 10 steps in 00:\d\d\.$/);
     assert.match(
       await page.locator("#summary").innerText(),
@@ -127,14 +118,13 @@ inChromium("the page trains with the losses of Deno, and offers an adapter that 
 inChromium("a checkpoint begun in Deno goes on in the page", async () => {
   const disk = new MemoryFolder("disk");
   for await (const { type } of jobInDeno(disk).run()) if (type === "checkpointed") break;
-  await withTab(site, WEBGPU_FLAGS, async (tab) => {
-    const { page } = tab;
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
     await page.locator("#start:not([disabled])").waitFor(); // or the reload would cut the worker's loading off
     await putFolder(page, "runs/ember", disk.folder("runs/ember"));
     await page.reload();
     await shown(page, "resume");
     assert.equal(await page.locator("#resume").innerText(), "Continue from step 5");
-    await assertSameLosses(await runToEnd(tab, "resume"));
+    await assertSameLosses(await runToEnd(page, "resume"));
     assert.match((await page.locator("#log").textContent())!, /going on after step 5/);
   });
 });
@@ -142,9 +132,9 @@ inChromium("a checkpoint begun in Deno goes on in the page", async () => {
 inChromium("a checkpoint begun in the page goes on in Deno", async () => {
   const disk = new MemoryFolder("disk");
   const output = disk.folder("runs/ember");
-  await withTab(site, WEBGPU_FLAGS, async (tab) => {
-    await runToEnd(tab, "start");
-    await takeFolder(tab.page, "runs/ember", output);
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    await runToEnd(page, "start");
+    await takeFolder(page, "runs/ember", output);
   });
   assert.deepEqual(await output.folders(), ["adapter", "checkpoint-10", "checkpoint-5"]);
   const events: TrainingEvent[] = [];
@@ -158,7 +148,7 @@ inChromium("a checkpoint begun in the page goes on in Deno", async () => {
 inChromium("a run stopped in the page is offered again on the next visit", async () => {
   await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, max_steps: 5000 }));
   try {
-    await withTab(site, WEBGPU_FLAGS, async ({ page }) => {
+    await withTab(built, WEBGPU_FLAGS, async (page) => {
       await page.locator("#start:not([disabled])").click();
       await page.getByText(/^Step \d+ of 5,?000/).waitFor({ timeout: 60_000 });
       await page.locator("#stop").click();
@@ -178,7 +168,7 @@ inChromium("a run stopped in the page is offered again on the next visit", async
 inChromium("the page shows every problem of a job that cannot run", async () => {
   await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, lora_r: 0, epochz: 3 }));
   try {
-    await withTab(site, WEBGPU_FLAGS, async ({ page }) => {
+    await withTab(built, WEBGPU_FLAGS, async (page) => {
       await page.locator("#start:not([disabled])").click();
       await shown(page, "problem");
       assert.deepEqual(await page.locator("#problem > *").allInnerTexts(), [
@@ -193,7 +183,7 @@ inChromium("the page shows every problem of a job that cannot run", async () => 
 });
 
 inChromium("the page says that the browser found no adapter, and offers no start", async () => {
-  await withTab(site, FLAGS, async ({ page }) => {
+  await withTab(built, FLAGS, async (page) => {
     await page.locator("#gate[data-missing]").waitFor();
     assert.match(
       await page.locator("#gate").innerText(),
@@ -204,7 +194,7 @@ inChromium("the page says that the browser found no adapter, and offers no start
 });
 
 inChromium("OpfsFolder does in Chromium what every backend must do", async () => {
-  await withTab(site, WEBGPU_FLAGS, async ({ page }) => {
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
     const results: ContractResult[] = await page.evaluate(() =>
       new Promise((done, failed) => {
         const worker = new Worker("opfs_contract.js", { type: "module" });
