@@ -9,18 +9,21 @@ export interface JunitCase {
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
-const TEST_CASE = /<testcase name="([^"]*)"[^>]*?classname="([^"]*)"[^>]*?(?:\/>|>([^]*?)<\/testcase>)/g;
+const TEST_FILE = /<testsuite name="([^"]*)"[^>]*>([^]*?)<\/testsuite>/g;
+const TEST_CASE = /<testcase name="([^"]*)"[^>]*?(?:\/>|>([^]*?)<\/testcase>)/g;
 
 function unescape(text: string): string {
   return text.replace(/&(\w+);/g, (entity, name) => ENTITIES[name] ?? entity);
 }
 
-/** The tests of a report, in its order. */
+/** The tests of a report, in its order. A test belongs to the file that ran, wherever its declaration stands. */
 export function readJunit(xml: string): JunitCase[] {
-  return [...xml.matchAll(TEST_CASE)].map(([, name, file, body = ""]) => ({
-    file: unescape(file!).replace(/^\.\//, ""),
-    name: unescape(name!),
-    skipped: body.includes("<skipped"),
-    failure: body.includes("<failure") ? unescape(body.replace(/<[^>]*>/g, "")).trim() : null,
-  }));
+  return [...xml.matchAll(TEST_FILE)].flatMap(([, file, tests]) =>
+    [...tests!.matchAll(TEST_CASE)].map(([, name, body = ""]) => ({
+      file: unescape(file!).replace(/^\.\//, ""),
+      name: unescape(name!),
+      skipped: body.includes("<skipped"),
+      failure: body.includes("<failure") ? unescape(body.replace(/<[^>]*>/g, "")).trim() : null,
+    }))
+  );
 }

@@ -82,10 +82,8 @@ function machineRows({ adapter, machine }: Verification): string[][] {
   return [
     ["adapter", adapter.name],
     ["software", adapter.software ? "YES, IT COMPUTES ON THE CPU" : "no"],
-    [
-      "driver",
-      machine.nvidiaVersion ? `NVIDIA ${machine.nvidiaVersion}` : libraries.join(", ") || "not known",
-    ],
+    ["Vulkan drivers installed", libraries.join(", ") || "none found"],
+    ...(machine.nvidiaVersion ? [["NVIDIA driver", machine.nvidiaVersion]] : []),
     ["runtime", machine.runtime],
     ["platform", machine.platform],
     ["memory", formatBytes(machine.memory.totalBytes)],

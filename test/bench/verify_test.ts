@@ -41,7 +41,7 @@ Deno.test("formatVerification() tells counts, distances and rates of every part"
     const line of [
       "| adapter | Made \\| Up GPU |",
       "| software | no |",
-      "| driver | libx.so |",
+      "| Vulkan drivers installed | libx.so |",
       "| test/gpu | 1 | 0 | 0 |",
       "| all | 1 | 0 | 1 |",
       "| llama | 1 | 0 | 1 | 0.010 |",
@@ -109,10 +109,11 @@ Deno.test("reportName() makes a file name of any adapter's name", () => {
 });
 
 Deno.test("readJunit() tells passed, skipped and failed tests apart, with names as they were written", () => {
-  const xml = `<testsuites><testsuite name="./test/a_test.ts" tests="3">
-    <testcase name="f(&quot;x&quot;) &lt; 1 &amp;amp; 2" classname="./test/a_test.ts" time="0.1" line="1" col="2">
+  const xml = `<testsuites name="deno test" tests="3"><testsuite name="./test/a_test.ts" tests="2">
+    <testcase name="f(&quot;x&quot;) &lt; 1 &amp;amp; 2" classname="./test/helpers/gpu.ts" time="0.1" line="1">
     </testcase>
     <testcase name="g" classname="./test/a_test.ts"><skipped/></testcase>
+    </testsuite><testsuite name="./test/b_test.ts" tests="1">
     <testcase name="h" classname="./test/b_test.ts" time="1">
       <failure message="Uncaught Error: x">AssertionError: 1 &gt; 2
     at &lt;anonymous&gt;</failure>

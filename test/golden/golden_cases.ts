@@ -352,7 +352,7 @@ function result(name: string, compared: readonly Comparison[]): GoldenResult {
     name,
     outcome: failed > 0 ? "failed" : "passed",
     detail,
-    worstShare: worst.value / worst.limit,
+    worstShare: worst.limit === 0 ? (worst.ok ? 0 : Infinity) : worst.value / worst.limit,
   };
 }
 
