@@ -30,16 +30,21 @@ export function roundTicks(from: number, to: number, count: number): number[] {
 /** The curve in one sentence, such as `Training loss 3.21 → 1.10 over 60 steps; evaluation loss 3.30 → 1.25.` */
 export function lossSummary(steps: readonly LossPoint[], evaluations: readonly LossPoint[]): string {
   const course = (points: readonly LossPoint[]) =>
-    [points.at(0)!, points.at(-1)!].map(({ loss }) => loss.toFixed(2)).join(" → ");
+    [points.at(0)!, points.at(-1)!].map(({ loss }) => shortLoss(loss)).join(" → ");
   const parts: string[] = [];
   if (steps.length > 0) {
     const last = steps.at(-1)!.step;
     parts.push(`training loss ${course(steps)} over ${last} step${last === 1 ? "" : "s"}`);
   }
   if (evaluations.length > 1) parts.push(`evaluation loss ${course(evaluations)}`);
-  else if (evaluations.length === 1) parts.push(`evaluation loss ${evaluations[0]!.loss.toFixed(2)}`);
+  else if (evaluations.length === 1) parts.push(`evaluation loss ${shortLoss(evaluations[0]!.loss)}`);
   const text = parts.join("; ");
   return text === "" ? "No loss yet." : `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}
+
+/** Two decimals, or two digits of a loss that has none there. */
+function shortLoss(loss: number): string {
+  return loss < 0.1 ? loss.toPrecision(2) : loss.toFixed(2);
 }
 
 /** Draws training losses as a line and evaluations as diamonds. */

@@ -5,10 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { LocalFolder } from "../../src/storage/local.ts";
 import { buildWeb, bundle } from "../../web/build.ts";
 import { serveFolder } from "../../web/serve.ts";
-import { writeTinyModel } from "../helpers/tiny_model.ts";
 import { chromiumPath } from "./chromium.ts";
 
 /** What Chromium needs to be quiet and alone. Without a GPU it offers no adapter then. */
@@ -25,11 +23,6 @@ export const FLAGS = [
 /** With a software adapter. */
 export const WEBGPU_FLAGS = [...FLAGS, "--enable-unsafe-webgpu"];
 
-/** Ten short chats of different lengths. */
-const ROWS = Array.from({ length: 10 }, (_, i) => ({
-  messages: [{ role: "user", content: `row ${i}` }, { role: "assistant", content: "ab".repeat(1 + i % 4) }],
-}));
-
 /** Declares a test in Chromium. */
 export function inChromium(name: string, test: () => Promise<void>): void {
   // playwright keeps pipes to the browser
@@ -37,19 +30,16 @@ export function inChromium(name: string, test: () => Promise<void>): void {
 }
 
 /**
- * The page with a tiny model, those chats and this job, in `site` below the folder returned; with the contract worker
- * beside it.
+ * Builds the page, with its bundled model and data, in `site` below the folder returned; with another job and the
+ * contract worker beside it.
  */
 export async function buildSite(job: Readonly<Record<string, unknown>>): Promise<string> {
-  const out = await Deno.makeTempDir({ prefix: "lowrank-page-" });
-  const [model, rows] = [`${out}/source/model`, `${out}/source/rows.jsonl`];
-  await writeTinyModel(new LocalFolder(model));
-  await Deno.writeTextFile(rows, ROWS.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  await buildWeb(`${out}/site`, { model, data: { "rows.jsonl": rows } });
-  await Deno.writeTextFile(`${out}/site/defaults.json`, JSON.stringify(job));
+  const root = await Deno.makeTempDir({ prefix: "lowrank-page-" });
+  await buildWeb(`${root}/site`);
+  await Deno.writeTextFile(`${root}/site/defaults.json`, JSON.stringify(job));
   const here = new URL(".", import.meta.url).pathname;
-  await bundle([`${here}opfs_contract.ts`], `${out}/site`, [`--config=${here}contract.json`]);
-  return out;
+  await bundle([`${here}opfs_contract.ts`], `${root}/site`, [`--config=${here}contract.json`]);
+  return root;
 }
 
 /**

@@ -21,7 +21,7 @@ Deno.test("lossSummary() tells the curve in a sentence", () => {
   assert.equal(lossSummary([], [point(0, 3.3)]), "Evaluation loss 3.30.");
   assert.equal(lossSummary([point(1, 3.2)], []), "Training loss 3.20 → 3.20 over 1 step.");
   assert.equal(
-    lossSummary([point(1, 3.214), point(60, 1.1)], [point(0, 3.3), point(60, 1.25)]),
-    "Training loss 3.21 → 1.10 over 60 steps; evaluation loss 3.30 → 1.25.",
+    lossSummary([point(1, 3.214), point(60, 1.1)], [point(0, 3.3), point(60, 0.00204)]),
+    "Training loss 3.21 → 1.10 over 60 steps; evaluation loss 3.30 → 0.0020.",
   );
 });
