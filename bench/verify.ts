@@ -68,7 +68,7 @@ async function verify(): Promise<Verification> {
   console.log(`on ${name}${software ? " (SOFTWARE: says nothing about a GPU)" : ""}`);
   try {
     console.log("tests ...");
-    const tests = await runTests(leftMs());
+    const tests = await runTests(leftMs);
     const golden = flags.golden ?? await beside("golden"),
       curve = flags.curve ?? await beside("curve-smollm2");
     return {
@@ -94,10 +94,12 @@ async function verify(): Promise<Verification> {
 quietMesa();
 try {
   const found = await verify();
-  const report = flags.report ?? new URL(`bench/results/${reportName(found.adapter.name)}`, ROOT);
-  if (report instanceof URL) await Deno.mkdir(new URL("./", report), { recursive: true });
-  await Deno.writeTextFile(report, formatVerification(found));
-  console.log(`${passed(found) ? "passed" : "FAILED"}: ${report instanceof URL ? report.pathname : report}`);
+  const path = flags.report ??
+    decodeURIComponent(new URL(`bench/results/${reportName(found.adapter.name)}`, ROOT).pathname);
+  if (!flags.report) await Deno.mkdir(path.replace(/[^/]*$/, ""), { recursive: true });
+  await Deno.writeTextFile(path, formatVerification(found));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output(); // aligns its tables
+  console.log(`${passed(found) ? "passed" : "FAILED"}: ${path}`);
   Deno.exit(passed(found) ? 0 : 1);
 } catch (error) {
   console.error(`error: ${error instanceof Error ? error.message : error}`);

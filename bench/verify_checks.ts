@@ -25,33 +25,34 @@ export interface Skipped {
   readonly failed?: boolean;
 }
 
-/** What the tests came to; `stopped` says why they did not end by themselves. */
-export interface TestsOutcome {
+/** What the tests of one folder came to; `stopped` says why they did not end by themselves. */
+export interface SuiteOutcome {
+  readonly suite: string;
   readonly cases: readonly JunitCase[];
   readonly stopped: string | null;
 }
 
-/** Runs the tests of kernels, layers, models and engine on the adapter at hand. */
-export async function runTests(limitMs: number): Promise<TestsOutcome> {
+/** Runs the tests of kernels, layers, models and engine on the adapter at hand, folder by folder. */
+export async function runTests(leftMs: () => number): Promise<SuiteOutcome[]> {
+  const outcomes: SuiteOutcome[] = [];
+  for (const suite of SUITES) outcomes.push({ suite, ...await runSuite(suite, leftMs()) });
+  return outcomes;
+}
+
+async function runSuite(suite: string, limitMs: number): Promise<Omit<SuiteOutcome, "suite">> {
+  if (limitMs <= 0) return { cases: [], stopped: "the time limit was reached before" };
   const junitPath = await Deno.makeTempFile({ suffix: ".xml" });
-  const timeout = AbortSignal.timeout(Math.max(1, limitMs));
+  const junit = `--junit-path=${junitPath}`, ignore = `--ignore=${OTHER_IMPLEMENTATIONS}`;
+  const timeout = AbortSignal.timeout(limitMs);
   try {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "test",
-        "--no-check",
-        "--no-prompt",
-        `--junit-path=${junitPath}`,
-        `--ignore=${OTHER_IMPLEMENTATIONS}`,
-        ...PERMISSIONS,
-        ...SUITES,
-      ],
+      args: ["test", "--no-check", "--no-prompt", junit, ignore, ...PERMISSIONS, suite],
       cwd: ROOT,
       env: { NO_COLOR: "1" },
       signal: timeout,
     }).output();
     const cases = readJunit(await Deno.readTextFile(junitPath));
-    if (timeout.aborted) return { cases, stopped: "the time limit ended them" };
+    if (timeout.aborted) return { cases, stopped: "the time limit ended it" };
     if (success || cases.some(({ failure }) => failure !== null)) return { cases, stopped: null };
     const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     return { cases, stopped: `deno test ended without a report: ${output.trim().slice(-500)}` };

@@ -7,7 +7,7 @@ import type { Machine } from "../src/cli/doctor_machine.ts";
 import { formatBytes, formatFigures } from "../src/cli/format.ts";
 import type { GoldenResult } from "../test/golden/golden_cases.ts";
 import type { Roofline } from "./roofline.ts";
-import type { ReplayOutcome, Skipped, TestsOutcome } from "./verify_checks.ts";
+import type { ReplayOutcome, Skipped, SuiteOutcome } from "./verify_checks.ts";
 
 /** Everything that a verification found. */
 export interface Verification {
@@ -21,7 +21,7 @@ export interface Verification {
     readonly features: readonly string[];
   };
   readonly machine: Pick<Machine, "runtime" | "platform" | "memory" | "vulkan" | "nvidiaVersion">;
-  readonly tests: TestsOutcome;
+  readonly tests: readonly SuiteOutcome[];
   readonly goldens: readonly GoldenResult[] | Skipped;
   readonly replay: ReplayOutcome | Skipped;
   readonly roofline: Roofline | Skipped;
@@ -30,8 +30,9 @@ export interface Verification {
 
 /** Whether everything that was run agrees with what it was compared with, and the tests did run. */
 export function passed({ tests, goldens, replay, roofline }: Verification): boolean {
-  const ran = tests.cases.filter(({ skipped }) => !skipped);
-  return tests.stopped === null && ran.length > 0 && ran.every(({ failure }) => failure === null) &&
+  const ran = tests.flatMap(({ cases }) => cases).filter(({ skipped }) => !skipped);
+  return tests.every(({ stopped }) => stopped === null) && ran.length > 0 &&
+    ran.every(({ failure }) => failure === null) &&
     ("skipped" in goldens
       ? !goldens.failed
       : goldens.length > 0 && goldens.every(({ outcome }) => outcome !== "failed")) &&
@@ -92,22 +93,24 @@ function machineRows({ adapter, machine }: Verification): string[][] {
   ];
 }
 
-function testParts({ cases, stopped }: TestsOutcome): string[] {
-  const suites = Map.groupBy(cases, ({ file }) => file.split("/").slice(0, 2).join("/"));
-  const count = (of: typeof cases) =>
+function testParts(suites: readonly SuiteOutcome[]): string[] {
+  const count = (cases: SuiteOutcome["cases"]) =>
     [
-      of.filter(({ skipped, failure }) => !skipped && failure === null).length,
-      of.filter(({ failure }) => failure !== null).length,
-      of.filter(({ skipped }) => skipped).length,
+      cases.filter(({ skipped, failure }) => !skipped && failure === null).length,
+      cases.filter(({ failure }) => failure !== null).length,
+      cases.filter(({ skipped }) => skipped).length,
     ].map(String);
-  const rows = [...suites].map(([suite, of]) => [suite, ...count(of)]);
-  const failures = cases.flatMap(({ name, failure }) =>
-    failure === null ? [] : [`- ${name}: ${cell(failure).slice(0, 300)}`]
-  );
+  const all = suites.flatMap(({ cases }) => cases);
+  const rows = suites.map(({ suite, cases }) => [suite, ...count(cases)]);
+  const told = [
+    ...suites.flatMap(({ suite, stopped }) =>
+      stopped ? [`- **${suite} was stopped**: ${cell(stopped)}`] : []
+    ),
+    ...all.flatMap(({ name, failure }) => failure ? [`- ${name}: ${cell(failure).slice(0, 300)}`] : []),
+  ];
   return [
-    ...(stopped ? [`**Stopped: ${stopped}**`] : []),
-    table(["suite", "passed", "failed", "skipped"], [...rows, ["all", ...count(cases)]]),
-    ...(failures.length > 0 ? [failures.join("\n")] : []),
+    table(["suite", "passed", "failed", "skipped"], [...rows, ["all", ...count(all)]]),
+    ...(told.length > 0 ? [told.join("\n")] : []),
   ];
 }
 

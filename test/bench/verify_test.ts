@@ -14,13 +14,10 @@ const GOOD: Verification = {
     vulkan: { loader: null, drivers: [{ file: "/x.json", library: "/lib/libx.so", present: true }] },
     nvidiaVersion: null,
   },
-  tests: {
-    cases: [
-      { file: "test/gpu/a_test.ts", name: "a", skipped: false, failure: null },
-      { file: "test/kernels/b_test.ts", name: "b", skipped: true, failure: null },
-    ],
-    stopped: null,
-  },
+  tests: [
+    { suite: "test/gpu", cases: [{ name: "a", skipped: false, failure: null }], stopped: null },
+    { suite: "test/kernels", cases: [{ name: "b", skipped: true, failure: null }], stopped: null },
+  ],
   goldens: [
     { name: "llama lora loss", outcome: "passed", detail: "worst 1e-7 of 1e-5", worstShare: 0.01 },
     { name: "llama dora", outcome: "skipped", detail: "this version does not train it" },
@@ -77,12 +74,13 @@ Deno.test("formatVerification() names what was skipped, and why", () => {
 });
 
 Deno.test("passed() is false for a failed test, no test, tests that were stopped, a golden or a loss too far", () => {
-  const [first] = GOOD.tests.cases;
-  const failed = { ...first!, failure: "AssertionError: 1 | 2\n  at x" };
+  const suite = (change: object, stopped: string | null = null) => {
+    return [{ suite: "test/gpu", cases: [{ name: "a", skipped: false, failure: null, ...change }], stopped }];
+  };
   const bad: Partial<Verification>[] = [
-    { tests: { cases: [failed], stopped: null } },
-    { tests: { cases: [{ ...first!, skipped: true }], stopped: null } },
-    { tests: { ...GOOD.tests, stopped: "the time limit ended them" } },
+    { tests: suite({ failure: "AssertionError: 1 | 2\n  at x" }) },
+    { tests: suite({ skipped: true }) },
+    { tests: suite({}, "the time limit ended it") },
     { goldens: [{ name: "llama", outcome: "failed", detail: "far" }] },
     { goldens: [] },
     { replay: compareLosses([2.001], [2]) },
@@ -110,7 +108,7 @@ Deno.test("reportName() makes a file name of any adapter's name", () => {
 
 Deno.test("readJunit() tells passed, skipped and failed tests apart, with names as they were written", () => {
   const xml = `<testsuites name="deno test" tests="3"><testsuite name="./test/a_test.ts" tests="2">
-    <testcase name="f(&quot;x&quot;) &lt; 1 &amp;amp; 2" classname="./test/helpers/gpu.ts" time="0.1" line="1">
+    <testcase name="f(&quot;x&quot;) &lt; 1 &amp;amp; 2" classname="./test/a_test.ts" time="0.1" line="1">
     </testcase>
     <testcase name="g" classname="./test/a_test.ts"><skipped/></testcase>
     </testsuite><testsuite name="./test/b_test.ts" tests="1">
@@ -119,10 +117,9 @@ Deno.test("readJunit() tells passed, skipped and failed tests apart, with names 
     at &lt;anonymous&gt;</failure>
     </testcase></testsuite></testsuites>`;
   assert.deepEqual(readJunit(xml), [
-    { file: "test/a_test.ts", name: 'f("x") < 1 &amp; 2', skipped: false, failure: null },
-    { file: "test/a_test.ts", name: "g", skipped: true, failure: null },
+    { name: 'f("x") < 1 &amp; 2', skipped: false, failure: null },
+    { name: "g", skipped: true, failure: null },
     {
-      file: "test/b_test.ts",
       name: "h",
       skipped: false,
       failure: "AssertionError: 1 > 2\n    at <anonymous>",
