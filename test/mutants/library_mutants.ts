@@ -115,7 +115,7 @@ const FILES: readonly Mutant[] = [
     ["overlapping tensors are believed", "if (begin < end) {", "if (begin < 0) {"],
     ["header ends where its text does", "Math.ceil(json.length / 8) * 8", "json.length"],
   ]),
-  ...inFile("src/checkpoint/resume_record.ts", ["test/train/resume_test.ts"], [
+  ...inFile("src/checkpoint/resume_record.ts", ["test/checkpoint/resume_test.ts"], [
     [
       "a damaged checkpoint is believed",
       "if (checksum !== await sha256(JSON.stringify(content))) {",
