@@ -14,7 +14,7 @@ import { judge, type TestRun, type Verdict } from "./judge.ts";
 import { type Mutant, MUTANTS, occurrences } from "./mutants.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-/** The slowest file of tests takes half a minute on two processors. */
+/** The slowest file of tests takes some seconds. */
 const TIMEOUT_MS = 180_000;
 const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-run"];
 
