@@ -44,7 +44,9 @@ export class RunView {
   /** The job in a few lines, by wire name. */
   showJob(config: Readonly<Record<string, unknown>>): void {
     const { max_steps: steps, num_train_epochs: epochs } = config;
-    const length = steps === undefined ? `${epochs} epochs, steps` : `${steps} steps`;
+    const length = steps === undefined
+      ? `${epochs} epoch${epochs === 1 ? "" : "s"}, steps`
+      : `${steps} steps`;
     const facts = {
       "Base model": config.base_model,
       "Training data": config.training_data_path,
