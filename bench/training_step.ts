@@ -7,7 +7,7 @@
 import { loraKey } from "../src/checkpoint/adapter.ts";
 import type { Gpu } from "../src/gpu/device.ts";
 import { parseModelConfig } from "../src/models/config.ts";
-import { LoraModel, type ModelBatch } from "../src/models/lora_model.ts";
+import { type ModelBatch, TrainableModel } from "../src/models/trainable_model.ts";
 import { linearPaths, MODEL_FAMILIES } from "../src/models/registry.ts";
 import type { Variants } from "../src/nn/variants.ts";
 import { AdamW } from "../src/optim/adamw.ts";
@@ -25,7 +25,7 @@ export interface StepTimes {
 }
 
 /** A batch of full rows with a target at every position. */
-export function fullBatch(model: LoraModel, rows: number, length: number): ModelBatch {
+export function fullBatch(model: TrainableModel, rows: number, length: number): ModelBatch {
   const { vocabSize } = model.decoder.config;
   const ids = { length: rows * length };
   return {
@@ -38,7 +38,7 @@ export function fullBatch(model: LoraModel, rows: number, length: number): Model
 }
 
 /** Times a first step and `steps` warm ones of a model that is loaded. */
-export async function timeSteps(model: LoraModel, batch: ModelBatch, steps: number): Promise<StepTimes> {
+export async function timeSteps(model: TrainableModel, batch: ModelBatch, steps: number): Promise<StepTimes> {
   const optimizer = await AdamW.create(model.resources, model.pool, model.sinks, ADAMW);
   const tokens = batch.rows * batch.length;
   const seconds: number[] = [];
@@ -73,13 +73,13 @@ export async function syntheticModel(
   gpu: Gpu,
   variants: Variants,
   { layers, rows, length }: { layers: number; rows: number; length: number },
-): Promise<LoraModel> {
+): Promise<TrainableModel> {
   const text = JSON.stringify({ ...SMOLLM2, num_hidden_layers: layers });
   const config = parseModelConfig(text, "made-up decoder");
   const family = MODEL_FAMILIES.get(config.modelType)!;
   const targets = new Set(linearPaths(family, layers));
   const lora = { targets, rank: 8, scaling: 2, nameOf: loraKey };
-  const model = new LoraModel(config, family, lora, { gpu, variants, limits: { rows, length } });
+  const model = new TrainableModel(config, family, lora, { gpu, variants, limits: { rows, length } });
   model.plan(["train"]);
   model.allocate();
   const small = (count: number) => Float32Array.from({ length: count }, (_, i) => 0.02 * Math.sin(1.7 * i));

@@ -19,7 +19,7 @@ import { PipelineCache } from "./gpu/pipelines.ts";
 import type { TrainingEvent } from "./job.ts";
 import { checkMemory, memoryRows } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
-import type { BatchLimits } from "./models/lora_model.ts";
+import type { BatchLimits } from "./models/trainable_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
 import { checkPlaces, clearOutput, emptyFolder, refuseUsed } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";

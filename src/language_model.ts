@@ -15,7 +15,7 @@ import { generateText, type TextOptions, type TextPiece } from "./generate/text.
 import { type Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
 import { type BaseModel, ModelManager } from "./model_manager.ts";
-import type { LoraModel } from "./models/lora_model.ts";
+import type { TrainableModel } from "./models/trainable_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
 import type { Folder } from "./storage.ts";
 
@@ -50,12 +50,12 @@ export class LanguageModel {
   /** Tokens of the longest text that the model knows positions for. */
   readonly contextLength: number;
   readonly stopTokenIds: ReadonlySet<number>;
-  readonly #model: LoraModel;
+  readonly #model: TrainableModel;
   readonly #ownsGpu: boolean;
   #generator: Generator | null = null;
 
   private constructor(
-    model: LoraModel,
+    model: TrainableModel,
     tokenizer: Tokenizer,
     chatTemplate: ChatTemplate | null,
     stopTokenIds: ReadonlySet<number>,
@@ -184,7 +184,7 @@ async function load(
   adapter: Adapter | null,
   gpu: Gpu,
   pipelines: PipelineCache,
-): Promise<LoraModel> {
+): Promise<TrainableModel> {
   const lora = adapter && {
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,

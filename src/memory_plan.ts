@@ -7,10 +7,10 @@ import { bucketLength } from "./data/collate.ts";
 import { GpuMemoryError } from "./errors.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { MemoryRow } from "./job.ts";
-import type { LoraModel } from "./models/lora_model.ts";
+import type { TrainableModel } from "./models/trainable_model.ts";
 
 /** GPU memory by purpose, bytes; the activations are those of the largest batch. */
-export function memoryRows(model: LoraModel): MemoryRow[] {
+export function memoryRows(model: TrainableModel): MemoryRow[] {
   const { buffers, textures } = model.resources.arena.bytes;
   const adapter = model.pool.bytes;
   return [

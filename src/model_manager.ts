@@ -10,7 +10,7 @@ import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts
 import { WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
-import { LoraModel, type ModelDevice } from "./models/lora_model.ts";
+import { type ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import {
   checkWeights,
   linearPaths,
@@ -105,15 +105,15 @@ export class ModelManager {
    *
    * @throws {ConfigError} If a target is no linear map of the model. @throws {RangeError} If the rank is too large.
    */
-  plan(base: BaseModel, lora: LoraSettings | "all" | null, device: ModelDevice): LoraModel {
-    if (lora === "all") return new LoraModel(base.config, base.family, "all", device);
+  plan(base: BaseModel, lora: LoraSettings | "all" | null, device: ModelDevice): TrainableModel {
+    if (lora === "all") return new TrainableModel(base.config, base.family, "all", device);
     const spec = lora && {
       targets: new Set(targetPaths(base, lora.targetModules)),
       rank: lora.rank,
       scaling: lora.alpha / lora.rank,
       nameOf: loraKey,
     };
-    return new LoraModel(base.config, base.family, spec, device);
+    return new TrainableModel(base.config, base.family, spec, device);
   }
 
   /**
@@ -121,7 +121,7 @@ export class ModelManager {
    *
    * @throws {ModelFormatError} If a tensor is missing, has another shape, or belongs to no map of the model.
    */
-  static checkAdapter(model: LoraModel, { tensors }: Adapter): void {
+  static checkAdapter(model: TrainableModel, { tensors }: Adapter): void {
     const fail = (problem: string) =>
       new ModelFormatError(
         `Cannot continue from the adapter: tensor ${problem}; take the base model that it was trained on`,
@@ -145,7 +145,7 @@ export class ModelManager {
    *
    * @throws {ModelFormatError} As {@link ModelManager.checkAdapter}.
    */
-  initialise(model: LoraModel, initial: InitialParameters): void {
+  initialise(model: TrainableModel, initial: InitialParameters): void {
     if (initial.kind === "adapter") ModelManager.checkAdapter(model, initial.adapter);
     for (const parameter of model.pool.parameters) {
       const [first, second] = parameter.value.shape as [number, number];

@@ -15,7 +15,7 @@ import type { DataReport, Dataset } from "./data_manager.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { MemoryRow, RunSummary, TrainingEvent } from "./job.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
-import type { LoraModel } from "./models/lora_model.ts";
+import type { TrainableModel } from "./models/trainable_model.ts";
 import type { Variants } from "./nn/variants.ts";
 import type { RunRecord } from "./run_files.ts";
 import type { StepCount, TrainerData } from "./trainer.ts";
@@ -37,7 +37,7 @@ export interface PreparedRun {
   readonly gpu: Gpu;
   readonly variants: Variants;
   /** Planned; on the GPU once training starts. */
-  readonly model: LoraModel;
+  readonly model: TrainableModel;
   readonly steps: StepCount;
   readonly memory: readonly MemoryRow[];
   readonly identity: RunIdentity;

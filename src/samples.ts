@@ -10,7 +10,7 @@ import type { Tokenizer } from "./data/tokenizer.ts";
 import { exactMatch, type ExpectedAnswer } from "./generate/exact_match.ts";
 import { Generator } from "./generate/generator.ts";
 import type { Sample, TrainingEvent } from "./job.ts";
-import type { LoraModel } from "./models/lora_model.ts";
+import type { TrainableModel } from "./models/trainable_model.ts";
 
 /** Prompts answered side by side at most. */
 const MOST_ROWS = 256;
@@ -48,14 +48,14 @@ export interface SamplerOptions {
 }
 
 export class Sampler {
-  readonly #model: LoraModel;
+  readonly #model: TrainableModel;
   readonly #tokenizer: Tokenizer;
   readonly #rows: readonly HeldOutAnswer[];
   readonly #options: SamplerOptions;
 
   /** `rows` are held-out questions; those to show are the first. */
   constructor(
-    model: LoraModel,
+    model: TrainableModel,
     tokenizer: Tokenizer,
     rows: readonly HeldOutAnswer[],
     options: SamplerOptions,

@@ -11,7 +11,7 @@ import { EpochSampler } from "./data/epoch_sampler.ts";
 import type { TokenizedExample } from "./data/example.ts";
 import { DivergedError, ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
-import type { BatchLimits, LoraModel } from "./models/lora_model.ts";
+import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
 import { AdamW } from "./optim/adamw.ts";
 import { learningRateAt, type Schedule } from "./optim/schedule.ts";
 import { Breather } from "./trainer/breather.ts";
@@ -91,7 +91,7 @@ interface TrainerRun {
 }
 
 export class ModelTrainer {
-  readonly #model: LoraModel;
+  readonly #model: TrainableModel;
   readonly #data: TrainerData;
   readonly #config: TrainingConfig;
   readonly #now: () => number;
@@ -99,7 +99,7 @@ export class ModelTrainer {
 
   /** The model must be allocated, loaded and initialised. `now` gives milliseconds. */
   constructor(
-    model: LoraModel,
+    model: TrainableModel,
     data: TrainerData,
     config: TrainingConfig,
     now: () => number = () => performance.now(),

@@ -3,7 +3,7 @@ import { parseFineTuneJobConfig } from "../src/config.ts";
 import { GpuMemoryError } from "../src/errors.ts";
 import { type BatchSizes, checkMemory, memoryRows, smallerBatches, totalBytes } from "../src/memory_plan.ts";
 import { ModelManager } from "../src/model_manager.ts";
-import type { BatchLimits } from "../src/models/lora_model.ts";
+import type { BatchLimits } from "../src/models/trainable_model.ts";
 import { chooseVariants } from "../src/nn/variants.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 import { ModelTrainer } from "../src/trainer.ts";

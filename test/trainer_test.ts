@@ -5,7 +5,7 @@ import { DivergedError } from "../src/errors.ts";
 import type { OpenDevice } from "../src/fine_tune_job.ts";
 import type { TrainingEvent } from "../src/job.ts";
 import { ModelManager } from "../src/model_manager.ts";
-import type { LoraModel } from "../src/models/lora_model.ts";
+import type { TrainableModel } from "../src/models/trainable_model.ts";
 import { chooseVariants } from "../src/nn/variants.ts";
 import { initialLoraA } from "../src/optim/init.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
@@ -23,7 +23,9 @@ const LORA = { rank: 8, alpha: 16, targetModules: "all-linear" } as const;
 /** One model for the whole file: parameters are set anew for each run. */
 const fixture = device && await open(device);
 
-async function open({ gpu, pipelines }: OpenDevice): Promise<{ model: LoraModel; manager: ModelManager }> {
+async function open(
+  { gpu, pipelines }: OpenDevice,
+): Promise<{ model: TrainableModel; manager: ModelManager }> {
   const folder = new MemoryFolder("tiny");
   await writeTinyModel(folder);
   const manager = new ModelManager(() => folder);
@@ -35,7 +37,7 @@ async function open({ gpu, pipelines }: OpenDevice): Promise<{ model: LoraModel;
   return { model, manager };
 }
 
-function onModel(name: string, test: (model: LoraModel) => Promise<void>): void {
+function onModel(name: string, test: (model: TrainableModel) => Promise<void>): void {
   onGpu(name, () => test(fixture!.model));
 }
 
@@ -68,7 +70,7 @@ interface Run {
   readonly parameters: ReadonlyMap<string, Float32Array>;
 }
 
-function reset(model: LoraModel, seed: number): void {
+function reset(model: TrainableModel, seed: number): void {
   fixture!.manager.initialise(model, { kind: "seed", seed });
   const { device } = model.resources.gpu;
   device.queue.writeBuffer(model.sinks.flags.buffer!, 0, Uint32Array.of(0));
@@ -76,7 +78,7 @@ function reset(model: LoraModel, seed: number): void {
 
 /** Trains from the start values of the configuration's seed. */
 async function train(
-  model: LoraModel,
+  model: TrainableModel,
   wire: Record<string, unknown>,
   data: Partial<TrainerData> = {},
   now?: () => number,

@@ -18,7 +18,7 @@ import { type TokenizedExample, tokenizeExample } from "../../src/data/example.t
 import { Tokenizer } from "../../src/data/tokenizer.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { readModelConfig } from "../../src/models/config.ts";
-import { LoraModel } from "../../src/models/lora_model.ts";
+import { TrainableModel } from "../../src/models/trainable_model.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
 import { initialWeight } from "../../src/optim/init.ts";
@@ -125,7 +125,7 @@ const { training } = parseFineTuneJobConfig({
 const gpu = await openGpu();
 const config = await readModelConfig(folder);
 const device = { gpu, variants: chooseVariants(gpu), limits: batchLimits(data, training) };
-const model = new LoraModel(config, MODEL_FAMILIES.get(config.modelType)!, "all", device);
+const model = new TrainableModel(config, MODEL_FAMILIES.get(config.modelType)!, "all", device);
 model.plan();
 model.allocate();
 model.decoder.loadTables();

@@ -18,7 +18,7 @@ import { cachedForward } from "./cached_forward.ts";
 import { type CacheSize, KvCache } from "./kv_cache.ts";
 import { MOST_TOKENS, type Pass, passesOf, type PlacedToken, powerOf2 } from "./passes.ts";
 
-/** A model that is loaded on a GPU: a `LoraModel`, in the middle of its training or not. */
+/** A model that is loaded on a GPU: a `TrainableModel`, in the middle of its training or not. */
 export interface LoadedModel {
   readonly decoder: Decoder;
   readonly resources: ProgramResources;

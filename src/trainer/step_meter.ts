@@ -7,7 +7,7 @@ import type { MeterState } from "../checkpoint/resume_record.ts";
 import { DivergedError } from "../errors.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { TrainingEvent } from "../job.ts";
-import type { LoraModel } from "../models/lora_model.ts";
+import type { TrainableModel } from "../models/trainable_model.ts";
 
 /** A report of the steps since the last one. */
 export type StepEvent = Extract<TrainingEvent, { type: "step" }>;
@@ -29,7 +29,7 @@ const FLAG_OFFSET = 16;
  * sum as it stood after the last whole step, since a step that is broken off has added to it.
  */
 export class StepMeter {
-  readonly #model: LoraModel;
+  readonly #model: TrainableModel;
   readonly #totalSteps: number;
   readonly #now: () => number;
   readonly #mark: GPUBuffer;
@@ -44,7 +44,7 @@ export class StepMeter {
   #secondsPerStep = 0;
 
   /** `now` gives milliseconds. */
-  constructor(model: LoraModel, totalSteps: number, now: () => number) {
+  constructor(model: TrainableModel, totalSteps: number, now: () => number) {
     this.#model = model;
     this.#totalSteps = totalSteps;
     this.#now = now;

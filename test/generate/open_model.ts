@@ -5,7 +5,7 @@
  */
 import { GREEDY, nextToken } from "../../src/generate/sampling.ts";
 import { ModelManager } from "../../src/model_manager.ts";
-import type { LoraModel } from "../../src/models/lora_model.ts";
+import type { TrainableModel } from "../../src/models/trainable_model.ts";
 import { chooseVariants, type Variants } from "../../src/nn/variants.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { ramp } from "../helpers/fill.ts";
@@ -26,7 +26,7 @@ export interface TinyOptions extends TinyModelOptions {
 export async function openTinyModel(
   { gpu, pipelines }: Pick<TestAdapter, "gpu" | "pipelines">,
   { adapted = false, variants = chooseVariants(gpu), length = 24, ...files }: TinyOptions = {},
-): Promise<LoraModel> {
+): Promise<TrainableModel> {
   const folder = new MemoryFolder("tiny");
   await writeTinyModel(folder, files);
   const manager = new ModelManager(() => folder), base = await manager.open("tiny");
@@ -47,7 +47,7 @@ export const TALKATIVE = { ...GREEDY, repetitionPenalty: 9 };
 
 /** Tokens by a whole forward pass a token, chosen as {@link TALKATIVE} says. */
 export async function tokensWithoutCache(
-  model: LoraModel,
+  model: TrainableModel,
   prompt: readonly number[],
   newTokens: number,
 ): Promise<number[]> {
@@ -60,7 +60,7 @@ export async function tokensWithoutCache(
 }
 
 /** Logits [tokens, V] of one row. */
-export function logitsWithoutCache(model: LoraModel, ids: readonly number[]): Promise<Float32Array> {
+export function logitsWithoutCache(model: TrainableModel, ids: readonly number[]): Promise<Float32Array> {
   return model.logits({
     rows: 1,
     length: ids.length,

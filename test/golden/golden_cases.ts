@@ -13,7 +13,7 @@ import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { UnsupportedModelError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import type { LoraModel } from "../../src/models/lora_model.ts";
+import type { TrainableModel } from "../../src/models/trainable_model.ts";
 import type { Variants } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
 import { learningRateAt, type ScheduleType } from "../../src/optim/schedule.ts";
@@ -283,7 +283,7 @@ class GoldenCase {
   }
 
   /** Gradients of one batch into the pool; its mean loss. */
-  async #backward(model: LoraModel, index: number): Promise<number> {
+  async #backward(model: TrainableModel, index: number): Promise<number> {
     const batch = this.#batch(index);
     model.clearGradients();
     model.clearTotals();
@@ -291,7 +291,7 @@ class GoldenCase {
     return (await model.totals()).summedLoss / batch.trainedTokens;
   }
 
-  async #loss(model: LoraModel): Promise<number> {
+  async #loss(model: TrainableModel): Promise<number> {
     const batch = this.#batch(0);
     model.clearTotals();
     await model.evaluate(batch);

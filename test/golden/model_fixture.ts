@@ -9,13 +9,13 @@ import type { Adapter } from "../../src/checkpoint/adapter.ts";
 import type { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { ModelManager } from "../../src/model_manager.ts";
-import type { LoraModel, ModelBatch } from "../../src/models/lora_model.ts";
+import type { ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { chooseVariants, type Variants } from "../../src/nn/variants.ts";
 import type { Folder } from "../../src/storage.ts";
 
 /** A loaded model, and how to let it go. */
 export interface OpenModel {
-  readonly model: LoraModel;
+  readonly model: TrainableModel;
   readonly adapter: Adapter | null;
   close(): Promise<void>;
 }

@@ -12,7 +12,7 @@ const SUITES = [
   "test/kernels",
   "test/nn",
   "test/optim/adamw_test.ts",
-  "test/models/lora_model_test.ts",
+  "test/models/trainable_model_test.ts",
   "test/generate/generator_test.ts",
   "test/gpu/program_test.ts",
   "test/gpu/tint_test.ts",

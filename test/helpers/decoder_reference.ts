@@ -12,7 +12,7 @@ import { rmsNormBackward, rmsNormForward } from "../../kernels/rms_norm/referenc
 import { ropeRotate } from "../../kernels/rope/reference.ts";
 import { swigluBackward, swigluForward } from "../../kernels/swiglu/reference.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
-import type { ModelBatch } from "../../src/models/lora_model.ts";
+import type { ModelBatch } from "../../src/models/trainable_model.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
 import { ropeTables } from "../../src/models/rope.ts";
 import { wide } from "./gradient.ts";

@@ -32,7 +32,7 @@ const LAYERS: readonly Mutant[] = [
 ];
 
 const MODEL: readonly Mutant[] = [
-  ...inFile("src/models/decoder.ts", ["test/models/lora_model_test.ts"], [
+  ...inFile("src/models/decoder.ts", ["test/models/trainable_model_test.ts"], [
     ["keys' gradient is not turned back", "this.#rotate(run, dk, rowLength, -1);", ""],
     ["gate's gradient replaces up's", 'saved.gate, dnorm2, "accumulate")', 'saved.gate, dnorm2, "set")'],
     [
@@ -42,7 +42,7 @@ const MODEL: readonly Mutant[] = [
     ],
     ["gate and up change places", "[q, k, v, o, gate, up, down] =", "[q, k, v, o, up, gate, down] ="],
   ]),
-  ...inFile("src/models/lora_model.ts", ["test/models/lora_model_test.ts"], [
+  ...inFile("src/models/trainable_model.ts", ["test/models/trainable_model_test.ts"], [
     [
       "labelled rows beyond whole chunks go unlearned",
       "Math.ceil(labelled / perChunk)",

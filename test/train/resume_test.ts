@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { RESUME_FILE } from "../../src/checkpoint/resume_record.ts";
 import { ConfigError } from "../../src/errors.ts";
 import type { TrainingEvent } from "../../src/job.ts";
-import { LoraModel } from "../../src/models/lora_model.ts";
+import { TrainableModel } from "../../src/models/trainable_model.ts";
 import { type Folder, readText, writeFile } from "../../src/storage.ts";
 import type { MemoryFolder } from "../../src/storage/memory.ts";
 import { onGpu } from "../helpers/device.ts";
@@ -66,9 +66,9 @@ async function runUntil(
 async function runUntilBatch(root: MemoryFolder, wire: Wire, last: number): Promise<TrainingEvent[]> {
   const controller = new AbortController();
   const reason = new Error("stopped by the test");
-  const accumulate = LoraModel.prototype.accumulate;
+  const accumulate = TrainableModel.prototype.accumulate;
   let batches = 0;
-  LoraModel.prototype.accumulate = function (batch, weight) {
+  TrainableModel.prototype.accumulate = function (batch, weight) {
     if (++batches === last) controller.abort(reason);
     return accumulate.call(this, batch, weight);
   };
@@ -78,7 +78,7 @@ async function runUntilBatch(root: MemoryFolder, wire: Wire, last: number): Prom
       for await (const event of jobOn(root, wire, { signal: controller.signal }).run()) events.push(event);
     }, reason);
   } finally {
-    LoraModel.prototype.accumulate = accumulate;
+    TrainableModel.prototype.accumulate = accumulate;
   }
   return events;
 }

@@ -1,5 +1,5 @@
 /**
- * A decoder with trainable low-rank updates and the recorded programs that run it: one for each shape of
+ * A decoder with what is trained of it (low-rank updates, every weight, or nothing) and the recorded programs that run it: one for each shape of
  * batch, made when the shape first comes, all on the same memory.
  *
  * @module
@@ -77,7 +77,7 @@ export interface ModelDevice {
   readonly limits: BatchLimits;
 }
 
-export class LoraModel {
+export class TrainableModel {
   readonly decoder: Decoder;
   readonly pool: ParameterPool;
   readonly sinks: LossSinks;

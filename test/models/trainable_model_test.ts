@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { readModelConfig } from "../../src/models/config.ts";
-import { LoraModel, type ModelBatch } from "../../src/models/lora_model.ts";
+import { type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
@@ -65,7 +65,7 @@ async function loadModel(
     scaling: SCALING,
     nameOf: (path: string, which: "A" | "B") => `${path} ${which}`,
   };
-  const model = new LoraModel(config, FAMILY, lora, {
+  const model = new TrainableModel(config, FAMILY, lora, {
     gpu,
     pipelines,
     variants: chooseVariants(gpu),
@@ -85,7 +85,7 @@ async function loadModel(
 }
 
 /** Loss and gradients of an optimizer step over some micro-batches. */
-async function stepOf(model: LoraModel, batches: readonly ModelBatch[]) {
+async function stepOf(model: TrainableModel, batches: readonly ModelBatch[]) {
   const count = batches.reduce((sum, batch) => sum + labels(batch), 0);
   model.clearGradients();
   model.clearTotals();
