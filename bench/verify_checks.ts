@@ -7,7 +7,7 @@ import type { Gpu } from "../src/gpu/device.ts";
 import { MODEL_FAMILIES } from "../src/models/registry.ts";
 import { LocalFolder } from "../src/storage/local.ts";
 import { type GoldenResult, runGolden } from "../test/golden/golden_cases.ts";
-import { type JunitCase, readJunit } from "./junit.ts";
+import { type JunitCase, readJunit } from "../test/helpers/junit.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** Everything that computes on an adapter, but not the other implementations of WebGPU that tests bring along. */

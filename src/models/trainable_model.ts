@@ -1,6 +1,6 @@
 /**
- * A decoder with what is trained of it (low-rank updates, every weight, or nothing) and the recorded programs that run it: one for each shape of
- * batch, made when the shape first comes, all on the same memory.
+ * A decoder with what is trained of it (low-rank updates, every weight, or nothing) and the recorded programs that
+ * run it: one for each shape of batch, made when the shape first comes, all on the same memory.
  *
  * @module
  */

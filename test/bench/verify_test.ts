@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readJunit } from "../../bench/junit.ts";
+import { readJunit } from "../helpers/junit.ts";
 import { compareLosses } from "../../bench/verify_checks.ts";
 import { formatVerification, passed, reportName, type Verification } from "../../bench/verify_report.ts";
 

@@ -22,7 +22,7 @@ Deno.test({
         args: ["test", "--no-check", "--allow-all", `--junit-path=${junitPath}`, SUITE],
       }).output();
       const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-      const results = readJunit(await Deno.readTextFile(junitPath));
+      const results = readJunit(await Deno.readTextFile(junitPath)).filter(({ skipped }) => !skipped);
       assert.ok(results.length > 0, `no test ran in Chromium:\n${output.slice(-2000)}`);
       for (const { name, failure } of results) await t.step(name, () => assert.equal(failure, null));
     } finally {

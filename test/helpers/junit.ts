@@ -4,20 +4,29 @@
  * @module
  */
 
-/** A test that ran; `failure` is null where it passed. */
-export interface TestResult {
+/** One test of deno's JUnit report. */
+export interface JunitCase {
   readonly name: string;
+  readonly skipped: boolean;
+  /** What the test threw; null where it passed. */
   readonly failure: string | null;
 }
 
-/** Test cases of a JUnit report, skipped ones left out. */
-export function readJunit(xml: string): TestResult[] {
-  const text = (value: string) =>
-    value.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
-  return [...xml.matchAll(/<testcase name="([^"]*)"[^>]*?(?:\/>|>([^]*?)<\/testcase>)/g)]
-    .filter(([, , body = ""]) => !body.includes("<skipped"))
-    .map(([, name, body = ""]) => ({
-      name: text(name!),
-      failure: body.includes("<failure") ? text(body) : null,
-    }));
+const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+const TEST_CASE = /<testcase name="([^"]*)"[^>]*?(?:\/>|>([^]*?)<\/testcase>)/g;
+
+function unescape(text: string): string {
+  return text.replace(/&(\w+);/g, (entity, name) => ENTITIES[name] ?? entity);
+}
+
+/**
+ * The tests of a report, in its order. Their files are not told: the report names where a test is declared, which may be
+ * a helper.
+ */
+export function readJunit(xml: string): JunitCase[] {
+  return [...xml.matchAll(TEST_CASE)].map(([, name, body = ""]) => ({
+    name: unescape(name!),
+    skipped: body.includes("<skipped"),
+    failure: body.includes("<failure") ? unescape(body.replace(/<[^>]*>/g, "")).trim() : null,
+  }));
 }
