@@ -67,7 +67,8 @@ pipeline_tag: text-generation
 # lowrank-tiny
 
 A Llama of 330 thousand parameters that can say, shout, whisper and spell words. Trained from scratch by
-\`examples/tiny/make.ts\` of Lowrank on questions that the same script makes; for trying things out, not for use.
+\`examples/tiny/make.ts\` of Lowrank on questions that the same script makes; for trying things out, not for
+use.
 `;
 
 function conversation({ prompt, answer }: Exchange) {
