@@ -73,6 +73,7 @@ export function trainHelp(flags: readonly FlagSpec[]): string {
 
 Usage: lowrank train --base-model PATH --output-model-name NAME --training-data-path PATH [options]
        lowrank train --config FILE [options]
+       lowrank train              the bundled example, to see how it goes
 
 ${flagTable(flags, [...SECTIONS, "General"])}
 
