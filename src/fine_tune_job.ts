@@ -139,11 +139,12 @@ export class FineTuneJob {
     const start = await this.#startAdapter(checkpoint);
     const lora = loraSettings(this.#config, job.adapterPath === null ? null : start);
     ModelManager.checkLora(base, lora);
+    const chatTemplate = await this.#template();
     const dataset = await this.#loadData(
-      new DataManager({ files, tokenizer, chatTemplate: await this.#template() }),
+      new DataManager({ files, tokenizer, chatTemplate }),
     );
     checkTokens(dataset, base);
-    const source = await this.#template() ?? tokenizer.chatTemplate;
+    const source = chatTemplate ?? tokenizer.chatTemplate;
     const template = source === null ? null : new ChatTemplate(source, tokenizer);
     const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
     const steps = countSteps(dataset.train.length, training);

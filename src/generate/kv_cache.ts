@@ -4,7 +4,7 @@
  * @module
  */
 import { GpuMemoryError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { type Gpu, maxBindingBytes } from "../gpu/device.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { type Tensor, tensor } from "../tensor.ts";
@@ -42,7 +42,7 @@ export class KvCache {
     const { rows, length } = size;
     const shape = [rows * length, config.numKeyValueHeads * config.headDim] as const;
     const layerBytes = 4 * shape[0] * shape[1];
-    const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+    const limit = maxBindingBytes(gpu);
     if (layerBytes > limit) {
       throw new GpuMemoryError(
         `Cannot keep ${rows} rows of ${length} tokens as the keys of one layer need ${layerBytes} bytes and ` +

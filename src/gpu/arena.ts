@@ -9,7 +9,7 @@
  */
 import { GpuMemoryError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Gpu } from "./device.ts";
+import { type Gpu, maxBindingBytes } from "./device.ts";
 import type { MatrixTexture } from "./kernel.ts";
 import { BufferUsage, TextureUsage } from "./usage.ts";
 
@@ -52,7 +52,7 @@ export class Arena {
    * @throws {GpuMemoryError} If one of them is larger than a binding may be.
    */
   plan(tensors: readonly Lifetime<Tensor>[], textures: readonly Lifetime<MatrixTexture>[]): ArenaPlan {
-    const limit = Math.min(this.#gpu.limits.maxStorageBufferBindingSize, this.#gpu.limits.maxBufferSize);
+    const limit = maxBindingBytes(this.#gpu);
     for (const { item } of tensors) {
       if (item.bytes > limit) {
         throw new GpuMemoryError(

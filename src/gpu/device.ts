@@ -117,6 +117,11 @@ export class Gpu {
   }
 }
 
+/** The most bytes that one storage binding can hold: a buffer is no larger than either limit. */
+export function maxBindingBytes({ limits }: Pick<Gpu, "limits">): number {
+  return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+}
+
 /** An adapter's name for people, and whether it computes on the CPU. */
 export function describeAdapter(info: GPUAdapterInfo): { name: string; software: boolean } {
   const name = info.description || info.device || `${info.vendor} ${info.architecture}`.trim() ||

@@ -4,7 +4,7 @@
  * @module
  */
 import { GpuMemoryError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { type Gpu, maxBindingBytes } from "../gpu/device.ts";
 import type { MatrixTexture, Operand } from "../gpu/kernel.ts";
 import { BufferUsage, TextureUsage } from "../gpu/usage.ts";
 import { type Tensor, tensor } from "../tensor.ts";
@@ -44,7 +44,7 @@ export class FrozenMatrix implements MatrixWeight {
     const inTexture = variants.operands === "texture" && width <= gpu.limits.maxTextureDimension2D;
     const limit = inTexture
       ? gpu.limits.maxTextureDimension2D
-      : Math.floor(Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize) / (4 * cols));
+      : Math.floor(maxBindingBytes(gpu) / (4 * cols));
     const perShard = Math.floor(limit / 4) * 4;
     if (perShard < 4) {
       throw new GpuMemoryError(

@@ -5,7 +5,7 @@
  * @module
  */
 import { GpuMemoryError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { type Gpu, maxBindingBytes } from "../gpu/device.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 
@@ -48,7 +48,7 @@ export class ParameterPool {
   add(name: string, shape: readonly number[]): Parameter {
     const parameter = { name, value: tensor(name, shape), grad: tensor(`${name} gradient`, shape) };
     const padded = Math.ceil(parameter.value.bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
-    const limit = Math.min(this.#gpu.limits.maxStorageBufferBindingSize, this.#gpu.limits.maxBufferSize);
+    const limit = maxBindingBytes(this.#gpu);
     if (padded > limit) {
       throw new GpuMemoryError(
         `Cannot train "${name}" as it needs ${padded} bytes and "${this.#gpu.name}" binds ${limit}`,
