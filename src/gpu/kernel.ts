@@ -139,8 +139,16 @@ export function kernelText<
     if (kernel.bindings[name]!.kind === "operand") lines.push(operandPrelude(name, index, sources[name]!));
   });
   const source = typeof kernel.source === "string" ? kernel.source : kernel.source(constants);
-  return [...lines, ...(kernel.lib ?? []), source].join("\n");
+  return enablesFirst([...lines, ...(kernel.lib ?? []), source].join("\n"));
 }
+
+/** WGSL wants its `enable` directives before every declaration. */
+function enablesFirst(text: string): string {
+  const enables = text.match(ENABLE);
+  return enables ? [...new Set(enables), text.replaceAll(ENABLE, "")].join("\n") : text;
+}
+
+const ENABLE = /^enable .*;$/gm;
 
 /** Declares an operand and its load function. WGSL lets module-scope names be used before they are declared. */
 function operandPrelude(name: string, index: number, source: OperandSource): string {
