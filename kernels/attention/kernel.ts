@@ -1,5 +1,5 @@
 /**
- * Causal attention with grouped key/value heads and padded rows, without a score matrix
+ * Causal attention with grouped key/value heads over the keys that `spans` names, without a score matrix
  * (Dao et al. 2022, arXiv:2205.14135). Formulas in `generate.ts`.
  *
  * @module
@@ -9,13 +9,21 @@ import { type AttentionTile, backwardKeyValueText, backwardQueryText, forwardTex
 
 const DEFAULT_TILE: AttentionTile = { HEAD_DIM4: 16, ROWS: 2, LANES: 8 };
 
+/** Operations of `perPair` for each width element of each pair of a query and a key that it sees. */
+const pairs = (
+  batch: number,
+  heads: number,
+  rowLength: number,
+  { HEAD_DIM4 }: AttentionTile,
+  perPair: number,
+) => batch * heads * (rowLength * (rowLength + 1) / 2) * perPair * 4 * HEAD_DIM4;
 const blocks = (rowLength: number, { ROWS, LANES }: AttentionTile) => Math.ceil(rowLength / (ROWS * LANES));
 
 /** out [B, T, H, D], stats [B, H, T, 2] (log-sum-exp in the first place). `batch` rows of `row_length` tokens. */
 export const attentionForward = defineKernel({
   name: "attention_forward",
   source: forwardText,
-  bindings: { out: write(), stats: write(), q: read(), k: operand(), v: operand(), lengths: read("u32") },
+  bindings: { out: write(), stats: write(), q: read(), k: operand(), v: operand(), spans: read("u32") },
   params: {
     batch: "u32",
     row_length: "u32",
@@ -28,6 +36,7 @@ export const attentionForward = defineKernel({
   constants: DEFAULT_TILE,
   grid: ({ batch, row_length, heads }, tile) => [blocks(row_length, tile), heads, batch],
   iterations: ({ row_length }) => row_length,
+  flops: ({ batch, heads, row_length }, tile) => pairs(batch, heads, row_length, tile, 4),
 });
 
 /** dq [B, T, H, D]; writes delta in the second place of stats. */
@@ -42,7 +51,7 @@ export const attentionBackwardQuery = defineKernel({
     dout: read(),
     k: operand(),
     v: operand(),
-    lengths: read("u32"),
+    spans: read("u32"),
   },
   params: {
     batch: "u32",
@@ -56,6 +65,7 @@ export const attentionBackwardQuery = defineKernel({
   constants: DEFAULT_TILE,
   grid: ({ batch, row_length, heads }, tile) => [blocks(row_length, tile), heads, batch],
   iterations: ({ row_length }) => row_length,
+  flops: ({ batch, heads, row_length }, tile) => pairs(batch, heads, row_length, tile, 6),
 });
 
 /** dk, dv [B, T, G, D]; needs delta in stats. */
@@ -70,7 +80,7 @@ export const attentionBackwardKeyValue = defineKernel({
     stats: read(),
     q: operand(),
     dout: operand(),
-    lengths: read("u32"),
+    spans: read("u32"),
   },
   params: {
     batch: "u32",
@@ -84,4 +94,6 @@ export const attentionBackwardKeyValue = defineKernel({
   constants: DEFAULT_TILE,
   grid: ({ batch, row_length, kv_heads }, tile) => [blocks(row_length, tile), kv_heads, batch],
   iterations: ({ row_length, group }) => row_length * group,
+  flops: ({ batch, kv_heads, group, row_length }, tile) =>
+    pairs(batch, kv_heads * group, row_length, tile, 8),
 });

@@ -16,6 +16,7 @@ export const embeddingForward = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   grid: ({ rows, table_cols }, { WORKGROUP_SIZE }) =>
     foldGrid(Math.ceil(rows * Math.ceil(table_cols / 4) / WORKGROUP_SIZE)),
+  touched: ({ rows, table_cols }) => ({ table: 4 * rows * table_cols }),
 });
 
 /** Rows of a batch sorted by token id, for {@link embeddingBackward}. */

@@ -13,6 +13,9 @@ const DEFAULT_TILE: Tile = { TILE_ROWS: 8, TILE_COLS: 4, LANES: 8 };
 
 /** K4 steps of each product: what one invocation loops over. */
 const steps = (...cols: number[]) => cols.reduce((sum, n) => sum + Math.ceil(n / 4), 0);
+/** A multiplication and an addition for each of `depths` at each of rows · cols outputs. */
+const products = ({ rows, cols }: { rows: number; cols: number }, ...depths: number[]) =>
+  2 * rows * cols * depths.reduce((sum, n) => sum + n, 0);
 const forwardGrid = ({ rows, cols }: { rows: number; cols: number }, tile: Tile) =>
   [Math.ceil(cols / (tile.TILE_COLS * tile.LANES)), Math.ceil(rows / tile.TILE_ROWS)] as const;
 const backwardGrid = ({ rows, cols }: { rows: number; cols: number }, tile: Tile) =>
@@ -27,6 +30,7 @@ export const matmulForward = defineKernel({
   constants: DEFAULT_TILE,
   grid: forwardGrid,
   iterations: ({ x_cols }) => steps(x_cols),
+  flops: (params) => products(params, params.x_cols),
 });
 
 /** y [M, N] = scale · x·wᵀ + addend [M, N]; the addend is a residual stream. */
@@ -38,6 +42,7 @@ export const matmulForwardAdd = defineKernel({
   constants: DEFAULT_TILE,
   grid: forwardGrid,
   iterations: ({ x_cols }) => steps(x_cols),
+  flops: (params) => products(params, params.x_cols),
 });
 
 /** y [M, N] = x·wᵀ + u [M, r] · b [N, r]ᵀ, in one pass over the output. */
@@ -57,6 +62,7 @@ export const loraForward = defineKernel({
   constants: DEFAULT_TILE,
   grid: forwardGrid,
   iterations: ({ x_cols, u_cols }) => steps(x_cols, u_cols),
+  flops: (params) => products(params, params.x_cols, params.u_cols),
 });
 
 /** y [M, N] = x·wᵀ + u·bᵀ + addend. */
@@ -76,6 +82,7 @@ export const loraForwardAdd = defineKernel({
   constants: DEFAULT_TILE,
   grid: forwardGrid,
   iterations: ({ x_cols, u_cols }) => steps(x_cols, u_cols),
+  flops: (params) => products(params, params.x_cols, params.u_cols),
 });
 
 /** What a gradient of an input does with the output that is there: replace it or add to it. */
@@ -92,6 +99,7 @@ function backwardInputKernel(mode: OutputMode, vec4Output: boolean) {
     constants: DEFAULT_TILE,
     grid: backwardGrid,
     iterations: ({ x_cols }) => steps(x_cols),
+    flops: (params) => products(params, params.x_cols),
   });
 }
 
@@ -106,6 +114,7 @@ function loraBackwardInputKernel(mode: OutputMode, vec4Output: boolean) {
     constants: DEFAULT_TILE,
     grid: backwardGrid,
     iterations: ({ x_cols, v_cols }) => steps(x_cols, v_cols),
+    flops: (params) => products(params, params.x_cols, params.v_cols),
   });
 }
 
@@ -134,6 +143,7 @@ function backwardFactorKernel(name: string, transposed: boolean) {
     grid: ({ left_cols, right_cols }, { TILE_ROWS, LANES }) =>
       [Math.ceil(right_cols / (4 * LANES)), Math.ceil(left_cols / (4 * TILE_ROWS))] as const,
     iterations: ({ rows }) => rows,
+    flops: ({ rows, left_cols, right_cols }) => 2 * rows * left_cols * right_cols,
   });
 }
 

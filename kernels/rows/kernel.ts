@@ -24,6 +24,7 @@ export const gatherRows = defineKernel({
   params,
   constants,
   grid,
+  touched: ({ rows, cols }) => ({ x: 4 * rows * cols, index: 4 * rows }),
 });
 
 /** y[index[first + i]] = x[i] for `rows` rows; the gradient of the gather. */
@@ -34,4 +35,5 @@ export const scatterRows = defineKernel({
   params,
   constants,
   grid,
+  touched: ({ rows, cols }) => ({ y: 4 * rows * cols, index: 4 * rows }),
 });

@@ -84,6 +84,10 @@ export interface KernelSpec<
   readonly grid: (params: ParamValues<P>, constants: C) => Grid;
   /** Loop iterations of one invocation, summed over all its loops; see {@link LOOP_BUDGET}. */
   readonly iterations?: (params: ParamValues<P>, constants: C) => number;
+  /** Floating-point operations of one launch; absent for kernels that move more than they compute. */
+  readonly flops?: (params: ParamValues<P>, constants: C) => number;
+  /** Bytes that a launch touches of a binding, where that may be less than the whole of it. */
+  readonly touched?: (params: ParamValues<P>) => { readonly [K in keyof B]?: number };
 }
 
 export interface Kernel<

@@ -1,15 +1,23 @@
 /**
- * Time by kernel, measured on the device by timestamp queries.
+ * Time by launch and by kernel, measured on the device by timestamp queries.
  *
  * @module
  */
 import type { Gpu } from "./device.ts";
+import type { Launch } from "./launch.ts";
 import { BufferUsage } from "./usage.ts";
 
 /** Queries in one set; WebGPU allows 4096, two are needed a dispatch. */
 const DISPATCHES_PER_SET = 2048;
 
-/** One line of a profile. */
+/** One launch and how long it took. */
+export interface DispatchTime extends Launch {
+  /** Part of the program that it belongs to. */
+  readonly section: string;
+  readonly ms: number;
+}
+
+/** All launches of one kernel together. */
 export interface KernelTime {
   readonly name: string;
   readonly dispatches: number;
@@ -19,20 +27,20 @@ export interface KernelTime {
 /** Collects the begin and end of each dispatch of one run. */
 export class DispatchProfile {
   readonly #gpu: Gpu;
-  readonly #names: readonly string[];
+  readonly #launches: readonly Omit<DispatchTime, "ms">[];
   readonly #sets: GPUQuerySet[] = [];
   #next = 0;
   #ms: number[] = [];
 
   /** @throws {RangeError} If the device has no timestamp queries. */
-  constructor(gpu: Gpu, names: readonly string[]) {
+  constructor(gpu: Gpu, launches: readonly Omit<DispatchTime, "ms">[]) {
     if (!gpu.features.has("timestamp-query")) {
       throw new RangeError(`Cannot profile on "${gpu.name}" as it has no timestamp queries`);
     }
     this.#gpu = gpu;
-    this.#names = names;
-    for (let i = 0; i < names.length; i += DISPATCHES_PER_SET) {
-      const count = 2 * Math.min(DISPATCHES_PER_SET, names.length - i);
+    this.#launches = launches;
+    for (let i = 0; i < launches.length; i += DISPATCHES_PER_SET) {
+      const count = 2 * Math.min(DISPATCHES_PER_SET, launches.length - i);
       this.#sets.push(gpu.device.createQuerySet({ type: "timestamp", count }));
     }
   }
@@ -66,13 +74,18 @@ export class DispatchProfile {
     for (const set of this.#sets) set.destroy();
   }
 
+  /** Every launch in the order of running. */
+  get entries(): DispatchTime[] {
+    return this.#ms.map((ms, i) => ({ ...this.#launches[i]!, ms }));
+  }
+
   /** Total time by kernel, longest first. */
   byKernel(): KernelTime[] {
     const totals = new Map<string, { dispatches: number; ms: number }>();
-    this.#ms.forEach((ms, i) => {
-      const total = totals.get(this.#names[i]!) ?? { dispatches: 0, ms: 0 };
-      totals.set(this.#names[i]!, { dispatches: total.dispatches + 1, ms: total.ms + ms });
-    });
+    for (const { kernel, ms } of this.entries) {
+      const total = totals.get(kernel) ?? { dispatches: 0, ms: 0 };
+      totals.set(kernel, { dispatches: total.dispatches + 1, ms: total.ms + ms });
+    }
     return [...totals].map(([name, total]) => ({ name, ...total })).sort((a, b) => b.ms - a.ms);
   }
 }

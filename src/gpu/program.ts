@@ -8,7 +8,8 @@ import { GpuMemoryError } from "../errors.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
 import type { Arena, ArenaPlan } from "./arena.ts";
 import type { Gpu } from "./device.ts";
-import type { Grid, Kernel, MatrixTexture, Operand } from "./kernel.ts";
+import type { Constants, Grid, Kernel, MatrixTexture, Operand } from "./kernel.ts";
+import { launchOf } from "./launch.ts";
 import type { CompiledKernel, PipelineCache } from "./pipelines.ts";
 import { DispatchProfile } from "./profile.ts";
 import { BufferUsage } from "./usage.ts";
@@ -19,11 +20,13 @@ const UNIFORM_ALIGNMENT = 256;
 export const TEXEL_BYTES = 16;
 
 /** One launch of a kernel. */
-interface Dispatch {
+export interface Dispatch {
   readonly type: "dispatch";
   readonly kernel: Kernel;
   readonly compiled: CompiledKernel;
   readonly values: Readonly<Record<string, Tensor | MatrixTexture | Operand>>;
+  readonly params: Readonly<Record<string, number>>;
+  readonly constants: Constants;
   readonly uniform: number | null;
   readonly grid: Grid;
 }
@@ -70,7 +73,7 @@ export class PlannedProgram {
 
 type Step =
   | {
-    readonly name: string;
+    readonly dispatch: Dispatch;
     readonly pipeline: GPUComputePipeline;
     readonly group: GPUBindGroup;
     readonly grid: Grid;
@@ -121,14 +124,18 @@ export class Program {
 
   /** Runs the sections with one timed pass a dispatch and waits. @throws {RangeError} Without timestamp queries. */
   async profile(sections: readonly string[] = ["main"]): Promise<DispatchProfile> {
-    const steps = this.#stepsOf(sections);
-    const names = steps.flatMap((step) => "pipeline" in step ? [step.name] : []);
-    const profile = new DispatchProfile(this.#gpu, names);
+    const launches = sections.flatMap((section) =>
+      this.#stepsOf([section]).flatMap((step) =>
+        "pipeline" in step ? [{ section, ...launchOf(step.dispatch) }] : []
+      )
+    );
+    const profile = new DispatchProfile(this.#gpu, launches);
     const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
-    for (const step of steps) {
+    for (const step of this.#stepsOf(sections)) {
       if ("encode" in step) step.encode(encoder);
       else {
-        const pass = encoder.beginComputePass({ label: step.name, timestampWrites: profile.nextPass() });
+        const label = step.dispatch.kernel.name;
+        const pass = encoder.beginComputePass({ label, timestampWrites: profile.nextPass() });
         encodeDispatch(pass, step);
         pass.end();
       }
@@ -183,7 +190,7 @@ function bind(
         entries.push({ binding: entries.length, resource: { buffer: uniforms, offset, size } });
       }
       const group = device.createBindGroup({ label: kernel.name, layout: compiled.layout, entries });
-      return { name: kernel.name, pipeline: pipeline!, group, grid };
+      return { dispatch: operation, pipeline: pipeline!, group, grid };
     }
     case "copy": {
       const { from, to } = operation;

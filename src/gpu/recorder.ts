@@ -96,6 +96,8 @@ export class Recorder {
       kernel: kernel as unknown as Kernel,
       compiled: this.resources.pipelines.get(kernel as unknown as Kernel, sources, constants),
       values: bound,
+      params,
+      constants,
       uniform: kernel.paramNames.length > 0 ? this.#uniformSlot(kernel as unknown as Kernel, params) : null,
       grid,
     });
