@@ -5,7 +5,7 @@
  * @module
  */
 import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
-import { isFloatDtype } from "./checkpoint/float16.ts";
+import { isFloatDtype } from "./quant/float16.ts";
 import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts";
 import { WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";

@@ -10,7 +10,7 @@
  * @module
  */
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { encodeFloats } from "../../src/checkpoint/float16.ts";
+import { encodeFloats } from "../../src/quant/float16.ts";
 import { quietMesa } from "../../src/cli/quiet_mesa.ts";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { ChatTemplate } from "../../src/data/chat_template.ts";

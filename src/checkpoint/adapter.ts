@@ -7,7 +7,7 @@
 import { ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, readText, writeFile } from "../storage.ts";
 import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from "./adapter_config.ts";
-import { encodeFloats } from "./float16.ts";
+import { encodeFloats } from "../quant/float16.ts";
 import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 
 export type { AdapterConfig } from "./adapter_config.ts";

@@ -11,7 +11,7 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, writeFile } from "../storage.ts";
 import type { LoraUpdate } from "./adapter.ts";
-import { encodeFloats, type FloatDtype, isFloatDtype } from "./float16.ts";
+import { encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
 import { INDEX_FILE, type WeightFiles } from "./weight_files.ts";
 

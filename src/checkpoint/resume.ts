@@ -12,7 +12,7 @@
  */
 import { ModelFormatError, StorageNotFoundError } from "../errors.ts";
 import { type Folder, readText, writeFile } from "../storage.ts";
-import { encodeFloats } from "./float16.ts";
+import { encodeFloats } from "../quant/float16.ts";
 import {
   type FileDigest,
   formatResume,

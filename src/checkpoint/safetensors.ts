@@ -7,7 +7,7 @@
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import type { FileReader, FileWriter, Folder } from "../storage.ts";
-import { decodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "./float16.ts";
+import { decodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import {
   compareTensors,
   formatHeader,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { LoraUpdate } from "../../src/checkpoint/adapter.ts";
-import { encodeFloats, type FloatDtype } from "../../src/checkpoint/float16.ts";
+import { encodeFloats, type FloatDtype } from "../../src/quant/float16.ts";
 import { addLowRank, mergeModel, type MergeProgress } from "../../src/checkpoint/merge.ts";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";

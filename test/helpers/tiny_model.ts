@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { encodeFloats, type FloatDtype } from "../../src/checkpoint/float16.ts";
+import { encodeFloats, type FloatDtype } from "../../src/quant/float16.ts";
 import { type TensorToWrite, writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { CONFIG_FILE, parseModelConfig } from "../../src/models/config.ts";
 import { MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";

@@ -108,7 +108,7 @@ const FILES: readonly Mutant[] = [
   ...inFile("src/checkpoint/adapter.ts", ["test/checkpoint/adapter_test.ts"], [
     ["scaling without the rank", "scaling: alpha / rank }", "scaling: alpha }"],
   ]),
-  ...inFile("src/checkpoint/float16.ts", ["test/checkpoint/float16_test.ts"], [
+  ...inFile("src/quant/float16.ts", ["test/quant/float16_test.ts"], [
     ["ties round up, not to even", "(1 << (shift - 1)) - 1 + odd)", "(1 << (shift - 1)))"],
   ]),
   ...inFile("src/checkpoint/safetensors_header.ts", ["test/checkpoint/safetensors_test.ts"], [

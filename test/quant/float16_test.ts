@@ -6,7 +6,7 @@ import {
   narrowF16,
   widenBf16,
   widenF16,
-} from "../../src/checkpoint/float16.ts";
+} from "../../src/quant/float16.ts";
 
 /** Value of a 16-bit pattern straight from the definition, as a reference. */
 function valueOf(bits: number, exponentBits: number, fractionBits: number): number {
