@@ -17,7 +17,7 @@ import { readStopTokens } from "./generate/prompt.ts";
 import { type Gpu, openGpu, type OpenGpuOptions, requireHardware } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
 import type { TrainingEvent } from "./job.ts";
-import { checkMemory, memoryRows } from "./memory_plan.ts";
+import { fitPlan } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { BatchLimits } from "./models/trainable_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
@@ -157,30 +157,25 @@ export class FineTuneJob {
     const { gpu, pipelines } = await this.#openDevice(closers);
     const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId };
     const variants = chooseVariants(gpu);
-    const planned = (limits: BatchLimits) => {
+    const plan = (limits: BatchLimits) => {
       const model = this.#models.plan(base, lora, { gpu, pipelines, variants, limits });
       model.plan();
       return model;
     };
+    const { batchSize, evalBatchSize, gradientCheckpointing } = training;
     const limits = batchLimits(data, training);
-    const model = planned(limits);
+    const { model, recompute, rows: memory } = fitPlan({
+      setting: gradientCheckpointing,
+      blocks: base.config.numHiddenLayers,
+      limits,
+      sizes: { batchSize, evalBatchSize, length: limits.length },
+      gpu,
+      memory: { limitGb: job.memoryLimitGb, availableBytes: this.#deps.availableMemoryBytes },
+      plan,
+    });
     closers.push(() => model.destroy());
     closers.push(() => gpu.settle().catch(() => {})); // a stopped run leaves work behind
     if (start) ModelManager.checkAdapter(model, start);
-    const memory = memoryRows(model);
-    const { batchSize, evalBatchSize } = training;
-    checkMemory(
-      memory,
-      { batchSize, evalBatchSize, length: limits.length },
-      gpu,
-      { limitGb: job.memoryLimitGb, availableBytes: this.#deps.availableMemoryBytes },
-      (smaller) =>
-        memoryRows(planned({
-          rows: Math.max(smaller.batchSize, smaller.evalBatchSize),
-          trainRows: smaller.batchSize,
-          length: smaller.length,
-        })),
-    );
     const identity = { ...made, gpu: gpu.name };
     for (const message of checkpoint ? resumeWarnings(checkpoint.record, identity) : []) {
       yield { type: "warning", message };
@@ -197,6 +192,7 @@ export class FineTuneJob {
       gpu,
       variants,
       model,
+      recompute,
       steps,
       memory,
       identity,

@@ -7,7 +7,7 @@ import { bucketLength } from "./data/collate.ts";
 import { GpuMemoryError } from "./errors.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { MemoryRow } from "./job.ts";
-import type { TrainableModel } from "./models/trainable_model.ts";
+import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
 
 /** GPU memory by purpose, bytes; the activations are those of the largest batch. */
 export function memoryRows(model: TrainableModel): MemoryRow[] {
@@ -57,6 +57,37 @@ export interface MemoryLimits {
   readonly availableBytes?: number | undefined;
 }
 
+/** Bytes that a run may take on this GPU; Infinity where nobody knows. */
+export function allowedBytes(
+  gpu: Pick<Gpu, "software">,
+  { limitGb, availableBytes = Infinity }: MemoryLimits,
+): number {
+  return Math.min(limitGb === null ? Infinity : limitGb * 1e9, gpu.software ? availableBytes : Infinity);
+}
+
+/**
+ * Blocks whose forward pass is computed again in backward: `off` none, `on` all, `auto` the fewest with which the plan
+ * fits (all of them where none does).
+ *
+ * @param bytesOf Plans the run with so many blocks; called a few times.
+ */
+export function chooseRecompute(
+  setting: "auto" | "on" | "off",
+  blocks: number,
+  allowed: number,
+  bytesOf: (recompute: number) => number,
+): number {
+  if (setting === "off" || (setting === "auto" && bytesOf(0) <= allowed)) return 0;
+  if (setting === "on") return blocks;
+  let tooFew = 0, enough = blocks;
+  while (enough - tooFew > 1) {
+    const middle = (tooFew + enough) >> 1;
+    if (bytesOf(middle) <= allowed) enough = middle;
+    else tooFew = middle;
+  }
+  return enough;
+}
+
 /**
  * Holds a plan against the limits.
  *
@@ -67,19 +98,32 @@ export function checkMemory(
   rows: readonly MemoryRow[],
   sizes: BatchSizes,
   gpu: Pick<Gpu, "name" | "software">,
-  { limitGb, availableBytes = Infinity }: MemoryLimits,
+  limits: MemoryLimits,
   planOf: (sizes: BatchSizes) => readonly MemoryRow[],
 ): void {
-  const given = limitGb === null ? Infinity : limitGb * 1e9;
-  const free = gpu.software ? availableBytes : Infinity;
-  const bytes = Math.min(given, free);
-  if (totalBytes(rows) <= bytes) return;
-  const fitting = smallerBatches(sizes).find((smaller) => totalBytes(planOf(smaller)) <= bytes);
+  const allowed = allowedBytes(gpu, limits);
+  if (totalBytes(rows) <= allowed) return;
+  const fitting = smallerBatches(sizes).find((smaller) => totalBytes(planOf(smaller)) <= allowed);
+  throw tooLarge(
+    rows,
+    gpu,
+    limits,
+    fitting ? settings(sizes, fitting) : "lower lora_r, or use a smaller base model",
+  );
+}
+
+function tooLarge(
+  rows: readonly MemoryRow[],
+  gpu: Pick<Gpu, "name" | "software">,
+  limits: MemoryLimits,
+  cure: string,
+): GpuMemoryError {
+  const allowed = allowedBytes(gpu, limits);
+  const isGiven = limits.limitGb !== null && limits.limitGb * 1e9 === allowed;
   const parts = rows.map((row) => `${row.what} ${megabytes(row.bytes)}`).join(", ");
-  throw new GpuMemoryError(
+  return new GpuMemoryError(
     `The run needs ${megabytes(totalBytes(rows))} on "${gpu.name}" (${parts}) and ` +
-      `${given <= free ? "memory_limit_gb allows" : "this machine has free"} ${megabytes(bytes)}: ` +
-      (fitting ? settings(sizes, fitting) : "lower lora_r, or use a smaller base model"),
+      `${isGiven ? "memory_limit_gb allows" : "this machine has free"} ${megabytes(allowed)}: ${cure}`,
   );
 }
 
@@ -99,4 +143,45 @@ function settings(from: BatchSizes, to: BatchSizes): string {
 /** In 10⁶ bytes, as memory_limit_gb counts. */
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 0)} MB`;
+}
+
+/** What {@link fitPlan} needs. */
+export interface FitRequest {
+  readonly setting: "auto" | "on" | "off";
+  readonly blocks: number;
+  /** Of the batches as configured. */
+  readonly limits: BatchLimits;
+  readonly sizes: BatchSizes;
+  readonly gpu: Pick<Gpu, "name" | "software">;
+  readonly memory: MemoryLimits;
+  /** Plans the run, allocating nothing. */
+  readonly plan: (limits: BatchLimits) => TrainableModel;
+}
+
+/** A model planned with the least recomputation that fits, and its memory. @throws {GpuMemoryError} Where none fits. */
+export function fitPlan(
+  { setting, blocks, limits, sizes, gpu, memory, plan }: FitRequest,
+): { model: TrainableModel; recompute: number; rows: readonly MemoryRow[] } {
+  const models = new Map<number, TrainableModel>();
+  const modelWith = (recompute: number) => {
+    const model = models.get(recompute) ?? plan({ ...limits, recompute });
+    models.set(recompute, model);
+    return model;
+  };
+  const bytesOf = (recompute: number) => totalBytes(memoryRows(modelWith(recompute)));
+  const allowed = allowedBytes(gpu, memory);
+  const recompute = chooseRecompute(setting, blocks, allowed, bytesOf);
+  const model = modelWith(recompute);
+  const rows = memoryRows(model);
+  if (setting === "off" && bytesOf(0) > allowed && bytesOf(blocks) <= allowed) {
+    throw tooLarge(rows, gpu, memory, "set gradient_checkpointing to auto");
+  }
+  checkMemory(rows, sizes, gpu, memory, (smaller) =>
+    memoryRows(plan({
+      rows: Math.max(smaller.batchSize, smaller.evalBatchSize),
+      trainRows: smaller.batchSize,
+      length: smaller.length,
+      recompute,
+    })));
+  return { model, recompute, rows };
 }

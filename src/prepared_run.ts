@@ -38,6 +38,8 @@ export interface PreparedRun {
   readonly variants: Variants;
   /** Planned; on the GPU once training starts. */
   readonly model: TrainableModel;
+  /** Blocks whose activations backward computes again. */
+  readonly recompute: number;
   readonly steps: StepCount;
   readonly memory: readonly MemoryRow[];
   readonly identity: RunIdentity;
@@ -100,7 +102,8 @@ export class Progress {
 
 /** What is shown before the first step. */
 export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): RunSummary {
-  const { base, dataset, lora, gpu, variants, model, steps, memory } = run;
+  const { base, dataset, lora, gpu, variants, model, recompute, steps, memory } = run;
+  const blocks = base.config.numHiddenLayers;
   return {
     baseModel: base.uri,
     modelType: base.config.modelType,
@@ -111,6 +114,9 @@ export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): R
     choices: [
       variants.reason,
       `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}`,
+      ...(recompute > 0
+        ? [`activations of ${recompute} of ${blocks} blocks computed again to save memory`]
+        : []),
     ],
     trainExamples: dataset.train.length,
     evalExamples: dataset.eval.length,

@@ -48,6 +48,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     batchSize: 3,
     evalBatchSize: 4,
     gradientAccumulationSteps: 5,
+    gradientCheckpointing: "auto",
     learningRate: 2e-4,
     lrSchedulerType: "cosine",
     warmupSteps: 0.03,

@@ -361,9 +361,29 @@ onGpu("run() refuses an adapter of another model before it writes anything", asy
   assert.deepEqual(await written(root, "runs/further"), []);
 });
 
+onGpu("run() computes activations again as far as the memory limit asks for it", async () => {
+  const root = await diskOf({}, jsonl(CHATS));
+  const wire = { batch_size: 8, eval_batch_size: 1 };
+  const planned = async (more: Wire) => {
+    const { memory, choices } = summaryOf(await run(root, { ...wire, ...more }, { dryRun: true }));
+    return { bytes: totalBytes(memory), again: /of (\d) of 2 blocks/.exec(choices.join())?.[1] ?? "0" };
+  };
+  const none = await planned({}), all = await planned({ gradient_checkpointing: "on" });
+  assert.deepEqual([none.again, all.again], ["0", "2"]);
+  assert.ok(all.bytes < none.bytes);
+  const memory_limit_gb = (none.bytes - 1) / 1e9;
+  const fitted = await planned({ memory_limit_gb });
+  assert.equal(fitted.again, "1");
+  assert.ok(fitted.bytes < none.bytes && fitted.bytes >= all.bytes);
+  await assert.rejects(
+    run(root, { ...wire, memory_limit_gb, gradient_checkpointing: "off" }),
+    /allows \d\S* MB: set gradient_checkpointing to auto$/,
+  );
+});
+
 onGpu("run() refuses a plan beyond the memory limit and names settings that fit", async () => {
   const root = await diskOf({}, jsonl(CHATS));
-  const wire = { batch_size: 8, eval_batch_size: 3 };
+  const wire = { batch_size: 8, eval_batch_size: 3, gradient_checkpointing: "on" };
   const memoryOf = async (more: Wire) =>
     summaryOf(await run(root, { ...wire, ...more }, { dryRun: true })).memory;
   const whole = totalBytes(await memoryOf({}));

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { parseFineTuneJobConfig } from "../src/config.ts";
 import { GpuMemoryError } from "../src/errors.ts";
-import { type BatchSizes, checkMemory, memoryRows, smallerBatches, totalBytes } from "../src/memory_plan.ts";
+import {
+  type BatchSizes,
+  checkMemory,
+  chooseRecompute,
+  memoryRows,
+  smallerBatches,
+  totalBytes,
+} from "../src/memory_plan.ts";
 import { ModelManager } from "../src/model_manager.ts";
 import type { BatchLimits } from "../src/models/trainable_model.ts";
 import { chooseVariants } from "../src/nn/variants.ts";
@@ -63,6 +70,22 @@ Deno.test("checkMemory() holds software adapters, and them alone, against the ma
     /and this machine has free 80 MB: set batch_size to 2/,
   );
   assert.throws(() => check(sizes, 0.07, SOFTWARE, 80e6), /memory_limit_gb allows 70 MB/);
+});
+
+Deno.test("chooseRecompute() takes the fewest blocks that fit, all where none does, and does as it is told", () => {
+  const bytesOf = (recompute: number) => 1000 - 50 * recompute;
+  const choose = (setting: "auto" | "on" | "off", allowed: number) =>
+    chooseRecompute(setting, 12, allowed, bytesOf);
+  assert.deepEqual([1000, 999, 950, 949, 700, 400, 399].map((allowed) => choose("auto", allowed)), [
+    0,
+    1,
+    1,
+    2,
+    6,
+    12,
+    12,
+  ]);
+  assert.deepEqual([choose("off", 0), choose("on", Infinity)], [0, 12]);
 });
 
 Deno.test("smallerBatches() halves the rows before it shortens them, down to one row of 16 tokens", () => {

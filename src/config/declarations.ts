@@ -192,6 +192,12 @@ export const trainingSchema = z.strictObject({
     help: "Passes whose gradients are summed before a step",
     aliases: ["grad_accum", "grad_accumulation_steps"],
   }),
+  gradient_checkpointing: z._default(z.enum(["auto", "on", "off"]), "auto").register(fieldMeta, {
+    section: "Device",
+    help:
+      "Compute activations again in the backward pass to save memory; auto does it for as few blocks as fit",
+    aliases: ["use_gradient_checkpointing"],
+  }),
   learning_rate: z._default(z.number().check(z.gte(0), z.lte(10)), 2e-4).register(fieldMeta, {
     section: "Training",
     help: "Largest learning rate of the schedule",

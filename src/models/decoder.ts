@@ -61,6 +61,12 @@ interface BlockSaved {
   readonly down: LoraLinearSaved;
 }
 
+/** A block's input and, unless it is to be computed again, what backward needs. */
+export interface SavedBlock {
+  readonly x: Tensor;
+  readonly kept: BlockSaved | null;
+}
+
 /** The maps of one block, in the order of the forward pass. */
 export interface Block {
   readonly norm1: RmsNorm;
@@ -194,22 +200,29 @@ export class Decoder {
     this.#upload(this.rope.sin, sin);
   }
 
-  /** Records the blocks: x [R, C] before the final norm. Backward needs `saved`; without it, its memory is free. */
-  forward(run: StepRecorder, inputs: DecoderInputs): { x: Tensor; saved: BlockSaved[] } {
+  /**
+   * Records the blocks: x [R, C] before the final norm. Backward needs `saved`; without it, its memory is free.
+   * Of the first `recompute` blocks only the input is kept; backward computes the rest again (Chen et al. 2016,
+   * arXiv:1604.06174). The first ones, since by the time they are reached the memory of those above is free.
+   */
+  forward(run: StepRecorder, inputs: DecoderInputs, recompute = 0): { x: Tensor; saved: SavedBlock[] } {
     let x = embed(run, this.embedding, inputs.ids);
-    const saved = this.blocks.map((block) => {
+    const saved = this.blocks.map((block, i) => {
+      const input = x;
       const { y, kept } = this.#blockForward(run, block, x, inputs);
       x = y;
       run.endScope();
-      return kept;
+      return { x: input, kept: i < recompute ? null : kept };
     });
     return { x, saved };
   }
 
   /** Records the blocks' backward. dx [R, C] is the gradient of x and is overwritten. */
-  backward(run: StepRecorder, dx: Tensor, saved: readonly BlockSaved[], inputs: DecoderInputs): void {
+  backward(run: StepRecorder, dx: Tensor, saved: readonly SavedBlock[], inputs: DecoderInputs): void {
     for (let i = this.blocks.length - 1; i >= 0; i--) {
-      this.#blockBackward(run, this.blocks[i]!, dx, saved[i]!, inputs, i > 0 || this.embedding.grad !== null);
+      const block = this.blocks[i]!, { x, kept } = saved[i]!;
+      const needed = kept ?? this.#blockAgain(run, block, x, inputs);
+      this.#blockBackward(run, block, dx, needed, inputs, i > 0 || this.embedding.grad !== null);
       run.endScope();
     }
     if (inputs.rowsById) embedBackward(run, this.embedding, dx, inputs.ids, inputs.rowsById);
@@ -220,7 +233,19 @@ export class Decoder {
     for (const weight of [...this.#norms.values(), this.rope.cos, this.rope.sin]) weight.buffer?.destroy();
   }
 
-  #blockForward(run: StepRecorder, block: Block, x: Tensor, { lengths, rowLength }: DecoderInputs) {
+  #blockForward(run: StepRecorder, block: Block, x: Tensor, inputs: DecoderInputs) {
+    const { h, activated, kept } = this.#blockInside(run, block, x, inputs);
+    const down = block.down.forward(run, activated, h);
+    return { y: down.y, kept: { ...kept, down: down.saved } };
+  }
+
+  /** What the block's backward needs, from its input: all of forward but the last product. */
+  #blockAgain(run: StepRecorder, block: Block, x: Tensor, inputs: DecoderInputs): BlockSaved {
+    const { activated, kept } = this.#blockInside(run, block, x, inputs);
+    return { ...kept, down: block.down.recompute(run, activated) };
+  }
+
+  #blockInside(run: StepRecorder, block: Block, x: Tensor, { lengths, rowLength }: DecoderInputs) {
     const norm1 = block.norm1.forward(run, x);
     const q = block.q.forward(run, norm1.y),
       k = block.k.forward(run, norm1.y),
@@ -232,8 +257,7 @@ export class Decoder {
     const norm2 = block.norm2.forward(run, o.y);
     const gate = block.gate.forward(run, norm2.y), up = block.up.forward(run, norm2.y);
     const activated = swiglu.forward(run, gate.y, up.y);
-    const down = block.down.forward(run, activated.y, o.y);
-    const kept: BlockSaved = {
+    const kept: Omit<BlockSaved, "down"> = {
       norm1: norm1.saved,
       q: q.saved,
       k: k.saved,
@@ -244,9 +268,8 @@ export class Decoder {
       gate: gate.saved,
       up: up.saved,
       swiglu: activated.saved,
-      down: down.saved,
     };
-    return { y: down.y, kept };
+    return { h: o.y, activated: activated.y, kept };
   }
 
   /** `belowNeeded` is false for the first block where the embedding below it is frozen. */

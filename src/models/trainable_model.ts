@@ -66,6 +66,8 @@ export interface BatchLimits {
   /** Rows of the largest batch to train on, where evaluation takes more; default `rows`. */
   readonly trainRows?: number;
   readonly length: number;
+  /** Blocks whose forward pass backward computes again, to need less memory; default 0. */
+  readonly recompute?: number;
 }
 
 /** Where a model runs. */
@@ -328,7 +330,7 @@ export class TrainableModel {
     const tokens = rows * length;
     const { head } = this.decoder;
     run.section("forward");
-    const { x, saved } = this.decoder.forward(run, inputs);
+    const { x, saved } = this.decoder.forward(run, inputs, this.#limits.recompute);
     const dx = kind === "train" ? run.tensor("dx", x.shape) : null;
     if (dx) run.clear(dx);
     const perChunk = head.chunkRows(tokens);

@@ -76,19 +76,29 @@ export class LoraLinear {
       else run.dispatch(matmulForward, bound, sizes, run.variants.forward);
       return { y, saved: { x, u: null } };
     }
-    const { a, b, rank, scaling } = this.lora;
-    const u = run.tensor(`${this.weight.label} u`, [rows, rank]);
-    run.dispatch(
-      matmulForward,
-      { y: u, x: bound.x, w: run.operand(a.value) },
-      { rows, cols: rank, x_cols: cols, w_cols: cols, scale: scaling },
-      narrowed(run.variants.forward, rank),
-    );
+    const { b, rank } = this.lora;
+    const saved = this.recompute(run, x);
+    const u = saved.u!;
     const low = { u: run.operand(u), b: run.operand(b.value) };
     const lowSizes = { rows, cols: out, x_cols: cols, w_cols: cols, u_cols: rank, b_cols: rank, scale: 1 };
     if (addend) run.dispatch(loraForwardAdd, { ...bound, ...low, addend }, lowSizes, run.variants.forward);
     else run.dispatch(loraForward, { ...bound, ...low }, lowSizes, run.variants.forward);
-    return { y, saved: { x, u } };
+    return { y, saved };
+  }
+
+  /** What {@link forward} keeps, without its output: u = s·x·Aᵀ. */
+  recompute(run: StepRecorder, x: Tensor): LoraLinearSaved {
+    if (!this.lora) return { x, u: null };
+    const { rows, cols } = matrixShape(x);
+    const { a, rank, scaling } = this.lora;
+    const u = run.tensor(`${this.weight.label} u`, [rows, rank]);
+    run.dispatch(
+      matmulForward,
+      { y: u, x: run.operand(x), w: run.operand(a.value) },
+      { rows, cols: rank, x_cols: cols, w_cols: cols, scale: scaling },
+      narrowed(run.variants.forward, rank),
+    );
+    return { x, u };
   }
 
   /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { readModelConfig } from "../../src/models/config.ts";
-import { type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
+import { type BatchLimits, type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
@@ -56,7 +56,7 @@ async function openTiny(tied: boolean) {
 /** The tiny model with both factors filled, so that every gradient is worth checking. */
 async function loadModel(
   { gpu, pipelines }: TestAdapter,
-  { tied = true, limits = { rows: 3, length: 9 } } = {},
+  { tied = true, limits = { rows: 3, length: 9 } }: { tied?: boolean; limits?: BatchLimits } = {},
 ) {
   const { config, weights } = await openTiny(tied);
   const lora = {
@@ -127,6 +127,45 @@ for (const tied of [true, false]) {
     },
   );
 }
+
+onEveryAdapter(
+  "blocks computed again in backward give the same loss and gradients, bit for bit",
+  async (adapter) => {
+    const steps = await Promise.all([0, 1, 2].map(async (recompute) => {
+      const { model } = await loadModel(adapter, { limits: { rows: 3, length: 9, recompute } });
+      const step = await stepOf(model, [batchOf([LONG, SHORT])]);
+      model.destroy();
+      return step;
+    }));
+    for (const step of steps.slice(1)) {
+      assert.equal(step.loss, steps[0]!.loss);
+      assert.deepEqual(step.grads, steps[0]!.grads);
+    }
+  },
+);
+
+onEveryAdapter(
+  "each block computed again needs less memory, by about the same amount",
+  async ({ gpu, pipelines }) => {
+    const { config } = await openTiny(true);
+    const deep = { ...config, numHiddenLayers: 8 };
+    const bytes = [0, 2, 4, 6].map((recompute) => {
+      const limits = { rows: 4, length: 64, recompute };
+      const model = new TrainableModel(deep, FAMILY, null, {
+        gpu,
+        pipelines,
+        variants: chooseVariants(gpu),
+        limits,
+      });
+      model.plan(["train"]);
+      const { buffers, textures } = model.resources.arena.bytes;
+      return buffers + textures;
+    });
+    const saved = bytes.slice(1).map((now, i) => bytes[i]! - now);
+    assert.ok(saved.every((less) => less > 0 && Math.abs(less - saved[1]!) < 0.15 * saved[1]!), `${bytes}`);
+  },
+  ["deno"],
+);
 
 onEveryAdapter(
   "micro-batches accumulate to the step of one batch; padding and filler rows change nothing",
