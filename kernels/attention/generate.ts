@@ -5,7 +5,8 @@
  * other side. The number of registers depends on the head's width, hence generated text. No score matrix, no
  * atomics, a fixed order of summation.
  *
- * Query row t of a batch row sees keys 0..t that are not padding: key < lengths[batch row].
+ * spans[.., t] = (first key that query t of the batch row sees, one past the last query that sees key t); neither
+ * falls along a row. A workgroup walks from the first of its first row, or to the end of its last.
  *
  * @module
  */
@@ -29,7 +30,6 @@ function mainHead({ ROWS, LANES }: AttentionTile, row: string): string[] {
     "  let T = params.row_length;",
     "  let head = group.y;",
     "  let batch = group.z;",
-    "  let length = max(lengths[batch], 1u);",
     ...range(ROWS).map((r) => `  let ${row}${r} = group.x * ${ROWS * LANES}u + ${r * LANES}u + lane.x;`),
   ];
 }
@@ -45,7 +45,7 @@ export function forwardText(tile: AttentionTile): string {
     "@group(0) @binding(0) var<storage, read_write> out: array<vec4f>;   // [B, T, H, D]",
     "@group(0) @binding(1) var<storage, read_write> stats: array<f32>;   // [B, H, T, 2]: log-sum-exp, delta",
     "@group(0) @binding(2) var<storage, read> q: array<vec4f>;           // [B, T, H, D]",
-    "@group(0) @binding(5) var<storage, read> lengths: array<u32>;       // [B]",
+    "@group(0) @binding(5) var<storage, read> spans: array<u32>;         // [B, T, 2]",
     "@group(0) @binding(6) var<uniform> params: Params;",
     "",
     ...mainHead(tile, "t"),
@@ -57,8 +57,9 @@ export function forwardText(tile: AttentionTile): string {
       `  var m${r} = -3.4e38;`,
       `  var sum${r} = 0.0;`,
     ]),
-    `  let end = min(length, (group.x + 1u) * ${ROWS * LANES}u);`,
-    "  for (var s = 0u; s < end; s++) {",
+    ...range(ROWS).map((r) => `  let first${r} = spans[2u * (batch * T + min(t${r}, T - 1u))];`),
+    `  let end = min(T, (group.x + 1u) * ${ROWS * LANES}u);`,
+    `  for (var s = spans[2u * (batch * T + group.x * ${ROWS * LANES}u)]; s < end; s++) {`,
     "    let key = batch * T + s;",
     ...rows.map((r) => `    var z${r} = vec4f(0.0);`),
     ...dims.flatMap((d) => [
@@ -66,10 +67,11 @@ export function forwardText(tile: AttentionTile): string {
       ...rows.map((r) => `    z${r} = fma(q${r}_${d}, k${d}, z${r});`),
     ]),
     ...rows.flatMap((r) => [
-      `    let x${r} = select(-3.4e38, ${total(`z${r}`)}, s <= t${r});`,
+      `    let sees${r} = s >= first${r} && s <= t${r};`,
+      `    let x${r} = select(-3.4e38, ${total(`z${r}`)}, sees${r});`,
       `    let n${r} = max(m${r}, x${r});`,
       `    let keep${r} = exp(m${r} - n${r});`,
-      `    let p${r} = select(0.0, exp(x${r} - n${r}), s <= t${r});`,
+      `    let p${r} = select(0.0, exp(x${r} - n${r}), sees${r});`,
       `    m${r} = n${r};`,
       `    sum${r} = fma(sum${r}, keep${r}, p${r});`,
     ]),
@@ -105,7 +107,7 @@ export function backwardQueryText(tile: AttentionTile): string {
     "@group(0) @binding(2) var<storage, read> q: array<vec4f>;            // [B, T, H, D]",
     "@group(0) @binding(3) var<storage, read> out: array<vec4f>;          // [B, T, H, D]",
     "@group(0) @binding(4) var<storage, read> dout: array<vec4f>;         // [B, T, H, D]",
-    "@group(0) @binding(7) var<storage, read> lengths: array<u32>;        // [B]",
+    "@group(0) @binding(7) var<storage, read> spans: array<u32>;          // [B, T, 2]",
     "@group(0) @binding(8) var<uniform> params: Params;",
     "",
     ...mainHead(tile, "t"),
@@ -120,8 +122,9 @@ export function backwardQueryText(tile: AttentionTile): string {
       ...dims.map((d) => `  delta${r} += dot(g${r}_${d}, out[at${r} + ${d}u]);`),
       `  let lse${r} = stats[stat${r}];`,
     ]),
-    `  let end = min(length, (group.x + 1u) * ${ROWS * LANES}u);`,
-    "  for (var s = 0u; s < end; s++) {",
+    ...range(ROWS).map((r) => `  let first${r} = spans[2u * (batch * T + min(t${r}, T - 1u))];`),
+    `  let end = min(T, (group.x + 1u) * ${ROWS * LANES}u);`,
+    `  for (var s = spans[2u * (batch * T + group.x * ${ROWS * LANES}u)]; s < end; s++) {`,
     "    let key = batch * T + s;",
     ...rows.map((r) => `    var z${r} = vec4f(0.0);`),
     ...rows.map((r) => `    var e${r} = vec4f(0.0);`),
@@ -133,10 +136,11 @@ export function backwardQueryText(tile: AttentionTile): string {
         `    e${r} = fma(g${r}_${d}, v${d}, e${r});`,
       ]),
     ]),
+    ...rows.map((r) => `    let sees${r} = s >= first${r} && s <= t${r};`),
     ...rows.map((r) =>
       `    let ds${r} = select(0.0, exp(${total(`z${r}`)} - lse${r}) * (${
         total(`e${r}`)
-      } - delta${r}), s <= t${r} && t${r} < length);`
+      } - delta${r}), sees${r});`
     ),
     ...dims.flatMap((d) => rows.map((r) => `    dq${r}_${d} = fma(vec4f(ds${r}), k${d}, dq${r}_${d});`)),
     "  }",
@@ -165,7 +169,7 @@ export function backwardKeyValueText(tile: AttentionTile): string {
     "@group(0) @binding(2) var<storage, read> k: array<vec4f>;            // [B, T, G, D]",
     "@group(0) @binding(3) var<storage, read> v: array<vec4f>;            // [B, T, G, D]",
     "@group(0) @binding(4) var<storage, read> stats: array<f32>;          // [B, H, T, 2]: log-sum-exp, delta",
-    "@group(0) @binding(7) var<storage, read> lengths: array<u32>;        // [B]",
+    "@group(0) @binding(7) var<storage, read> spans: array<u32>;          // [B, T, 2]",
     "@group(0) @binding(8) var<uniform> params: Params;",
     "",
     ...mainHead(tile, "s"),
@@ -175,9 +179,11 @@ export function backwardKeyValueText(tile: AttentionTile): string {
       ...dims.map((d) => `  let v${r}_${d} = v[at${r} + ${d}u];`),
       ...dims.map((d) => `  var dk${r}_${d} = vec4f(0.0);`),
       ...dims.map((d) => `  var dv${r}_${d} = vec4f(0.0);`),
+      `  let end${r} = spans[2u * (batch * T + min(s${r}, T - 1u)) + 1u];`,
     ]),
+    `  let end = spans[2u * (batch * T + min((group.x + 1u) * ${ROWS * LANES}u, T) - 1u) + 1u];`,
     "  for (var h = head * params.group; h < (head + 1u) * params.group; h++) {",
-    `    for (var t = group.x * ${ROWS * LANES}u; t < length; t++) {`,
+    `    for (var t = group.x * ${ROWS * LANES}u; t < end; t++) {`,
     "      let query = batch * T + t;",
     "      let stat = 2u * ((batch * params.kv_heads * params.group + h) * T + t);",
     "      let lse = stats[stat];",
@@ -193,7 +199,7 @@ export function backwardKeyValueText(tile: AttentionTile): string {
       ]),
     ]),
     ...rows.flatMap((r) => [
-      `      let p${r} = select(0.0, exp(${total(`z${r}`)} - lse), s${r} <= t);`,
+      `      let p${r} = select(0.0, exp(${total(`z${r}`)} - lse), s${r} <= t && t < end${r});`,
       `      let ds${r} = p${r} * (${total(`e${r}`)} - delta);`,
     ]),
     ...dims.flatMap((d) =>

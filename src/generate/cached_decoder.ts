@@ -10,6 +10,7 @@ import type { Program, ProgramResources } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { ropeTables } from "../models/rope.ts";
+import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
 import type { RopeTables } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
 import { chooseVariants, type Variants } from "../nn/variants.ts";
@@ -24,7 +25,7 @@ export interface LoadedModel {
   readonly resources: ProgramResources;
 }
 
-const INPUTS = ["ids", "positions", "places", "outputs", "lengths"] as const;
+const INPUTS = ["ids", "positions", "places", "outputs"] as const;
 
 export class CachedDecoder {
   readonly cache: KvCache;
@@ -34,6 +35,8 @@ export class CachedDecoder {
   readonly #rope: RopeTables;
   /** Each [MOST_TOKENS], in one buffer. */
   readonly #inputs: Readonly<Record<typeof INPUTS[number], Tensor>>;
+  /** Of whole prompts, each [MOST_TOKENS, 2]. */
+  readonly #spans: SpanTensors;
   /** 0, 1, 2, …: the head takes its rows in order. */
   readonly #identity: Tensor;
   /** Last hidden states [rows, C] of the tokens whose logits are wanted. */
@@ -55,7 +58,10 @@ export class CachedDecoder {
     const inputs = this.#holding("generation inputs", new Uint32Array(INPUTS.length * MOST_TOKENS));
     const part = (i: number) =>
       tensorAt(`generation ${INPUTS[i]}`, [MOST_TOKENS], inputs.buffer!, 4 * i * MOST_TOKENS, "u32");
-    this.#inputs = { ids: part(0), positions: part(1), places: part(2), outputs: part(3), lengths: part(4) };
+    this.#inputs = { ids: part(0), positions: part(1), places: part(2), outputs: part(3) };
+    this.#spans = new Map(decoder.windows.map((window) => {
+      return [window, this.#holding("prompt spans", new Uint32Array(2 * MOST_TOKENS), [MOST_TOKENS, 2])];
+    }));
     this.#identity = this.#holding("identity", Uint32Array.from({ length: rows }, (_, i) => i));
     this.#hidden = this.#holding("last hidden", new Float32Array(rows * hiddenSize), [rows, hiddenSize]);
     this.#logits = this.#holding("kept logits", new Float32Array(rows * vocabSize));
@@ -91,20 +97,21 @@ export class CachedDecoder {
   destroy(): void {
     this.cache.destroy();
     const { cos, sin } = this.#rope;
-    for (const owned of [this.#inputs.ids, this.#identity, this.#hidden, this.#logits, cos, sin]) {
-      owned.buffer?.destroy();
+    const { ids } = this.#inputs;
+    const owned = [ids, ...this.#spans.values(), this.#identity, this.#hidden, this.#logits, cos, sin];
+    for (const { buffer } of owned) {
+      buffer?.destroy();
     }
   }
 
   /** Uploads the tokens of one pass; `outputs` numbers those whose logits are wanted. */
   #write({ slots, prompts }: Pass, outputs: ReadonlyMap<PlacedToken, number>): void {
     const values = new Uint32Array(INPUTS.length * MOST_TOKENS);
-    const [ids, positions, places, rows, lengths] = INPUTS.map((_, i) =>
+    const [ids, positions, places, rows] = INPUTS.map((_, i) =>
       values.subarray(i * MOST_TOKENS, (i + 1) * MOST_TOKENS)
-    ) as [Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array];
+    ) as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
     places.fill(NO_PLACE);
     rows.fill(NO_ROW);
-    lengths.set(prompts?.lengths ?? []);
     const { vocabSize } = this.#decoder.config;
     slots.forEach((token, i) => {
       if (!token) return;
@@ -117,20 +124,25 @@ export class CachedDecoder {
       places[i] = this.cache.placeOf(row, position);
       rows[i] = outputs.get(token) ?? NO_ROW;
     });
-    this.#resources.gpu.device.queue.writeBuffer(this.#inputs.ids.buffer!, 0, values);
+    const { queue } = this.#resources.gpu.device;
+    queue.writeBuffer(this.#inputs.ids.buffer!, 0, values);
+    if (!prompts) return;
+    for (const [window, { buffer }] of this.#spans) {
+      queue.writeBuffer(buffer!, 0, attentionSpans({ ...prompts, window }));
+    }
   }
 
   /** Blocks for a pass of this shape; leaves the wanted hidden states. */
   #blocks({ slots: { length: size }, prompts }: Pass): Promise<Program> {
     const shape = prompts ? `${prompts.lengths.length}x${prompts.rowLength}` : `${size}`;
     return this.#programOf(`blocks ${shape}`, size, (run) => {
-      const { ids, positions, places, outputs, lengths } = this.#inputs;
+      const { ids, positions, places, outputs } = this.#inputs;
       const inputs = {
         ids: ids.first([size]),
         positions: positions.first([size]),
         places: places.first([size]),
         prompts: prompts && {
-          lengths: lengths.first([prompts.lengths.length]),
+          spans: new Map([...this.#spans].map(([window, spans]) => [window, spans.first([size, 2])])),
           rowLength: prompts.rowLength,
         },
       };

@@ -10,6 +10,7 @@ import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
 import type { Block, Decoder } from "../models/decoder.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Attention } from "../nn/attention.ts";
+import type { SpanTensors } from "../nn/attention_spans.ts";
 import { embed } from "../nn/embedding.ts";
 import { type RopeTables, rotate } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
@@ -24,8 +25,8 @@ export interface TokenInputs {
   readonly positions: Tensor;
   /** Place in the cache; `NO_PLACE` for a filler. */
   readonly places: Tensor;
-  /** Set where the tokens are whole prompts, padded: real tokens of each [B], and the padded length. */
-  readonly prompts: { readonly lengths: Tensor; readonly rowLength: number } | null;
+  /** Set where the tokens are whole prompts, padded: what each token sees, and the padded length. */
+  readonly prompts: { readonly spans: SpanTensors; readonly rowLength: number } | null;
 }
 
 /** What every block of a pass shares. */
@@ -75,7 +76,8 @@ function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCac
   keep(run, k, layer.k, pass.places);
   keep(run, v, layer.v, pass.places);
   const attended = pass.prompts
-    ? pass.attention.forward(run, { q, k, v }, pass.prompts.lengths, pass.prompts.rowLength).y
+    ? pass.attention.forward(run, { q, k, v }, pass.prompts.spans.get(block.window)!, pass.prompts.rowLength)
+      .y
     : attendCached(run, q, layer, pass);
   const h = block.o.forward(run, attended, x).y;
   const norm2 = block.norm2.forward(run, h).y;

@@ -12,6 +12,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import { Attention, type AttentionSaved } from "../nn/attention.ts";
+import type { SpanTensors } from "../nn/attention_spans.ts";
 import { embed, embedBackward, type SortedRows } from "../nn/embedding.ts";
 import { FrozenMatrix } from "../nn/frozen_matrix.ts";
 import { LmHead } from "../nn/lm_head.ts";
@@ -38,8 +39,8 @@ export interface WeightSource {
 export interface DecoderInputs {
   /** [R] token ids */
   readonly ids: Tensor;
-  /** [B] real tokens of each row */
-  readonly lengths: Tensor;
+  /** [R, 2] for each of {@link Decoder.windows}: the keys that each token sees. */
+  readonly spans: SpanTensors;
   /** Rows by token id; needed for the gradient of a trained embedding only. */
   readonly rowsById?: SortedRows;
   /** R = B · rowLength */
@@ -69,6 +70,8 @@ export interface SavedBlock {
 
 /** The maps of one block, in the order of the forward pass. */
 export interface Block {
+  /** Keys that a token sees at most, its own included; Infinity without a sliding window. */
+  readonly window: number;
   readonly norm1: RmsNorm;
   readonly q: LoraLinear;
   readonly k: LoraLinear;
@@ -142,6 +145,7 @@ export class Decoder {
       const [q, k, v, o, gate, up, down] = family.linears.map((name) => `${family.layer(i)}.${name}`);
       const [norm1, norm2] = family.norms.map((name) => `${family.layer(i)}.${name}`);
       this.blocks.push({
+        window: Infinity,
         norm1: norm(norm1!),
         q: linear(q!, queries, C),
         k: linear(k!, keys, C),
@@ -171,6 +175,11 @@ export class Decoder {
   get bytes(): number {
     const small = [...this.#norms.values(), this.rope.cos, this.rope.sin];
     return [...this.#matrices.values(), ...small].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** The different windows of its blocks. */
+  get windows(): readonly number[] {
+    return [...new Set(this.blocks.map(({ window }) => window))];
   }
 
   /** Uploads the weights, tensor by tensor; at most a few megabytes are on the host at a time. */
@@ -245,14 +254,19 @@ export class Decoder {
     return { ...kept, down: block.down.recompute(run, activated) };
   }
 
-  #blockInside(run: StepRecorder, block: Block, x: Tensor, { lengths, rowLength }: DecoderInputs) {
+  #blockInside(run: StepRecorder, block: Block, x: Tensor, { spans, rowLength }: DecoderInputs) {
     const norm1 = block.norm1.forward(run, x);
     const q = block.q.forward(run, norm1.y),
       k = block.k.forward(run, norm1.y),
       v = block.v.forward(run, norm1.y);
     this.#rotate(run, q.y, rowLength, 1);
     this.#rotate(run, k.y, rowLength, 1);
-    const attention = this.attention.forward(run, { q: q.y, k: k.y, v: v.y }, lengths, rowLength);
+    const attention = this.attention.forward(
+      run,
+      { q: q.y, k: k.y, v: v.y },
+      spans.get(block.window)!,
+      rowLength,
+    );
     const o = block.o.forward(run, attention.y, x);
     const norm2 = block.norm2.forward(run, o.y);
     const gate = block.gate.forward(run, norm2.y), up = block.up.forward(run, norm2.y);
@@ -278,7 +292,7 @@ export class Decoder {
     block: Block,
     dx: Tensor,
     saved: BlockSaved,
-    { lengths, rowLength }: DecoderInputs,
+    { spans, rowLength }: DecoderInputs,
     belowNeeded: boolean,
   ): void {
     const rows = dx.shape[0]!;
@@ -294,7 +308,13 @@ export class Decoder {
 
     const dattention = run.tensor("dattention", saved.attention.out.shape);
     block.o.backward(run, dx, saved.o, dattention, "set");
-    const { dq, dk, dv } = this.attention.backward(run, dattention, saved.attention, lengths, rowLength);
+    const { dq, dk, dv } = this.attention.backward(
+      run,
+      dattention,
+      saved.attention,
+      spans.get(block.window)!,
+      rowLength,
+    );
     this.#rotate(run, dk, rowLength, -1);
     this.#rotate(run, dq, rowLength, -1);
     const dnorm1 = belowNeeded ? run.tensor("dnorm1", [rows, C]) : null;

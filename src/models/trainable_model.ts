@@ -14,6 +14,7 @@ import type { DispatchProfile } from "../gpu/profile.ts";
 import type { PlannedProgram, Program } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { LabelledRows, LossSinks } from "../nn/lm_head.ts";
+import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
 import { ParameterPool } from "../nn/parameter_pool.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
 import type { Variants } from "../nn/variants.ts";
@@ -33,6 +34,8 @@ export interface ModelBatch {
   readonly targets: Int32Array;
   /** [rows]: real tokens of each row. */
   readonly lengths: Uint32Array;
+  /** Tokens of the documents packed into each row, which do not see each other; default one a row. */
+  readonly documents?: readonly (readonly number[])[];
 }
 
 /** Which linear maps get an update, and of what kind. */
@@ -86,7 +89,8 @@ export class TrainableModel {
   readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
   readonly #variants: Variants;
   readonly #limits: BatchLimits;
-  readonly #inputs: Readonly<Record<"ids" | "lengths" | "index" | "targets" | "order" | "starts", Tensor>>;
+  readonly #inputs: Readonly<Record<"ids" | "index" | "targets" | "order" | "starts", Tensor>>;
+  readonly #spans: SpanTensors;
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #plans = new Map<string, PlannedProgram>();
 
@@ -117,12 +121,14 @@ export class TrainableModel {
     const tokens = limits.rows * limits.length;
     this.#inputs = {
       ids: tensor("token ids", [tokens], "u32"),
-      lengths: tensor("row lengths", [limits.rows], "u32"),
       index: tensor("labelled rows", [tokens], "u32"),
       targets: tensor("targets", [tokens], "u32"),
       order: tensor("rows by id", [tokens], "u32"),
       starts: tensor("first row of each id", [tokens + 1], "u32"),
     };
+    this.#spans = new Map(
+      this.decoder.windows.map((window) => [window, tensor("attention spans", [tokens, 2], "u32")]),
+    );
     this.sinks = {
       totals: tensor("totals", [4]),
       flags: tensor("flags", [1], "u32"),
@@ -143,7 +149,7 @@ export class TrainableModel {
   allocate(): void {
     this.pool.allocate();
     const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
-    for (const input of [...Object.values(this.#inputs), ...Object.values(this.sinks)]) {
+    for (const input of this.#fixed) {
       input.buffer = this.resources.gpu.device.createBuffer({ label: input.label, size: input.bytes, usage });
     }
   }
@@ -242,9 +248,14 @@ export class TrainableModel {
     this.decoder.destroy();
     this.pool.destroy();
     this.resources.arena.destroy();
-    for (const input of [...Object.values(this.#inputs), ...Object.values(this.sinks)]) {
+    for (const input of this.#fixed) {
       input.buffer?.destroy();
     }
+  }
+
+  /** Tensors outside of the pool and of the arena. */
+  get #fixed(): readonly Tensor[] {
+    return [...Object.values(this.#inputs), ...this.#spans.values(), ...Object.values(this.sinks)];
   }
 
   #clear(tensors: readonly Tensor[]): void {
@@ -254,7 +265,7 @@ export class TrainableModel {
   }
 
   /** Uploads a batch; returns the chunks of labelled rows that it fills. */
-  #write({ rows, length, inputIds, targets, lengths }: ModelBatch, tokenWeight: number): number[] {
+  #write({ rows, length, inputIds, targets, lengths, documents }: ModelBatch, tokenWeight: number): number[] {
     const queue = this.resources.gpu.device.queue;
     const tokens = rows * length;
     const index = new Uint32Array(tokens).fill(NO_ROW);
@@ -268,7 +279,9 @@ export class TrainableModel {
     const write = (to: Tensor, values: Uint32Array) =>
       queue.writeBuffer(to.buffer!, 0, values as Uint32Array<ArrayBuffer>);
     write(this.#inputs.ids, inputIds);
-    write(this.#inputs.lengths, lengths);
+    for (const [window, spans] of this.#spans) {
+      write(spans, attentionSpans({ lengths, rowLength: length, window, documents }));
+    }
     write(this.#inputs.index, index);
     write(this.#inputs.targets, compact);
     if (this.decoder.embedding.grad) {
@@ -311,7 +324,7 @@ export class TrainableModel {
     const tokens = rows * length;
     const inputs: DecoderInputs = {
       ids: this.#inputs.ids.first([tokens]),
-      lengths: this.#inputs.lengths.first([rows]),
+      spans: new Map([...this.#spans].map(([window, spans]) => [window, spans.first([tokens, 2])])),
       rowsById: {
         order: this.#inputs.order.first([tokens]),
         starts: this.#inputs.starts.first([tokens + 1]),

@@ -1,6 +1,6 @@
 /**
- * Causal attention with grouped key/value heads: out_t = Σ_s softmax_s(scale · q_t·k_s) v_s over keys s ≤ t that are
- * not padding. No score matrix is kept; backward computes the probabilities again from the log-sum-exp.
+ * Causal attention with grouped key/value heads: out_t = Σ_s softmax_s(scale · q_t·k_s) v_s over the keys that
+ * the spans let t see. No score matrix is kept; backward computes the probabilities again from the log-sum-exp.
  *
  * @see Dao et al. 2022, arXiv:2205.14135; Ainslie et al. 2023, arXiv:2305.13245.
  * @module
@@ -44,11 +44,11 @@ export class Attention {
     this.#scale = headDim ** -0.5;
   }
 
-  /** out [R, H·D] from q [R, H·D], k and v [R, G·D]; `lengths` [B] are the real tokens of each row. */
+  /** out [R, H·D] from q [R, H·D], k and v [R, G·D]; `spans` [R, 2] are those of `attentionSpans()`. */
   forward(
     run: StepRecorder,
     { q, k, v }: { q: Tensor; k: Tensor; v: Tensor },
-    lengths: Tensor,
+    spans: Tensor,
     rowLength: number,
   ): { y: Tensor; saved: AttentionSaved } {
     const batch = q.shape[0]! / rowLength;
@@ -56,7 +56,7 @@ export class Attention {
     const stats = run.tensor("attention stats", [batch, this.#heads, rowLength, 2]);
     run.dispatch(
       attentionForward,
-      { out, stats, q, k: run.operand(k), v: run.operand(v), lengths },
+      { out, stats, q, k: run.operand(k), v: run.operand(v), spans },
       { batch, row_length: rowLength, heads: this.#heads, ...this.#queryParams() },
       { HEAD_DIM4: this.#headDim / 4, ...run.variants.attentionForward },
     );
@@ -67,7 +67,7 @@ export class Attention {
     run: StepRecorder,
     dout: Tensor,
     { q, k, v, out, stats }: AttentionSaved,
-    lengths: Tensor,
+    spans: Tensor,
     rowLength: number,
   ): { dq: Tensor; dk: Tensor; dv: Tensor } {
     const batch = q.shape[0]! / rowLength;
@@ -75,13 +75,13 @@ export class Attention {
     const dq = run.tensor("dq", q.shape), dk = run.tensor("dk", k.shape), dv = run.tensor("dv", v.shape);
     run.dispatch(
       attentionBackwardQuery,
-      { dq, stats, q, out, dout, k: run.operand(k), v: run.operand(v), lengths },
+      { dq, stats, q, out, dout, k: run.operand(k), v: run.operand(v), spans },
       { batch, row_length: rowLength, heads: this.#heads, ...this.#queryParams() },
       tile,
     );
     run.dispatch(
       attentionBackwardKeyValue,
-      { dk, dv, k, v, stats, q: run.operand(q), dout: run.operand(dout), lengths },
+      { dk, dv, k, v, stats, q: run.operand(q), dout: run.operand(dout), spans },
       {
         batch,
         row_length: rowLength,

@@ -15,6 +15,7 @@ import type { ModelConfig } from "../../src/models/config.ts";
 import type { ModelBatch } from "../../src/models/trainable_model.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
 import { ropeTables } from "../../src/models/rope.ts";
+import { attentionSpans } from "../../src/nn/attention_spans.ts";
 import { wide } from "./gradient.ts";
 
 type Values = Float64Array;
@@ -109,7 +110,7 @@ export function decoderReference(
     kvHeads: G,
     headDim: D,
     scale: D ** -0.5,
-    lengths: [...batch.lengths],
+    spans: attentionSpans({ ...batch, rowLength: batch.length }),
   };
   let x = embeddingForward(weight(family.embedding), batch.inputIds, C);
   const blocks = Array.from({ length: config.numHiddenLayers }, (_, layer) => {

@@ -1,6 +1,7 @@
 import { attentionDecode, NO_PLACE } from "../../kernels/attention_decode/kernel.ts";
 import * as reference from "../../kernels/attention_decode/reference.ts";
 import * as trained from "../../kernels/attention/reference.ts";
+import { attentionSpans } from "../../src/nn/attention_spans.ts";
 import { arithmetic, assertClose, exact } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
 import { onEachCompiler, type TestAdapter, TestProgram } from "../helpers/gpu.ts";
@@ -51,7 +52,8 @@ Deno.test("the reference over a cache agrees with that of whole rows", () => {
   const rows = 2, rowLength = 5, shape = { heads: 4, kvHeads: 2, headDim: 4, rowLength, scale: 0.5 };
   const places = Array.from({ length: rows * rowLength }, (_, i) => i);
   const { q, k, v } = inputs({ ...shape, rows, places });
-  const whole = { ...shape, batch: rows, lengths: [rowLength, rowLength] };
+  const spans = attentionSpans({ lengths: [rowLength, rowLength], rowLength });
+  const whole = { ...shape, batch: rows, spans };
   assertClose(
     reference.attentionDecode(wide(q), wide(k), wide(v), places, shape),
     trained.attentionForward(wide(q), wide(k), wide(v), whole),

@@ -5,6 +5,7 @@ import {
 } from "../../kernels/attention/kernel.ts";
 import * as reference from "../../kernels/attention/reference.ts";
 import type { OperandSource } from "../../src/gpu/kernel.ts";
+import { attentionSpans } from "../../src/nn/attention_spans.ts";
 import { VARIANTS } from "../../src/nn/variants.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
@@ -26,7 +27,7 @@ const RAGGED = { batch: 4, rowLength: 37, heads: 6, kvHeads: 2, headDim: 8, leng
 /** One token of one head of the least width. */
 const LEAST = { batch: 1, rowLength: 1, heads: 1, kvHeads: 1, headDim: 4, lengths: [1] };
 
-type Sizes = Omit<reference.AttentionShape, "scale">;
+type Sizes = Omit<reference.AttentionShape, "scale" | "spans"> & { readonly lengths: readonly number[] };
 
 function inputs({ batch, rowLength, heads, kvHeads, headDim }: Sizes, scale = 1) {
   const queries = batch * rowLength * heads * headDim, keys = batch * rowLength * kvHeads * headDim;
@@ -40,7 +41,8 @@ function inputs({ batch, rowLength, heads, kvHeads, headDim }: Sizes, scale = 1)
 
 async function check(adapter: TestAdapter, sizes: Sizes, setting: Setting, saturated = false) {
   const { batch, rowLength, heads, kvHeads, headDim, lengths } = sizes;
-  const shape = { ...sizes, scale: headDim ** -0.5 };
+  const spans = attentionSpans({ lengths, rowLength });
+  const shape = { ...sizes, scale: headDim ** -0.5, spans };
   const { q, k, v, dout } = inputs(sizes, saturated ? 60 : 1);
   using run = new TestProgram(adapter);
   const tokens = batch * rowLength, width = heads * headDim, kvWidth = kvHeads * headDim;
@@ -49,7 +51,7 @@ async function check(adapter: TestAdapter, sizes: Sizes, setting: Setting, satur
     k: run.holding(k, [tokens, kvWidth]),
     v: run.holding(v, [tokens, kvWidth]),
     dout: run.holding(dout, [tokens, width]),
-    lengths: run.holding(Uint32Array.from(lengths)),
+    spans: run.holding(spans, [tokens, 2]),
     out: run.output([tokens, width], "out"),
     stats: run.output([batch, heads, rowLength, 2], "stats"),
     dq: run.output([tokens, width], "dq"),
@@ -65,13 +67,13 @@ async function check(adapter: TestAdapter, sizes: Sizes, setting: Setting, satur
   const tile = (lanes: Lanes) => ({ HEAD_DIM4: headDim / 4, ...lanes });
   run.recorder.dispatch(
     attentionForward,
-    { out, stats, q: tensors.q, ...kv, lengths: tensors.lengths },
+    { out, stats, q: tensors.q, ...kv, spans: tensors.spans },
     query,
     tile(setting.forward),
   );
   run.recorder.dispatch(
     attentionBackwardQuery,
-    { dq, stats, q: tensors.q, out, dout: tensors.dout, ...kv, lengths: tensors.lengths },
+    { dq, stats, q: tensors.q, out, dout: tensors.dout, ...kv, spans: tensors.spans },
     query,
     tile(setting.backward),
   );
@@ -85,7 +87,7 @@ async function check(adapter: TestAdapter, sizes: Sizes, setting: Setting, satur
       stats,
       q: operand("q"),
       dout: operand("dout"),
-      lengths: tensors.lengths,
+      spans: tensors.spans,
     },
     keyValue,
     tile(setting.backward),
@@ -109,18 +111,11 @@ async function check(adapter: TestAdapter, sizes: Sizes, setting: Setting, satur
 
 Deno.test("the attention reference's backward agrees with central differences, grouped, ragged and filler rows", () => {
   const sizes = { batch: 3, rowLength: 5, heads: 4, kvHeads: 2, headDim: 4, lengths: [5, 3, 0] };
-  const shape = { ...sizes, scale: 0.5 };
+  const shape = { ...sizes, scale: 0.5, spans: attentionSpans(sizes) };
   const { q, k, v, dout } = inputs(sizes);
-  // padded queries carry no gradient: the loss leaves them out
-  const width = sizes.heads * sizes.headDim;
-  const real = wide(dout).map((value, i) => {
-    const row = Math.floor(i / width);
-    const length = Math.max(1, sizes.lengths[Math.floor(row / sizes.rowLength)]!);
-    return row % sizes.rowLength < length ? value : 0;
-  });
   const [wq, wk, wv] = [q, k, v].map(wide) as [Float64Array, Float64Array, Float64Array];
   const loss = (q: Float64Array, k: Float64Array, v: Float64Array) =>
-    dot(real, reference.attentionForward(q, k, v, shape));
+    dot(dout, reference.attentionForward(q, k, v, shape));
   const { dq, dk, dv } = reference.attentionBackward(wq, wk, wv, wide(dout), shape);
   assertGradient((q) => loss(q, wk, wv), wq, dq);
   assertGradient((k) => loss(wq, k, wv), wk, dk);

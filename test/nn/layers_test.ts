@@ -8,6 +8,7 @@ import { gatherRows, scatterRows } from "../../kernels/rows/reference.ts";
 import * as swigluReference from "../../kernels/swiglu/reference.ts";
 import { ropeTables } from "../../src/models/rope.ts";
 import { Attention } from "../../src/nn/attention.ts";
+import { attentionSpans } from "../../src/nn/attention_spans.ts";
 import { embed } from "../../src/nn/embedding.ts";
 import { FrozenMatrix } from "../../src/nn/frozen_matrix.ts";
 import { LmHead } from "../../src/nn/lm_head.ts";
@@ -104,7 +105,8 @@ for (const variants of CHOICES) {
     async (adapter) => {
       const batch = 2, rowLength = 5, heads = 4, kvHeads = 2, headDim = 8, rows = batch * rowLength;
       const width = heads * headDim, kvWidth = kvHeads * headDim;
-      const sizes = { batch, rowLength, heads, kvHeads, headDim, scale: headDim ** -0.5, lengths: [5, 3] };
+      const seen = attentionSpans({ lengths: [5, 3], rowLength });
+      const sizes = { batch, rowLength, heads, kvHeads, headDim, scale: headDim ** -0.5, spans: seen };
       const tables = ropeTables({ headDim, ropeTheta: 100, ropeScaling: { type: "default" } }, rowLength);
       const [x, k, v, weight, dy, up] = [width, kvWidth, kvWidth, width / rows, width, width]
         .map((cols, phase) => ramp(rows * cols, { phase }));
@@ -117,10 +119,10 @@ for (const variants of CHOICES) {
         cos: run.holding(tables.cos, [rowLength, 4]),
         sin: run.holding(tables.sin, [rowLength, 4]),
       };
-      const lengths = run.holding(Uint32Array.of(5, 3));
+      const spans = run.holding(seen, [rows, 2]);
       const n = norm.forward(r, hold(x!));
       rotate(r, n.y, rope, { rowLength, headDim, direction: 1 });
-      const att = attention.forward(r, { q: n.y, k: hold(k!), v: hold(v!) }, lengths, rowLength);
+      const att = attention.forward(r, { q: n.y, k: hold(k!), v: hold(v!) }, spans, rowLength);
       const act = swiglu.forward(r, att.y, hold(up!));
       const y = run.output([rows, width]), dx = run.holding(new Float32Array(rows * width), [rows, width]);
       const dk = run.output([rows, kvWidth]);
@@ -129,7 +131,7 @@ for (const variants of CHOICES) {
       r.copy(att.y, outKept); // SwiGLU overwrites its gate, attention's backward wants its output
       const { dgate } = swiglu.backward(r, hold(dy!), act.saved);
       const saved = { ...att.saved, out: outKept };
-      const grads = attention.backward(r, dgate, saved, lengths, rowLength);
+      const grads = attention.backward(r, dgate, saved, spans, rowLength);
       rotate(r, grads.dq, rope, { rowLength, headDim, direction: -1 });
       norm.backward(r, grads.dq, n.saved, dx);
       r.copy(grads.dk, dk);
