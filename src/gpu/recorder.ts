@@ -170,7 +170,8 @@ export class Recorder {
   }
 }
 
-function* usedBy(operation: Operation): Generator<Tensor | MatrixTexture> {
+/** Every tensor and texture that an operation reads or writes. */
+export function* usedBy(operation: Operation): Generator<Tensor | MatrixTexture> {
   if (operation.type === "dispatch") {
     for (const value of Object.values(operation.values)) {
       if (!("source" in value)) yield value;
