@@ -13,7 +13,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["run_output"],
   ["prepared_run", "output_folder"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
-  ["generate"],
+  ["generate", "tuning"],
   ["models", "checkpoint", "data", "optim", "distributed"],
   ["nn", "quant"],
   ["kernels"],
