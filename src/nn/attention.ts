@@ -11,9 +11,10 @@ import {
   attentionForward,
 } from "../../kernels/attention/kernel.ts";
 import type { Tensor } from "../tensor.ts";
+import { attentionTile } from "./attention_tile.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 
-/** Kept from forward for backward; q and k are rotated already. stats [B, H, T, 2]: log-sum-exp, delta. */
+/** Kept from forward for backward; q and k are rotated already. stats [B·H, 2·T]: log-sum-exp, delta of each token. */
 export interface AttentionSaved {
   readonly q: Tensor;
   readonly k: Tensor;
@@ -22,14 +23,27 @@ export interface AttentionSaved {
   readonly stats: Tensor;
 }
 
+/** Sizes of an attention layer, and how it scores. */
+export interface AttentionOptions {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Factor of q·k; default headDim^(−1/2). */
+  readonly scale?: number;
+  /** c of the cap c·tanh(z / c) on scaled scores (Gemma-2); default none. */
+  readonly softcap?: number | null;
+}
+
 export class Attention {
-  readonly #heads: number;
-  readonly #kvHeads: number;
-  readonly #headDim: number;
-  readonly #scale: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  /** 0 without a cap. */
+  readonly softcap: number;
 
   /** @throws {RangeError} If heads are not a multiple of kvHeads, or headDim is not a multiple of 4. */
-  constructor({ heads, kvHeads, headDim }: { heads: number; kvHeads: number; headDim: number }) {
+  constructor({ heads, kvHeads, headDim, scale = headDim ** -0.5, softcap }: AttentionOptions) {
     if (heads % kvHeads !== 0) {
       throw new RangeError(
         `Cannot group ${heads} query heads over ${kvHeads} key/value heads: not a multiple`,
@@ -38,10 +52,11 @@ export class Attention {
     if (headDim % 4 !== 0) {
       throw new RangeError(`Cannot build attention: head_dim ${headDim} is not a multiple of 4`);
     }
-    this.#heads = heads;
-    this.#kvHeads = kvHeads;
-    this.#headDim = headDim;
-    this.#scale = headDim ** -0.5;
+    this.heads = heads;
+    this.kvHeads = kvHeads;
+    this.headDim = headDim;
+    this.scale = scale;
+    this.softcap = softcap ?? 0;
   }
 
   /** out [R, H·D] from q [R, H·D], k and v [R, G·D]; `spans` [R, 2] are those of `attentionSpans()`. */
@@ -53,12 +68,12 @@ export class Attention {
   ): { y: Tensor; saved: AttentionSaved } {
     const batch = q.shape[0]! / rowLength;
     const out = run.tensor("attention out", q.shape);
-    const stats = run.tensor("attention stats", [batch, this.#heads, rowLength, 2]);
+    const stats = run.tensor("attention stats", [batch * this.heads, 2 * rowLength]);
     run.dispatch(
       attentionForward,
-      { out, stats, q, k: run.operand(k), v: run.operand(v), spans },
-      { batch, row_length: rowLength, heads: this.#heads, ...this.#queryParams() },
-      { HEAD_DIM4: this.#headDim / 4, ...run.variants.attentionForward },
+      { out, stats, q: run.operand(q), k: run.operand(k), v: run.operand(v), spans },
+      { batch, row_length: rowLength, heads: this.heads, ...this.#shared() },
+      attentionTile(run.variants.attention, "forward", this),
     );
     return { y: out, saved: { q, k, v, out, stats } };
   }
@@ -70,34 +85,53 @@ export class Attention {
     spans: Tensor,
     rowLength: number,
   ): { dq: Tensor; dk: Tensor; dv: Tensor } {
-    const batch = q.shape[0]! / rowLength;
-    const tile = { HEAD_DIM4: this.#headDim / 4, ...run.variants.attentionBackward };
+    const batch = q.shape[0]! / rowLength, width = this.heads * this.headDim;
     const dq = run.tensor("dq", q.shape), dk = run.tensor("dk", k.shape), dv = run.tensor("dv", v.shape);
+    const operands = {
+      q: run.operand(q),
+      k: run.operand(k),
+      v: run.operand(v),
+      dout: run.operand(dout),
+      spans,
+    };
     run.dispatch(
       attentionBackwardQuery,
-      { dq, stats, q, out, dout, k: run.operand(k), v: run.operand(v), spans },
-      { batch, row_length: rowLength, heads: this.#heads, ...this.#queryParams() },
-      tile,
-    );
-    run.dispatch(
-      attentionBackwardKeyValue,
-      { dk, dv, k, v, stats, q: run.operand(q), dout: run.operand(dout), spans },
+      { dq, stats, out: run.operand(out), ...operands },
       {
         batch,
         row_length: rowLength,
-        kv_heads: this.#kvHeads,
-        group: this.#heads / this.#kvHeads,
-        q_cols: this.#heads * this.#headDim,
-        dout_cols: this.#heads * this.#headDim,
-        scale: this.#scale,
+        heads: this.heads,
+        out_cols: width,
+        dout_cols: width,
+        ...this.#shared(),
       },
-      tile,
+      attentionTile(run.variants.attention, "backwardQuery", this),
+    );
+    run.dispatch(
+      attentionBackwardKeyValue,
+      { dk, dv, stats: run.operand(stats), ...operands },
+      {
+        batch,
+        row_length: rowLength,
+        kv_heads: this.kvHeads,
+        stats_cols: 2 * rowLength,
+        dout_cols: width,
+        ...this.#shared(),
+      },
+      attentionTile(run.variants.attention, "backwardKeyValue", this),
     );
     return { dq, dk, dv };
   }
 
-  #queryParams() {
-    const kvCols = this.#kvHeads * this.#headDim;
-    return { group: this.#heads / this.#kvHeads, k_cols: kvCols, v_cols: kvCols, scale: this.#scale };
+  #shared() {
+    const kvCols = this.kvHeads * this.headDim;
+    return {
+      group: this.heads / this.kvHeads,
+      q_cols: this.heads * this.headDim,
+      k_cols: kvCols,
+      v_cols: kvCols,
+      scale: this.scale,
+      softcap: this.softcap,
+    };
   }
 }

@@ -7,12 +7,7 @@
  */
 import type { Tile } from "../../kernels/matmul/kernel.ts";
 import type { Gpu } from "../gpu/device.ts";
-
-/** Rows that one lane of attention owns, and lanes of a workgroup. */
-interface AttentionLanes {
-  readonly ROWS: number;
-  readonly LANES: number;
-}
+import type { AttentionLanes } from "./attention_tile.ts";
 
 /** The choice for one adapter. */
 export interface Variants {
@@ -24,8 +19,7 @@ export interface Variants {
   readonly backwardInput: Tile;
   /** Tile of the gradients of low-rank factors; `TILE_ROWS` counts vectors of four rank columns. */
   readonly backwardFactor: Tile;
-  readonly attentionForward: AttentionLanes;
-  readonly attentionBackward: AttentionLanes;
+  readonly attention: AttentionLanes;
   /** Lanes that share a row in normalisation and softmax; a power of two. */
   readonly rowLanes: number;
   /** What was chosen and why, for people. */
@@ -38,8 +32,7 @@ const LLVMPIPE: Variants = {
   forward: { TILE_ROWS: 16, TILE_COLS: 8, LANES: 8 },
   backwardInput: { TILE_ROWS: 16, TILE_COLS: 2, LANES: 8 },
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
-  attentionForward: { ROWS: 4, LANES: 8 },
-  attentionBackward: { ROWS: 2, LANES: 8 },
+  attention: { LANES: 8, laneVectors: 128, staged: false },
   rowLanes: 16,
   reason: "matmul operands from textures, 16x8 tiles: llvmpipe reads storage buffers ten times slower",
 };
@@ -50,8 +43,7 @@ const SOFTWARE: Variants = {
   forward: { TILE_ROWS: 8, TILE_COLS: 4, LANES: 8 },
   backwardInput: { TILE_ROWS: 8, TILE_COLS: 1, LANES: 8 },
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
-  attentionForward: { ROWS: 1, LANES: 8 },
-  attentionBackward: { ROWS: 1, LANES: 8 },
+  attention: { LANES: 8, laneVectors: 32, staged: false },
   rowLanes: 16,
   reason: "matmul operands from storage buffers, 8x4 tiles: a software adapter",
 };
@@ -62,8 +54,7 @@ const HARDWARE: Variants = {
   forward: { TILE_ROWS: 8, TILE_COLS: 4, LANES: 64 },
   backwardInput: { TILE_ROWS: 8, TILE_COLS: 1, LANES: 64 },
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 64 },
-  attentionForward: { ROWS: 1, LANES: 64 },
-  attentionBackward: { ROWS: 1, LANES: 64 },
+  attention: { LANES: 64, laneVectors: 32, staged: true },
   rowLanes: 64,
   reason:
     "matmul operands from storage buffers, 8x4 register tiles over 64 lanes: the default of hardware GPUs",

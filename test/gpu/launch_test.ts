@@ -91,7 +91,20 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
 }, ["deno"]);
 
 Deno.test("attention counts two products for each pair of a query and a key that it sees", () => {
-  const params = { batch: 2, row_length: 3, heads: 4, group: 2, k_cols: 16, v_cols: 16, scale: 1 };
+  const params = {
+    batch: 2,
+    row_length: 3,
+    heads: 4,
+    group: 2,
+    q_cols: 32,
+    k_cols: 16,
+    v_cols: 16,
+    scale: 1,
+    softcap: 0,
+  };
   // 2 rows, 4 heads, 1 + 2 + 3 pairs, 8 wide, two products of a multiplication and an addition
-  assert.equal(attentionForward.flops!(params, { HEAD_DIM4: 2, ROWS: 1, LANES: 8 }), 2 * 4 * 6 * 8 * 4);
+  assert.equal(
+    attentionForward.flops!(params, { ...attentionForward.constants, HEAD_DIM4: 2 }),
+    2 * 4 * 6 * 8 * 4,
+  );
 });

@@ -79,19 +79,53 @@ const LOSS: readonly Mutant[] = [
 ];
 
 const ATTENTION: readonly Mutant[] = [
-  ...inFile("kernels/attention/generate.ts", ["test/kernels/attention_test.ts"], [
-    ["a token does not see itself", "exp(x${r} - n${r}), s <= t${r})", "exp(x${r} - n${r}), s < t${r})"],
+  ...inFile("kernels/attention/lane_rows.ts", ["test/kernels/attention_test.ts"], [
+    ["a token does not see itself", "s >= first${r} && s <= t${r};", "s >= first${r} && s < t${r};"],
+    ["a token sees what lies before its span", "= s >= first${r} && s <= t${r};", "= s <= t${r};"],
+    ["a key is asked by queries beyond its span", "s${r} <= t && t < end${r});", "s${r} <= t);"],
     ["online softmax keeps values at their old scale", "o${r}_${d} * keep${r});", "o${r}_${d});"],
     ["gradient of queries without the scale", "= params.scale * dq${r}_${d};", "= dq${r}_${d};"],
     ["gradient of keys without the scale", "= params.scale * dk${r}_${d};", "= dk${r}_${d};"],
-    ["padding asks for keys in backward", "s <= t${r} && t${r} < length);", "s <= t${r});"],
     [
       "keys hear one query head of their group",
       "h < (head + 1u) * params.group;",
       "h < head * params.group + 1u;",
     ],
-    ["first key of a block misses its own query", "u; t < length; t++)", "u + 1u; t < length; t++)"],
-    ["delta is not subtracted from keys", "total(`e${r}`)} - delta);", "total(`e${r}`)});"],
+    [
+      "first key of a block misses its own query",
+      "(var t = block; t < end; t++)",
+      "(var t = block + 1u; t < end; t++)",
+    ],
+    ["delta is not subtracted from keys", "(${total(`e${r}`)} - lse_delta.y)", "(${total(`e${r}`)})"],
+  ]),
+  ...inFile("kernels/attention/staged.ts", ["test/kernels/attention_test.ts"], [
+    [
+      "a row hears one of the lanes that share it",
+      "range(SPLIT).map((i) => `parts_${name}",
+      "range(1).map((i) => `parts_${name}",
+    ],
+    [
+      "blocks stand at a multiple of the lanes",
+      'start += ${KEYS}u) {`,\n    ...stage(tile, ["q"',
+      'start += ${tile.LANES}u) {`,\n    ...stage(tile, ["q"',
+    ],
+    [
+      "output keeps values of earlier blocks at their old scale",
+      "`    o_${d} *= keep;`",
+      "`    o_${d} *= 1.0;`",
+    ],
+  ]),
+  ...inFile("kernels/attention/text.ts", ["test/kernels/attention_test.ts"], [
+    [
+      "capped scores without the slope of the cap",
+      "(1.0 - (${x} / params.softcap) * (${x} / params.softcap))",
+      "1.0",
+    ],
+    ["log-sum-exp of the neighbour", "t % 2u == 1u", "t % 2u == 0u"],
+  ]),
+  ...inFile("src/nn/attention_spans.ts", ["test/nn/attention_spans_test.ts"], [
+    ["window misses its oldest key", "t - window + 1)", "t - window + 2)"],
+    ["a packed document sees the one before", "start = stops[document++]!", "document++"],
   ]),
   ...inFile("kernels/attention_decode/decode.wgsl", ["test/kernels/attention_decode_test.ts"], [
     ["cached attention misses the newest key", "place % params.row_length + 1u", "place % params.row_length"],
