@@ -325,7 +325,7 @@ export class FineTuneJob {
 }
 
 /** An adapter to continue from brings its own rank, alpha and targets. */
-function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraSettings {
+export function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraSettings {
   if (!start) return { rank: lora.r, alpha: lora.alpha, targetModules: lora.targetModules };
   const { rank, alpha, targetModules } = start.config;
   const pathOf = (key: string) => key.replace(/^base_model\.model\.|\.lora_[AB]\.weight$/g, "");

@@ -18,7 +18,7 @@ import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager
 import type { TrainableModel } from "./models/trainable_model.ts";
 import type { Variants } from "./nn/variants.ts";
 import type { RunRecord } from "./run_files.ts";
-import type { StepCount, TrainerData } from "./trainer.ts";
+import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
 import { runtimeVersion, VERSION } from "./version.ts";
 
 /** Everything known before the first step. */
@@ -136,7 +136,7 @@ function targetCount(labels: Int32Array): number {
 /** The content of run.json. */
 export function runRecord(
   config: FineTuneJobConfig,
-  { base, dataset, gpu, model, steps }: PreparedRun,
+  { base, dataset, data, gpu, model, recompute, steps }: PreparedRun,
   progress: Progress,
   status: RunRecord["status"],
   error: string | null,
@@ -156,6 +156,11 @@ export function runRecord(
       trainable_parameters: model.pool.size,
     },
     data: [dataset.report, dataset.evalReport].filter((report) => report !== null).map(dataRecord),
+    micro_batch: {
+      rows: config.training.batchSize,
+      length: batchLimits(data, config.training).length,
+      recomputed_blocks: recompute,
+    },
     total_steps: steps.totalSteps,
     steps: progress.steps,
     eval_loss_before: progress.evalLossBefore,

@@ -132,6 +132,12 @@ export interface RunRecord {
     readonly tokens: number;
     readonly trained_tokens: number;
   }[];
+  /** The largest micro-batch: rows, padded tokens of each, and blocks whose activations backward computes again. */
+  readonly micro_batch: {
+    readonly rows: number;
+    readonly length: number;
+    readonly recomputed_blocks: number;
+  };
   readonly total_steps: number;
   readonly steps: number;
   readonly eval_loss_before: number | null;

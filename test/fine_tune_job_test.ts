@@ -162,6 +162,7 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
   assert.deepEqual([record.eval_loss_before, record.eval_loss_after], [losses[0], losses[2]]);
   assert.equal(record.base_model.trainable_parameters, summary.trainableParameters);
   assert.equal(record.data[0].rows, 10);
+  assert.deepEqual(record.micro_batch, { rows: config.training.batchSize, length: 16, recomputed_blocks: 0 });
   const { seconds, ...finished } = ofType(events, "finished")[0]!;
   assert.ok(seconds > 0);
   assert.deepEqual(finished, {

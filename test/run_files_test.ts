@@ -98,6 +98,7 @@ Deno.test("writeRunRecord() replaces the whole file, its version first", async (
     adapter: { name: "a card", software: false },
     base_model: { path: "base", model_type: "llama", parameters: 10, trainable_parameters: 2 },
     data: [],
+    micro_batch: { rows: 2, length: 32, recomputed_blocks: 0 },
     total_steps: 3,
     steps: 0,
     exact_match_before: null,

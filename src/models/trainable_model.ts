@@ -145,6 +145,11 @@ export class TrainableModel {
     for (const kind of kinds) this.#planOf(kind, kind === "train" ? trainRows : rows, length);
   }
 
+  /** The planned program for a batch shape; nothing is allocated. */
+  planned(kind: ProgramKind, rows: number, length: number): PlannedProgram {
+    return this.#planOf(kind, rows, length);
+  }
+
   /** Takes memory for parameters and inputs. Weights are loaded by `decoder.load`. */
   allocate(): void {
     this.pool.allocate();
