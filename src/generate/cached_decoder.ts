@@ -65,7 +65,8 @@ export class CachedDecoder {
     this.#identity = this.#holding("identity", Uint32Array.from({ length: rows }, (_, i) => i));
     this.#hidden = this.#holding("last hidden", new Float32Array(rows * hiddenSize), [rows, hiddenSize]);
     this.#logits = this.#holding("kept logits", new Float32Array(rows * vocabSize));
-    const { cos, sin } = ropeTables(decoder.config, size.length), pairs = decoder.config.headDim / 2;
+    const { cos, sin } = ropeTables(decoder.config.layers[0]!.rope, size.length),
+      pairs = decoder.config.headDim / 2;
     this.#rope = {
       cos: this.#holding("cosines", cos, [size.length, pairs]),
       sin: this.#holding("sines", sin, [size.length, pairs]),

@@ -1,27 +1,26 @@
 /**
  * Hugging Face's config.json as a typed, checked record. Both spellings are read: that of transformers 4
  * (`rope_theta`, `rope_scaling`), which most published models carry, and that of transformers 5
- * (`rope_parameters`). A setting that would change the model's mathematics and is not implemented is refused,
- * never ignored.
+ * (`rope_parameters`, `layer_types`). A setting that would change the model's mathematics and is not implemented is
+ * refused, never ignored.
  *
  * @module
  */
 
-import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, readText } from "../storage.ts";
+import { Fields, parseObject } from "./config_fields.ts";
 import { MODEL_FAMILIES } from "./registry.ts";
+import type { Rope } from "./rope.ts";
 
-/** How rotary frequencies are stretched for contexts longer than those trained on. */
-export type RopeScaling =
-  | { readonly type: "default" }
-  | {
-    readonly type: "llama3";
-    readonly factor: number;
-    readonly lowFreqFactor: number;
-    readonly highFreqFactor: number;
-    /** Context length before stretching, tokens. */
-    readonly originalMaxPositionEmbeddings: number;
-  };
+/** g of the gated feed-forward block g(gate) · up. */
+export type Activation = "silu" | "gelu_tanh";
+
+/** How one layer attends. */
+export interface LayerAttention {
+  /** Newest keys that a query sees, itself included; Infinity for all before it. */
+  readonly window: number;
+  readonly rope: Rope;
+}
 
 /** Sizes and constants of a decoder-only transformer. */
 export interface ModelConfig {
@@ -37,8 +36,17 @@ export interface ModelConfig {
   readonly vocabSize: number;
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling;
+  /** One for each layer; layers of one kind share the object. */
+  readonly layers: readonly LayerAttention[];
+  /** Factor of q·k. */
+  readonly attentionScale: number;
+  /** c of c·tanh(z/c) on attention scores, before the mask; null for none. */
+  readonly attentionSoftcap: number | null;
+  /** c of c·tanh(z/c) on logits; null for none. */
+  readonly logitSoftcap: number | null;
+  readonly activation: Activation;
+  /** Factor of token embeddings. */
+  readonly embeddingScale: number;
   /** Whether the output head is the embedding matrix; the checkpoint then holds no head. */
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | null;
@@ -69,44 +77,47 @@ export async function readModelConfig(folder: Folder): Promise<ModelConfig> {
  * @param uri Name of the file for messages.
  */
 export function parseModelConfig(text: string, uri: string): ModelConfig {
-  const fields = new Fields(parseObject(text, uri), uri);
-  const modelType = fields.string("model_type");
-  if (!MODEL_FAMILIES.has(modelType)) {
-    throw fields.unsupported(
-      `model_type ${JSON.stringify(modelType)}`,
-      [...MODEL_FAMILIES.keys()].join(", "),
-    );
+  const raw = parseObject(text, uri);
+  const root = new Fields(raw, uri);
+  const modelType = root.string("model_type");
+  const family = MODEL_FAMILIES.get(modelType);
+  if (!family) {
+    const supported = [...MODEL_FAMILIES.keys()].join(", ");
+    throw root.unsupported(`model_type ${JSON.stringify(modelType)}`, supported);
   }
+  const fields = family.fields(root);
   refuseUnsupported(fields);
   const hiddenSize = fields.count("hidden_size");
+  const numHiddenLayers = fields.count("num_hidden_layers");
   const numAttentionHeads = fields.count("num_attention_heads");
   const vocabSize = fields.count("vocab_size");
+  const headDim = readHeadDim(fields, hiddenSize, numAttentionHeads);
+  const maxPositionEmbeddings = fields.count("max_position_embeddings", 2048);
   return {
     modelType,
     hiddenSize,
     intermediateSize: fields.count("intermediate_size"),
-    numHiddenLayers: fields.count("num_hidden_layers"),
+    numHiddenLayers,
     numAttentionHeads,
     numKeyValueHeads: readKeyValueHeads(fields, numAttentionHeads),
-    headDim: readHeadDim(fields, hiddenSize, numAttentionHeads),
+    headDim,
     vocabSize,
-    maxPositionEmbeddings: fields.count("max_position_embeddings", 2048),
+    maxPositionEmbeddings,
     rmsNormEps: fields.positive("rms_norm_eps", 1e-6),
-    ...readRope(fields),
+    ...family.read(fields, { hiddenSize, numHiddenLayers, headDim, maxPositionEmbeddings }),
     tieWordEmbeddings: fields.boolean("tie_word_embeddings", false),
     bosTokenId: readTokenIds(fields, "bos_token_id", vocabSize)[0] ?? null,
     eosTokenIds: readTokenIds(fields, "eos_token_id", vocabSize),
     padTokenId: readTokenIds(fields, "pad_token_id", vocabSize)[0] ?? null,
-    raw: fields.values,
+    raw,
   };
 }
 
+/** Settings that change the mathematics of any family and are implemented for none. */
+const REFUSED = ["attention_bias", "mlp_bias", "rope_interleaved", "use_bidirectional_attention"];
+
 function refuseUnsupported(fields: Fields): void {
-  const activation = fields.string("hidden_act", "silu");
-  if (activation !== "silu" && activation !== "swish") {
-    throw fields.unsupported(`hidden_act "${activation}"`, "silu");
-  }
-  for (const name of ["attention_bias", "mlp_bias"]) {
+  for (const name of REFUSED) {
     if (fields.boolean(name, false)) throw fields.unsupported(`${name} true`, "false");
   }
   if (fields.get("quantization_config") !== undefined) {
@@ -133,103 +144,10 @@ function readHeadDim(fields: Fields, hiddenSize: number, numAttentionHeads: numb
   throw fields.wrong(given ? "head_dim" : "hidden_size", `an even width per head (not ${headDim})`);
 }
 
-function readRope(fields: Fields): Pick<ModelConfig, "ropeTheta" | "ropeScaling"> {
-  const key = fields.get("rope_parameters") === undefined ? "rope_scaling" : "rope_parameters";
-  const rope = fields.object(key) ?? new Fields({}, fields.uri);
-  for (const place of [fields, rope]) {
-    const rotated = place.positive("partial_rotary_factor", 1);
-    if (rotated !== 1) throw place.unsupported(`partial_rotary_factor ${rotated}`, "1");
-  }
-  const ropeTheta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000));
-  const type = rope.string("rope_type", rope.string("type", "default"));
-  if (type === "default") return { ropeTheta, ropeScaling: { type } };
-  if (type !== "llama3") throw rope.unsupported(`rope_type "${type}"`, "default, llama3");
-  const lowFreqFactor = rope.positive("low_freq_factor");
-  const highFreqFactor = rope.positive("high_freq_factor");
-  if (highFreqFactor <= lowFreqFactor) {
-    throw rope.wrong("high_freq_factor", `more than low_freq_factor (${lowFreqFactor})`);
-  }
-  const originalMaxPositionEmbeddings = rope.count("original_max_position_embeddings");
-  const factor = rope.positive("factor");
-  const scaling = { type, factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings } as const;
-  return { ropeTheta, ropeScaling: scaling };
-}
-
 /** One id, a list, or nothing. Some published models say "no token" by -1. */
 function readTokenIds(fields: Fields, name: string, vocabSize: number): readonly number[] {
   const value = fields.get(name);
   const ids = value === undefined || value === -1 ? [] : Array.isArray(value) ? value : [value];
   if (ids.every((id) => Number.isSafeInteger(id) && id >= 0 && id < vocabSize)) return ids;
   throw fields.wrong(name, `null, a token id below vocab_size (${vocabSize}) or a list of such`);
-}
-
-/** Checked access to the fields of a JSON object; an absent field and null are the same. */
-class Fields {
-  constructor(readonly values: Readonly<Record<string, unknown>>, readonly uri: string, readonly path = "") {}
-
-  get(name: string): unknown {
-    return Object.hasOwn(this.values, name) ? this.values[name] ?? undefined : undefined;
-  }
-
-  string(name: string, absent?: string): string {
-    const value = this.get(name) ?? absent;
-    if (typeof value === "string") return value;
-    throw this.wrong(name, "a string");
-  }
-
-  boolean(name: string, absent: boolean): boolean {
-    const value = this.get(name) ?? absent;
-    if (typeof value === "boolean") return value;
-    throw this.wrong(name, "true or false");
-  }
-
-  count(name: string, absent?: number): number {
-    const value = this.get(name) ?? absent;
-    if (Number.isSafeInteger(value) && (value as number) > 0) return value as number;
-    throw this.wrong(name, "a whole number of 1 or more");
-  }
-
-  positive(name: string, absent?: number): number {
-    const value = this.get(name) ?? absent;
-    if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
-    throw this.wrong(name, "a number above 0");
-  }
-
-  object(name: string): Fields | undefined {
-    const value = this.get(name);
-    if (value === undefined) return undefined;
-    if (isObject(value)) return new Fields(value, this.uri, `${this.path}${name}.`);
-    throw this.wrong(name, "an object");
-  }
-
-  wrong(name: string, wanted: string): ModelFormatError {
-    const found = Object.hasOwn(this.values, name) ? `is ${JSON.stringify(this.values[name])}` : "is missing";
-    return new ModelFormatError(
-      `Cannot read "${this.uri}": ${this.path}${name} ${found}, ${wanted} is wanted`,
-    );
-  }
-
-  unsupported(found: string, supported: string): UnsupportedModelError {
-    const where = this.path && `${this.path.slice(0, -1)} with `;
-    return new UnsupportedModelError(
-      `Cannot use the model of "${this.uri}": ${where}${found} is not supported (supported: ${supported})`,
-    );
-  }
-}
-
-function parseObject(text: string, uri: string): Record<string, unknown> {
-  let root: unknown;
-  try {
-    root = JSON.parse(text);
-  } catch (error) {
-    throw new ModelFormatError(`Cannot read "${uri}": it is not JSON: ${(error as Error).message}`);
-  }
-  if (isObject(root)) return root;
-  throw new ModelFormatError(
-    `Cannot read "${uri}": it is ${JSON.stringify(root)?.slice(0, 40)}, an object is wanted`,
-  );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

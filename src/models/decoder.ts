@@ -26,7 +26,7 @@ import type { Variants } from "../nn/variants.ts";
 import { type MatrixWeight, TrainedMatrix } from "../nn/weight.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
-import type { ModelFamily } from "./registry.ts";
+import { type ModelFamily, normPaths } from "./family.ts";
 import { ropeTables } from "./rope.ts";
 
 /** Where a decoder's weights come from; names and shapes were checked against the config before. */
@@ -142,10 +142,10 @@ export class Decoder {
     };
     this.embedding = matrix(family.embedding, config.vocabSize, C);
     for (let i = 0; i < config.numHiddenLayers; i++) {
-      const [q, k, v, o, gate, up, down] = family.linears.map((name) => `${family.layer(i)}.${name}`);
-      const [norm1, norm2] = family.norms.map((name) => `${family.layer(i)}.${name}`);
+      const [q, k, v, o, gate, up, down] = family.linears.map(({ path }) => `${family.layer(i)}.${path}`);
+      const [norm1, norm2] = normPaths(family).map((path) => `${family.layer(i)}.${path}`);
       this.blocks.push({
-        window: Infinity,
+        window: config.layers[i]!.window,
         norm1: norm(norm1!),
         q: linear(q!, queries, C),
         k: linear(k!, keys, C),
@@ -204,7 +204,7 @@ export class Decoder {
 
   /** Uploads what follows from the config alone. Part of `load`; for models whose weights come from elsewhere. */
   loadTables(): void {
-    const { cos, sin } = ropeTables(this.config, this.#ropeLength);
+    const { cos, sin } = ropeTables(this.config.layers[0]!.rope, this.#ropeLength);
     this.#upload(this.rope.cos, cos);
     this.#upload(this.rope.sin, sin);
   }

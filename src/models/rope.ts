@@ -1,33 +1,73 @@
 /**
  * Rotary position embedding: the angles by which query and key pairs are turned.
  *
- *     inv_i     = theta^(-2i/D),  i in 0..D/2-1
+ *     inv_i     = theta^(-2i/D),  i in 0..D/2-1, D the turned elements of a head
  *     angle_t,i = t·inv_i
  *
- * Llama 3.1 stretches slow frequencies for long contexts. With wavelength λ_i = 2π/inv_i and context L before:
+ * Models for contexts longer than those of their first training stretch it. With wavelength λ_i = 2π/inv_i, context L
+ * before and context M after:
  *
- *     λ_i < L/high   inv_i
- *     λ_i > L/low    inv_i / factor
- *     between        (1-s)·inv_i/factor + s·inv_i,   s = (L/λ_i - low) / (high - low)
+ *     linear      inv_i / factor
+ *     llama3      λ_i < L/high   inv_i
+ *                 λ_i > L/low    inv_i / factor
+ *                 between        (1-s)·inv_i/factor + s·inv_i,   s = (L/λ_i - low) / (high - low)
+ *     longrope    inv_i / short_i for rows of up to L tokens, inv_i / long_i for longer ones;
+ *                 cos and sin times √(1 + ln(M/L) / ln L)
  *
- * Pair i of a head is elements (i, i + D/2): the halves layout of Hugging Face, not interleaved pairs.
+ * Pair i of a head is elements (i, i + D/2): the halves layout of Hugging Face, not interleaved pairs. Where D is less
+ * than a head, the rest of it is not turned.
  *
- * @see Su et al. 2021, arXiv:2104.09864, section 3.2.2.
+ * @see Su et al. 2021, arXiv:2104.09864, section 3.2.2; Ding et al. 2024, arXiv:2402.13753 (longrope).
  * @module
  */
 
-import type { ModelConfig, RopeScaling } from "./config.ts";
+/** How frequencies are stretched for contexts longer than those trained on. */
+export type RopeScaling =
+  | { readonly type: "default" }
+  | { readonly type: "linear"; readonly factor: number }
+  | {
+    readonly type: "llama3";
+    readonly factor: number;
+    readonly lowFreqFactor: number;
+    readonly highFreqFactor: number;
+    /** L, tokens. */
+    readonly originalMaxPositionEmbeddings: number;
+  }
+  | {
+    readonly type: "longrope";
+    /** [rotaryDim / 2] */
+    readonly shortFactors: readonly number[];
+    /** [rotaryDim / 2] */
+    readonly longFactors: readonly number[];
+    /** L, tokens. */
+    readonly originalMaxPositionEmbeddings: number;
+    /** Factor of cos and sin. */
+    readonly attentionFactor: number;
+  };
 
-/** The part of a model's config that decides the angles. */
-export type RopeConfig = Pick<ModelConfig, "headDim" | "ropeTheta" | "ropeScaling">;
+/** What decides the angles of a layer. */
+export interface Rope {
+  /** Elements of a head that are turned, from its first; even. */
+  readonly rotaryDim: number;
+  readonly theta: number;
+  readonly scaling: RopeScaling;
+}
 
-/** Frequencies of the pairs of a head, radians per position: [headDim / 2], scaled as the config says. */
+/**
+ * Frequencies of the pairs of a head, radians per position: [rotaryDim / 2].
+ *
+ * @param length Tokens of the longest row.
+ */
 export function inverseFrequencies(
-  { headDim, ropeTheta, ropeScaling }: RopeConfig,
+  { rotaryDim, theta, scaling }: Rope,
+  length: number,
 ): Float64Array<ArrayBuffer> {
-  return Float64Array.from({ length: headDim / 2 }, (_, i) => {
-    const frequency = ropeTheta ** (-2 * i / headDim);
-    return ropeScaling.type === "llama3" ? stretched(frequency, ropeScaling) : frequency;
+  return Float64Array.from({ length: rotaryDim / 2 }, (_, i) => {
+    const frequency = theta ** (-2 * i / rotaryDim);
+    if (scaling.type === "linear") return frequency / scaling.factor;
+    if (scaling.type === "llama3") return stretched(frequency, scaling);
+    if (scaling.type === "longrope") return frequency / longropeFactors(scaling, length)[i]!;
+    return frequency;
   });
 }
 
@@ -40,25 +80,33 @@ function stretched(frequency: number, scaling: Extract<RopeScaling, { type: "lla
   return (1 - s) * frequency / factor + s * frequency;
 }
 
+function longropeFactors(
+  { shortFactors, longFactors, originalMaxPositionEmbeddings }: Extract<RopeScaling, { type: "longrope" }>,
+  length: number,
+): readonly number[] {
+  return length > originalMaxPositionEmbeddings ? longFactors : shortFactors;
+}
+
 /**
- * cos and sin of the angles of positions 0..length-1, each [length, headDim / 2].
+ * cos and sin of the angles of positions 0..length-1, each [length, rotaryDim / 2].
  *
  * Angles are computed in f64 and the result is rounded once. PyTorch multiplies in f32, where the angle of
  * position t is off by up to 6e-8·t radians: these tables are the more exact ones.
  */
 export function ropeTables(
-  config: RopeConfig,
+  rope: Rope,
   length: number,
 ): { readonly cos: Float32Array<ArrayBuffer>; readonly sin: Float32Array<ArrayBuffer> } {
-  const frequencies = inverseFrequencies(config);
+  const frequencies = inverseFrequencies(rope, length);
+  const scale = rope.scaling.type === "longrope" ? rope.scaling.attentionFactor : 1;
   const pairs = frequencies.length;
   const cos = new Float32Array(length * pairs);
   const sin = new Float32Array(length * pairs);
   for (let position = 0; position < length; position++) {
     for (let i = 0; i < pairs; i++) {
       const angle = position * frequencies[i]!;
-      cos[position * pairs + i] = Math.cos(angle);
-      sin[position * pairs + i] = Math.sin(angle);
+      cos[position * pairs + i] = scale * Math.cos(angle);
+      sin[position * pairs + i] = scale * Math.sin(angle);
     }
   }
   return { cos, sin };

@@ -13,6 +13,7 @@ import { ropeRotate } from "../../kernels/rope/reference.ts";
 import { swigluBackward, swigluForward } from "../../kernels/swiglu/reference.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
 import type { ModelBatch } from "../../src/models/trainable_model.ts";
+import { normPaths } from "../../src/models/family.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
 import { ropeTables } from "../../src/models/rope.ts";
 import { attentionSpans } from "../../src/nn/attention_spans.ts";
@@ -94,7 +95,7 @@ export function decoderReference(
     const w = weight(path), { y, rstd } = rmsNormForward(x, w, rows, C, eps);
     return { y, backward: (dy: Values) => rmsNormBackward(dy, x, w, rstd, rows, C) };
   };
-  const tables = ropeTables(config, batch.length);
+  const tables = ropeTables(config.layers[0]!.rope, batch.length);
   const rotate = (x: Values, heads: number, direction: 1 | -1) =>
     ropeRotate(x, wide(tables.cos), wide(tables.sin), {
       rows,
@@ -114,8 +115,8 @@ export function decoderReference(
   };
   let x = embeddingForward(weight(family.embedding), batch.inputIds, C);
   const blocks = Array.from({ length: config.numHiddenLayers }, (_, layer) => {
-    const [pq, pk, pv, po, pg, pu, pd] = family.linears.map((name) => `${family.layer(layer)}.${name}`);
-    const [p1, p2] = family.norms.map((name) => `${family.layer(layer)}.${name}`);
+    const [pq, pk, pv, po, pg, pu, pd] = family.linears.map(({ path }) => `${family.layer(layer)}.${path}`);
+    const [p1, p2] = normPaths(family).map((path) => `${family.layer(layer)}.${path}`);
     const n1 = norm(p1!, x);
     const q = linear(pq!, n1.y, H * D, C), k = linear(pk!, n1.y, G * D, C), v = linear(pv!, n1.y, G * D, C);
     const rq = rotate(q.y, H, 1), rk = rotate(k.y, G, 1);

@@ -14,7 +14,7 @@ interface Sizes {
 }
 
 const tablesOf = (halfDim: number, length: number) =>
-  ropeTables({ headDim: 2 * halfDim, ropeTheta: 10_000, ropeScaling: { type: "default" } }, length);
+  ropeTables({ rotaryDim: 2 * halfDim, theta: 10_000, scaling: { type: "default" } }, length);
 
 async function check(adapter: TestAdapter, sizes: Sizes, direction: 1 | -1) {
   const { rows, rowLength, heads, halfDim } = sizes;

@@ -22,6 +22,11 @@ const LLAMA = {
   torch_dtype: "bfloat16",
 };
 
+const PLAIN_LAYER = {
+  window: Infinity,
+  rope: { rotaryDim: 16, theta: 500000, scaling: { type: "default" } },
+};
+
 const LLAMA3_ROPE = {
   rope_type: "llama3",
   factor: 32,
@@ -46,8 +51,12 @@ Deno.test("readModelConfig() reads the fields of a Llama", async () => {
     vocabSize: 128,
     maxPositionEmbeddings: 512,
     rmsNormEps: 1e-5,
-    ropeTheta: 500000,
-    ropeScaling: { type: "default" },
+    layers: [PLAIN_LAYER, PLAIN_LAYER],
+    attentionScale: 0.25,
+    attentionSoftcap: null,
+    logitSoftcap: null,
+    activation: "silu",
+    embeddingScale: 1,
     tieWordEmbeddings: true,
     bosTokenId: 1,
     eosTokenIds: [2, 3],
@@ -73,7 +82,7 @@ Deno.test("parseModelConfig() takes transformers' defaults for what is absent", 
   assert.equal(config.numKeyValueHeads, 4);
   assert.equal(config.maxPositionEmbeddings, 2048);
   assert.equal(config.rmsNormEps, 1e-6);
-  assert.equal(config.ropeTheta, 10000);
+  assert.equal(config.layers[0]!.rope.theta, 10000);
   assert.equal(config.tieWordEmbeddings, false);
   assert.deepEqual(config.eosTokenIds, []);
   assert.equal(config.padTokenId, null);
@@ -100,22 +109,27 @@ Deno.test("parseModelConfig() reads rope scaling in the spellings of transformer
     { rope_theta: 500000, rope_parameters: LLAMA3_ROPE, rope_scaling: null },
   ];
   for (const spelling of spellings) {
-    const { ropeTheta, ropeScaling } = parse(spelling);
-    assert.deepEqual(ropeScaling, want);
-    assert.equal(ropeTheta, 500000);
+    const { theta, scaling } = parse(spelling).layers[1]!.rope;
+    assert.deepEqual(scaling, want);
+    assert.equal(theta, 500000);
   }
 });
 
 Deno.test("parseModelConfig() refuses by name what would change the mathematics", () => {
   const cases: readonly [Record<string, unknown>, RegExp][] = [
-    [{ model_type: "gpt2" }, /model_type "gpt2" is not supported \(supported: llama/],
-    [{ hidden_act: "gelu" }, /hidden_act "gelu" is not supported \(supported: silu\)/],
+    [{ model_type: "gpt2" }, /model_type "gpt2" is not supported \(supported: llama, mistral/],
+    [
+      { hidden_act: "gelu" },
+      /hidden_act "gelu" is not supported \(supported: silu, swish, gelu_pytorch_tanh\)/,
+    ],
+    [{ rope_interleaved: true }, /rope_interleaved true is not supported/],
+    [{ layer_types: ["full_attention", "chunked_attention"] }, /layer_types with "chunked_attention" is not/],
     [{ attention_bias: true }, /attention_bias true is not supported/],
     [{ mlp_bias: true }, /mlp_bias true is not supported/],
     [{ quantization_config: { quant_method: "awq" } }, /a quantization_config is not supported/],
     [
-      { rope_scaling: { type: "linear", factor: 2 } },
-      /rope_scaling with rope_type "linear" is not[^]*default, llama3/,
+      { rope_scaling: { type: "dynamic", factor: 2 } },
+      /rope_scaling with rope_type "dynamic" is not[^]*default, linear, llama3, longrope\)/,
     ],
     [{ rope_parameters: { rope_type: "yarn" } }, /rope_parameters with rope_type "yarn"/],
     [{ partial_rotary_factor: 0.75 }, /partial_rotary_factor 0.75 is not supported/],
@@ -219,7 +233,7 @@ for (const name of ["llama", "llama3rope"]) {
         return config;
       });
       assert.deepEqual(current, legacy);
-      assert.equal(current!.ropeScaling.type, name === "llama" ? "default" : "llama3");
+      assert.equal(current!.layers[0]!.rope.scaling.type, name === "llama" ? "default" : "llama3");
     },
   });
 }

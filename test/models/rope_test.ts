@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { inverseFrequencies, type RopeConfig, ropeTables } from "../../src/models/rope.ts";
+import { inverseFrequencies, type Rope, ropeTables } from "../../src/models/rope.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 
 /** Llama 3.2: head width 64. */
-const LLAMA32: RopeConfig = {
-  headDim: 64,
-  ropeTheta: 500_000,
-  ropeScaling: {
+const LLAMA32: Rope = {
+  rotaryDim: 64,
+  theta: 500_000,
+  scaling: {
     type: "llama3",
     factor: 32,
     lowFreqFactor: 1,
@@ -16,7 +16,7 @@ const LLAMA32: RopeConfig = {
 };
 
 Deno.test("inverseFrequencies() falls from 1 by powers of theta", () => {
-  const frequencies = inverseFrequencies({ headDim: 8, ropeTheta: 10_000, ropeScaling: { type: "default" } });
+  const frequencies = inverseFrequencies({ rotaryDim: 8, theta: 10_000, scaling: { type: "default" } }, 1);
   assert.equal(frequencies.length, 4);
   assertClose(frequencies, [1, 0.1, 0.01, 0.001], arithmetic("f32", "f32", 1));
 });
@@ -36,7 +36,7 @@ const EXACT: readonly [number, number, number, number][] = [
 ];
 
 Deno.test("inverseFrequencies() keeps fast, blends middle and divides slow frequencies of Llama 3", () => {
-  const frequencies = inverseFrequencies(LLAMA32);
+  const frequencies = inverseFrequencies(LLAMA32, 131_072);
   for (const [i, want] of EXACT) {
     assert.ok(Math.abs(frequencies[i]! / want - 1) < 4e-16, `pair ${i}: ${frequencies[i]}`);
   }
@@ -54,7 +54,38 @@ Deno.test("ropeTables() is right to one f32 step at position 131,071", () => {
 });
 
 Deno.test("ropeTables() turns nothing at position 0 and pair i by i's frequency at position 1", () => {
-  const { cos, sin } = ropeTables({ headDim: 4, ropeTheta: 100, ropeScaling: { type: "default" } }, 2);
+  const { cos, sin } = ropeTables({ rotaryDim: 4, theta: 100, scaling: { type: "default" } }, 2);
   assertClose(cos, [1, 1, Math.cos(1), Math.cos(0.1)], arithmetic("f32", "f32", 1));
   assertClose(sin, [0, 0, Math.sin(1), Math.sin(0.1)], arithmetic("f32", "f32", 1));
+});
+
+Deno.test("inverseFrequencies() divides all by a linear factor", () => {
+  const rope = { rotaryDim: 4, theta: 100, scaling: { type: "linear", factor: 8 } } as const;
+  assertClose(inverseFrequencies(rope, 1), [1 / 8, 0.1 / 8], arithmetic("f32", "f32", 1));
+});
+
+/** Phi-3's: factors for each pair, long ones for rows beyond the first context. */
+const LONGROPE: Rope = {
+  rotaryDim: 4,
+  theta: 100,
+  scaling: {
+    type: "longrope",
+    shortFactors: [1, 2],
+    longFactors: [4, 8],
+    originalMaxPositionEmbeddings: 16,
+    attentionFactor: 1.5,
+  },
+};
+
+Deno.test("inverseFrequencies() takes longrope's long factors where a row is longer than the first context", () => {
+  assertClose(inverseFrequencies(LONGROPE, 16), [1, 0.05], arithmetic("f32", "f32", 1));
+  assertClose(inverseFrequencies(LONGROPE, 17), [0.25, 0.0125], arithmetic("f32", "f32", 1));
+});
+
+Deno.test("ropeTables() scales cos and sin by longrope's attention factor, position 0 too", () => {
+  const { cos, sin } = ropeTables(LONGROPE, 17);
+  assert.deepEqual([...cos.slice(0, 2), ...sin.slice(0, 2)], [1.5, 1.5, 0, 0]);
+  const [a, b] = [0.25 * 16, 0.0125 * 16];
+  assertClose(cos.slice(-2), [1.5 * Math.cos(a), 1.5 * Math.cos(b)], arithmetic("f32", "f32", 1));
+  assertClose(sin.slice(-2), [1.5 * Math.sin(a), 1.5 * Math.sin(b)], arithmetic("f32", "f32", 1));
 });

@@ -107,7 +107,7 @@ for (const variants of CHOICES) {
       const width = heads * headDim, kvWidth = kvHeads * headDim;
       const seen = attentionSpans({ lengths: [5, 3], rowLength });
       const sizes = { batch, rowLength, heads, kvHeads, headDim, scale: headDim ** -0.5, spans: seen };
-      const tables = ropeTables({ headDim, ropeTheta: 100, ropeScaling: { type: "default" } }, rowLength);
+      const tables = ropeTables({ rotaryDim: headDim, theta: 100, scaling: { type: "default" } }, rowLength);
       const [x, k, v, weight, dy, up] = [width, kvWidth, kvWidth, width / rows, width, width]
         .map((cols, phase) => ramp(rows * cols, { phase }));
       using run = new TestProgram(adapter, variants);

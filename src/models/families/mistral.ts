@@ -1,0 +1,20 @@
+import type { ModelFamily } from "../family.ts";
+import { plainFacts, readLayers, withDefaults } from "../family_facts.ts";
+import { readRope } from "../rope_config.ts";
+import { llama } from "./llama.ts";
+
+/** A Llama whose every layer sees the last `sliding_window` keys; later versions set it to null. */
+export const mistral: ModelFamily = {
+  ...llama,
+  modelType: "mistral",
+  knownAs: "Mistral 7B, Mistral Nemo",
+  fields: withDefaults({ sliding_window: 4096, num_key_value_heads: 8, max_position_embeddings: 131_072 }),
+  read: (fields, sizes) => ({
+    ...plainFacts(fields, sizes),
+    layers: readLayers(fields, sizes.numHiddenLayers, {
+      window: fields.optionalCount("sliding_window"),
+      slides: () => true,
+      rope: readRope(fields, sizes),
+    }),
+  }),
+};

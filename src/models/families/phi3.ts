@@ -1,0 +1,33 @@
+import type { ModelFamily } from "../family.ts";
+import { plainFacts, readLayers, withDefaults } from "../family_facts.ts";
+import { readRope } from "../rope_config.ts";
+import { llama } from "./llama.ts";
+
+/**
+ * A Llama whose queries, keys and values are one map, and gate and up another; every layer slides where
+ * `sliding_window` is set. Its 128k versions stretch by longrope, Phi-4-mini turns three quarters of a head.
+ */
+export const phi3: ModelFamily = {
+  ...llama,
+  modelType: "phi3",
+  knownAs: "Phi-3, Phi-3.5 and Phi-4 mini",
+  linears: [
+    { path: "self_attn.qkv_proj", parts: ["q", "k", "v"], bias: false },
+    { path: "self_attn.o_proj", parts: ["o"], bias: false },
+    { path: "mlp.gate_up_proj", parts: ["gate", "up"], bias: false },
+    { path: "mlp.down_proj", parts: ["down"], bias: false },
+  ],
+  fields: withDefaults({
+    max_position_embeddings: 4096,
+    original_max_position_embeddings: 4096,
+    rms_norm_eps: 1e-5,
+  }),
+  read: (fields, sizes) => ({
+    ...plainFacts(fields, sizes),
+    layers: readLayers(fields, sizes.numHiddenLayers, {
+      window: fields.optionalCount("sliding_window"),
+      slides: () => true,
+      rope: readRope(fields, sizes),
+    }),
+  }),
+};
