@@ -16,6 +16,8 @@ export interface ReadBinding {
 export interface WriteBinding {
   readonly kind: "write";
   readonly elem: ElementType | "atomic";
+  /** Written through `store_NAME` alone, see {@link result}. */
+  readonly byVector?: true;
 }
 /**
  * A matrix that is read four columns at a time through `load_NAME(row, col4) -> vec4f`. Where it comes from, a
@@ -34,6 +36,11 @@ export type Binding = ReadBinding | WriteBinding | OperandBinding | TextureWrite
 export const read = (elem: ElementType = "f32"): ReadBinding => ({ kind: "read", elem });
 export const write = (elem: ElementType | "atomic" = "f32"): WriteBinding => ({ kind: "write", elem });
 export const operand = (): OperandBinding => ({ kind: "operand" });
+/**
+ * A matrix that is only written, four columns at a time, through `store_NAME(row, col4, value: vec4f)`. What lies beyond
+ * the last column is dropped. Needs a parameter `NAME_cols: u32`.
+ */
+export const result = (): WriteBinding => ({ kind: "write", elem: "f32", byVector: true });
 export const textureWrite = (): TextureWriteBinding => ({ kind: "texture" });
 
 /** A texture of rgba32float texels that holds a matrix: texel (c, r) is row r, columns 4c to 4c+3. */
@@ -140,7 +147,9 @@ export function kernelText<
 >(kernel: Kernel<B, P, C>, sources: Readonly<Record<string, OperandSource>>, constants: C): string {
   const lines = Object.entries(constants).map(([name, value]) => `const ${name}: u32 = ${value}u;`);
   kernel.bindingNames.forEach((name, index) => {
-    if (kernel.bindings[name]!.kind === "operand") lines.push(operandPrelude(name, index, sources[name]!));
+    const binding = kernel.bindings[name]!;
+    if (binding.kind === "operand") lines.push(operandPrelude(name, index, sources[name]!));
+    else if (isResult(binding)) lines.push(resultPrelude(name, index, sources[name]!));
   });
   const source = typeof kernel.source === "string" ? kernel.source : kernel.source(constants);
   return enablesFirst([...lines, ...(kernel.lib ?? []), source].join("\n"));
@@ -172,6 +181,23 @@ function operandPrelude(name: string, index: number, source: OperandSource): str
     `  return vec4f(${[0, 1, 2, 3].map(element).join(",\n    ")});\n}`;
 }
 
+function isResult(binding: Binding): boolean {
+  return binding.kind === "write" && binding.byVector === true;
+}
+
+/** Declares a result and its store function. */
+function resultPrelude(name: string, index: number, source: OperandSource): string {
+  const at = `@group(0) @binding(${index}) var<storage, read_write> ${name}`;
+  const head = `fn store_${name}(row: u32, col4: u32, value: vec4f) {`;
+  if (source === "vec4") {
+    return `${at}: array<vec4f>;\n${head} ${name}[row * (params.${name}_cols / 4u) + col4] = value; }`;
+  }
+  const element = (i: number) =>
+    `  if (4u * col4 + ${i}u < params.${name}_cols) { ${name}[first + ${i}u] = value[${i}]; }\n`;
+  return `${at}: array<f32>;\n${head}\n  let first = row * params.${name}_cols + 4u * col4;\n` +
+    `${[0, 1, 2, 3].map(element).join("")}}`;
+}
+
 const DECLARATION =
   /@group\(0\)\s*@binding\((\d+)\)\s*var(?:<(uniform|storage)(?:,\s*(read|read_write))?>)?\s+(\w+)\s*:\s*([^;]+);/g;
 
@@ -187,11 +213,9 @@ function findDrift(kernel: Kernel, source: string): string | null {
   }
   for (const [index, name] of kernel.bindingNames.entries()) {
     const binding = kernel.bindings[name]!;
-    if (binding.kind === "operand") {
-      if (kernel.params[`${name}_cols`] !== "u32") {
-        return `operand "${name}" needs a parameter "${name}_cols": "u32"`;
-      }
-      if (!source.includes(`load_${name}(`)) return `operand "${name}" is never loaded by load_${name}()`;
+    if (binding.kind === "operand" || isResult(binding)) {
+      const missing = matrixDrift(kernel, name, source);
+      if (missing) return missing;
       continue;
     }
     const found = declared.get(index);
@@ -217,6 +241,17 @@ function findDrift(kernel: Kernel, source: string): string | null {
     .join(", ");
   const inRecord = kernel.paramNames.map((name) => `${name}: ${kernel.params[name]}`).join(", ");
   return inWgsl === inRecord ? null : `struct Params has { ${inWgsl} }, the record says { ${inRecord} }`;
+}
+
+/** What a matrix that the host declares lacks in the record or in the text, or null. */
+function matrixDrift(kernel: Kernel, name: string, source: string): string | null {
+  const what = kernel.bindings[name]!.kind === "operand" ? "operand" : "result";
+  if (kernel.params[`${name}_cols`] !== "u32") {
+    return `${what} "${name}" needs a parameter "${name}_cols": "u32"`;
+  }
+  const access = `${what === "operand" ? "load" : "store"}_${name}`;
+  if (source.includes(`${access}(`)) return null;
+  return `${what} "${name}" is never ${what === "operand" ? "loaded" : "stored"} by ${access}()`;
 }
 
 function wantedDeclaration(binding: Exclude<Binding, OperandBinding>): { space: string; types: RegExp } {

@@ -82,7 +82,10 @@ export class Recorder {
     for (const name of kernel.bindingNames) {
       const value = bound[name]!;
       if ("source" in value) sources[name] = value.source;
-      if (kernel.bindings[name]!.kind === "write") this.written(value as Tensor);
+      const binding = kernel.bindings[name]!;
+      if (binding.kind !== "write") continue;
+      if (binding.byVector) sources[name] = params[`${name}_cols`]! % 4 === 0 ? "vec4" : "scalar";
+      this.written(value as Tensor);
     }
     const grid = checkedGrid(kernel.name, kernel.grid(params, constants));
     const iterations = kernel.iterations?.(params, constants) ?? 0;

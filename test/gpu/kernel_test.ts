@@ -6,6 +6,7 @@ import {
   MAX_WORKGROUPS,
   operand,
   read,
+  result,
   write,
 } from "../../src/gpu/kernel.ts";
 
@@ -70,6 +71,27 @@ Deno.test("defineKernel() wants an operand to be loaded and to have its width", 
   const bindings = { y: write(), x: operand() };
   refused({ bindings }, /operand "x" needs a parameter "x_cols": "u32"/);
   refused({ bindings, params: { x_cols: "u32" } }, /operand "x" is never loaded by load_x\(\)/);
+});
+
+Deno.test("defineKernel() wants a result to be stored and to have its width", () => {
+  const bindings = { y: result(), x: read() };
+  refused({ bindings }, /result "y" needs a parameter "y_cols": "u32"/);
+  refused({ bindings, params: { y_cols: "u32" } }, /result "y" is never stored by store_y\(\)/);
+});
+
+Deno.test("kernelText() stores a result by vectors, or value by value where its columns end within one", () => {
+  const kernel = defineKernel({
+    ...SPEC,
+    source: "struct Params { y_cols: u32 }\n@group(0) @binding(1) var<uniform> params: Params;\n" +
+      "fn f() { store_y(0u, 0u, vec4f(1.0)); }",
+    bindings: { y: result() },
+    params: { y_cols: "u32" },
+  });
+  assert.match(kernelText(kernel, { y: "vec4" }, {}), /y: array<vec4f>;/);
+  assert.match(
+    kernelText(kernel, { y: "scalar" }, {}),
+    /y: array<f32>;[^]*if \(4u \* col4 \+ 3u < params.y_cols\)/,
+  );
 });
 
 Deno.test("kernelText() bakes constants in, and differs by operand source", () => {
