@@ -80,10 +80,8 @@ Deno.test("encodeBlocks() comes back within half a step, and zeros come back as 
         );
       }
     }
-    assert.deepEqual(
-      decodeBlocks(ggufType(name), encodeBlocks(name, new Float32Array(32))),
-      new Float32Array(32),
-    );
+    const zeros = decodeBlocks(ggufType(name), encodeBlocks(name, new Float32Array(32)));
+    assert.ok(zeros.every((value) => value === 0));
   }
   assert.deepEqual(encodeBlocks("F16", Float32Array.of(1)), Uint8Array.of(0, 0x3c));
 });
