@@ -14,7 +14,7 @@ export interface JaxArray {
   sub(other: JaxArray | number): JaxArray;
   mul(other: JaxArray | number): JaxArray;
   div(other: JaxArray | number): JaxArray;
-  sum(): JaxArray;
+  mean(): JaxArray;
   data(): Promise<Float32Array>;
   dispose(): void;
 }

@@ -7,6 +7,8 @@
 
 /** A tensor; its memory is given back by `dispose` or at the end of a `tidy`. */
 export interface TfTensor {
+  /** Number of values. */
+  readonly size: number;
   data(): Promise<Float32Array>;
   dispose(): void;
 }
@@ -19,8 +21,12 @@ export interface TfVariable extends TfTensor {
 /** The part of TensorFlow.js that is used here. */
 export interface Tfjs {
   setBackend(name: string): Promise<boolean>;
-  /** The backend of WebGPU. */
-  backend(): { submitQueue(): void; readonly queue: GPUQueue };
+  /** The backend of WebGPU; `commandEncoder` is null while nothing is recorded. */
+  backend(): {
+    submitQueue(): void;
+    readonly commandEncoder: GPUCommandEncoder | null;
+    readonly queue: GPUQueue;
+  };
   tensor2d(values: Float32Array, shape: readonly [number, number]): TfTensor;
   variable(initial: TfTensor, trainable: boolean, name: string): TfVariable;
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
@@ -53,6 +59,6 @@ export async function openTfjs(): Promise<Tfjs> {
 /** Submits what is recorded and waits for all of it, without reading anything back. */
 export async function settleTfjs(tf: Tfjs): Promise<void> {
   const backend = tf.backend();
-  backend.submitQueue();
+  if (backend.commandEncoder) backend.submitQueue();
   await backend.queue.onSubmittedWorkDone();
 }
