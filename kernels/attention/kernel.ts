@@ -11,7 +11,15 @@ import { type AttentionTile, rowsOf } from "./text.ts";
 
 export type { AttentionTile } from "./text.ts";
 
-const DEFAULT_TILE: AttentionTile = { HEAD_DIM4: 16, LANES: 8, ROWS: 2, KEYS: 0, SPLIT: 1, SOFTCAP: 0 };
+const DEFAULT_TILE: AttentionTile = {
+  HEAD_DIM4: 16,
+  LANES: 8,
+  ROWS: 2,
+  KEYS: 1,
+  STAGED: 0,
+  SPLIT: 1,
+  SOFTCAP: 0,
+};
 
 /** Operations of `perPair` for each width element of each pair of a query and a key that it sees. */
 const pairs = (
@@ -25,8 +33,8 @@ const pairs = (
 const blocks = (rowLength: number, tile: AttentionTile) => Math.ceil(rowLength / rowsOf(tile));
 
 /** Loop iterations of a walk over a whole batch row; through workgroup memory three loops a key, and the staging. */
-const walk = (rowLength: number, { HEAD_DIM4, LANES, KEYS }: AttentionTile) =>
-  KEYS === 0 ? rowLength : Math.ceil(rowLength / KEYS) * (1 + 3 * KEYS + Math.ceil(KEYS * HEAD_DIM4 / LANES));
+const walk = (rowLength: number, { HEAD_DIM4, LANES, KEYS, STAGED }: AttentionTile) =>
+  Math.ceil(rowLength / KEYS) * (STAGED ? 1 + 3 * KEYS + Math.ceil(KEYS * HEAD_DIM4 / LANES) : 1);
 
 /** What both kernels over keys take. `softcap` counts where the tile's SOFTCAP is 1. */
 const QUERY_PARAMS = {
@@ -42,7 +50,7 @@ const QUERY_PARAMS = {
 /** out [B, T, H, D], stats [B, H, T, 2] (log-sum-exp in the first place). `batch` rows of `row_length` tokens. */
 export const attentionForward = defineKernel({
   name: "attention_forward",
-  source: (tile) => (tile.KEYS > 0 ? staged : laneRows).forwardText(tile),
+  source: (tile) => (tile.STAGED ? staged : laneRows).forwardText(tile),
   bindings: { out: write(), stats: write(), q: operand(), k: operand(), v: operand(), spans: read("u32") },
   params: { ...QUERY_PARAMS, scale: "f32", softcap: "f32" },
   constants: DEFAULT_TILE,
@@ -54,7 +62,7 @@ export const attentionForward = defineKernel({
 /** dq [B, T, H, D]; writes delta in the second place of stats. */
 export const attentionBackwardQuery = defineKernel({
   name: "attention_backward_query",
-  source: (tile) => (tile.KEYS > 0 ? staged : laneRows).backwardQueryText(tile),
+  source: (tile) => (tile.STAGED ? staged : laneRows).backwardQueryText(tile),
   bindings: {
     dq: write(),
     stats: write(),
@@ -75,7 +83,7 @@ export const attentionBackwardQuery = defineKernel({
 /** dk, dv [B, T, G, D]; needs delta in stats, which are read as [B·H, 2·T]. */
 export const attentionBackwardKeyValue = defineKernel({
   name: "attention_backward_key_value",
-  source: (tile) => (tile.KEYS > 0 ? staged : laneRows).backwardKeyValueText(tile),
+  source: (tile) => (tile.STAGED ? staged : laneRows).backwardKeyValueText(tile),
   bindings: {
     dk: write(),
     dv: write(),

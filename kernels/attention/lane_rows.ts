@@ -1,9 +1,11 @@
 /**
  * Writes the WGSL of attention with an online softmax (Dao et al. 2022), forward and backward, for lanes that own rows.
  *
- * A lane keeps ROWS queries (or keys), their outputs and gradients in registers while it walks over the other side. The
- * number of registers depends on the head's width, hence generated text. No score matrix, no atomics, a fixed order of
- * summation.
+ * A lane keeps ROWS queries (or keys), their outputs and gradients in registers while it walks over the other side, KEYS
+ * of it at a step: what the lane keeps is read and written once a step. The number of registers depends on the head's
+ * width, hence generated text. No score matrix, no atomics, a fixed order of summation.
+ *
+ * Names end in the lane's row, the row of the step and the vector: `z1_0` is the score of row 1 with key 0.
  *
  * spans[.., t] = (first key that query t of the batch row sees, one past the last query that sees key t); neither falls
  * along a row, so a workgroup walks from the first of its first row, or to the end of its last.
@@ -42,19 +44,32 @@ function mainHead(tile: AttentionTile, t: string): string[] {
   ];
 }
 
-/** The walk of queries over the keys that one of them sees. */
-const walkKeys = (ROWS: number) => [
+/** The walk of queries over the keys that one of them sees; the last key stands in for those beyond the row. */
+const walkKeys = ({ ROWS, KEYS }: AttentionTile) => [
   ...range(ROWS).map((r) => `  let first${r} = spans[2u * row${r}];`),
-  "  for (var s = spans[2u * (batch * T + block)]; s < block_end; s++) {",
-  "    let key = batch * T + s;",
-  ...range(ROWS).map((r) => `    let sees${r} = s >= first${r} && s <= t${r};`),
+  `  for (var s = spans[2u * (batch * T + block)]; s < block_end; s += ${KEYS}u) {`,
+  ...range(KEYS).map((j) => `    let key${j} = batch * T + min(s + ${j}u, T - 1u);`),
+  ...range(ROWS).flatMap((r) =>
+    range(KEYS).map((j) => `    let sees${r}_${j} = s + ${j}u >= first${r} && s + ${j}u <= t${r};`)
+  ),
 ];
+
+/** A sum over dimensions for each row of the lane and of the step. */
+const zeros = ({ ROWS, KEYS }: AttentionTile, name: string) =>
+  range(ROWS).flatMap((r) => range(KEYS).map((j) => `    var ${name}${r}_${j} = vec4f(0.0);`));
+
+/** sum + Σ_j weight_j · vector_j */
+const added = (sum: string, steps: readonly number[], term: (j: number) => readonly [string, string]) =>
+  steps.reduce((before, j) => {
+    const [weight, vector] = term(j);
+    return `fma(vec4f(${weight}), ${vector}, ${before})`;
+  }, sum);
 
 /**
  * out_t = Σ_s softmax_s(scale · q_t·k_s) v_s       stats[.., 0] = log Σ_s exp(scale · q_t·k_s)
  */
 export function forwardText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS);
+  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS), steps = range(tile.KEYS);
   return [
     ...FORWARD_DECLARATIONS,
     ...capFunction(tile),
@@ -66,23 +81,28 @@ export function forwardText(tile: AttentionTile): string {
       `  var m${r} = -3.4e38;`,
       `  var sum${r} = 0.0;`,
     ]),
-    ...walkKeys(tile.ROWS),
-    ...rows.map((r) => `    var z${r} = vec4f(0.0);`),
+    ...walkKeys(tile),
+    ...zeros(tile, "z"),
     ...dims.flatMap((d) => [
-      `    let k${d} = load_k(key, kv + ${d}u);`,
-      ...rows.map((r) => `    z${r} = fma(q${r}_${d}, k${d}, z${r});`),
+      ...steps.map((j) => `    let k${j}_${d} = load_k(key${j}, kv + ${d}u);`),
+      ...rows.flatMap((r) => steps.map((j) => `    z${r}_${j} = fma(q${r}_${d}, k${j}_${d}, z${r}_${j});`)),
     ]),
     ...rows.flatMap((r) => [
-      `    let x${r} = select(-3.4e38, ${score(total(`z${r}`), tile)}, sees${r});`,
-      `    let n${r} = max(m${r}, x${r});`,
+      ...steps.map((j) =>
+        `    let x${r}_${j} = select(-3.4e38, ${score(total(`z${r}_${j}`), tile)}, sees${r}_${j});`
+      ),
+      `    let n${r} = ${steps.reduce((most, j) => `max(${most}, x${r}_${j})`, `m${r}`)};`,
       `    let keep${r} = exp(m${r} - n${r});`,
-      `    let p${r} = select(0.0, exp(x${r} - n${r}), sees${r});`,
+      ...steps.map((j) => `    let p${r}_${j} = select(0.0, exp(x${r}_${j} - n${r}), sees${r}_${j});`),
       `    m${r} = n${r};`,
-      `    sum${r} = fma(sum${r}, keep${r}, p${r});`,
+      `    sum${r} = fma(sum${r}, keep${r}, ${steps.map((j) => `p${r}_${j}`).join(" + ")});`,
     ]),
     ...dims.flatMap((d) => [
-      `    let v${d} = load_v(key, kv + ${d}u);`,
-      ...rows.map((r) => `    o${r}_${d} = fma(vec4f(p${r}), v${d}, o${r}_${d} * keep${r});`),
+      ...steps.map((j) => `    let v${j}_${d} = load_v(key${j}, kv + ${d}u);`),
+      ...rows.map((r) => {
+        const kept = `o${r}_${d} * keep${r}`;
+        return `    o${r}_${d} = ${added(kept, steps, (j) => [`p${r}_${j}`, `v${j}_${d}`])};`;
+      }),
     ]),
     "  }",
     ...rows.flatMap((r) => [
@@ -104,7 +124,7 @@ export function forwardText(tile: AttentionTile): string {
  * Saves delta for the keys' kernel.
  */
 export function backwardQueryText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS);
+  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS), steps = range(tile.KEYS);
   return [
     ...BACKWARD_QUERY_DECLARATIONS,
     ...capFunction(tile),
@@ -120,23 +140,35 @@ export function backwardQueryText(tile: AttentionTile): string {
       ...dims.map((d) => `  delta${r} += dot(g${r}_${d}, load_out(row${r}, at + ${d}u));`),
       `  let lse${r} = stats[stat${r}];`,
     ]),
-    ...walkKeys(tile.ROWS),
-    ...rows.map((r) => `    var z${r} = vec4f(0.0);`),
-    ...rows.map((r) => `    var e${r} = vec4f(0.0);`),
+    ...walkKeys(tile),
+    ...zeros(tile, "z"),
+    ...zeros(tile, "e"),
     ...dims.flatMap((d) => [
-      `    let k${d} = load_k(key, kv + ${d}u);`,
-      `    let v${d} = load_v(key, kv + ${d}u);`,
-      ...rows.flatMap((r) => [
-        `    z${r} = fma(q${r}_${d}, k${d}, z${r});`,
-        `    e${r} = fma(g${r}_${d}, v${d}, e${r});`,
+      ...steps.flatMap((j) => [
+        `    let k${j}_${d} = load_k(key${j}, kv + ${d}u);`,
+        `    let v${j}_${d} = load_v(key${j}, kv + ${d}u);`,
       ]),
+      ...rows.flatMap((r) =>
+        steps.flatMap((j) => [
+          `    z${r}_${j} = fma(q${r}_${d}, k${j}_${d}, z${r}_${j});`,
+          `    e${r}_${j} = fma(g${r}_${d}, v${j}_${d}, e${r}_${j});`,
+        ])
+      ),
     ]),
-    ...rows.flatMap((r) => [
-      `    let x${r} = ${score(total(`z${r}`), tile)};`,
-      `    let p${r} = select(0.0, exp(x${r} - lse${r}), sees${r});`,
-      `    let ds${r} = p${r} * (${total(`e${r}`)} - delta${r})${slope(`x${r}`, tile)};`,
-    ]),
-    ...dims.flatMap((d) => rows.map((r) => `    dq${r}_${d} = fma(vec4f(ds${r}), k${d}, dq${r}_${d});`)),
+    ...rows.flatMap((r) =>
+      steps.flatMap((j) => [
+        `    let x${r}_${j} = ${score(total(`z${r}_${j}`), tile)};`,
+        `    let p${r}_${j} = select(0.0, exp(x${r}_${j} - lse${r}), sees${r}_${j});`,
+        `    let ds${r}_${j} = p${r}_${j} * (${total(`e${r}_${j}`)} - delta${r})${
+          slope(`x${r}_${j}`, tile)
+        };`,
+      ])
+    ),
+    ...dims.flatMap((d) =>
+      rows.map((r) =>
+        `    dq${r}_${d} = ${added(`dq${r}_${d}`, steps, (j) => [`ds${r}_${j}`, `k${j}_${d}`])};`
+      )
+    ),
     "  }",
     ...rows.flatMap((r) => [
       `  if (t${r} < T) {`,
@@ -155,7 +187,7 @@ export function backwardQueryText(tile: AttentionTile): string {
  *     dv_s = Σ_t p_ts dout_t        dk_s = scale · Σ_t p_ts (dout_t·v_s − delta_t) q_t
  */
 export function backwardKeyValueText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS);
+  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS), steps = range(tile.KEYS);
   return [
     ...BACKWARD_KEY_VALUE_DECLARATIONS,
     ...capFunction(tile),
@@ -171,28 +203,40 @@ export function backwardKeyValueText(tile: AttentionTile): string {
     ]),
     "  let end = spans[2u * (batch * T + block_end) - 1u];",
     "  for (var h = head * params.group; h < (head + 1u) * params.group; h++) {",
-    "    for (var t = block; t < end; t++) {",
-    "      let query = batch * T + t;",
-    "      let lse_delta = stat(batch * params.kv_heads * params.group + h, t);",
-    ...rows.map((r) => `      var z${r} = vec4f(0.0);`),
-    ...rows.map((r) => `      var e${r} = vec4f(0.0);`),
+    `    for (var t = block; t < end; t += ${tile.KEYS}u) {`,
+    ...steps.flatMap((j) => [
+      `      let t_${j} = min(t + ${j}u, T - 1u);`,
+      `      let query${j} = batch * T + t_${j};`,
+      `      let lse_delta${j} = stat(batch * params.kv_heads * params.group + h, t_${j});`,
+    ]),
+    ...zeros(tile, "z"),
+    ...zeros(tile, "e"),
     ...dims.flatMap((d) => [
-      `      let q${d} = load_q(query, h * ${D4}u + ${d}u);`,
-      `      let g${d} = load_dout(query, h * ${D4}u + ${d}u);`,
-      ...rows.flatMap((r) => [
-        `      z${r} = fma(k${r}_${d}, q${d}, z${r});`,
-        `      e${r} = fma(v${r}_${d}, g${d}, e${r});`,
+      ...steps.flatMap((j) => [
+        `      let q${j}_${d} = load_q(query${j}, h * ${D4}u + ${d}u);`,
+        `      let g${j}_${d} = load_dout(query${j}, h * ${D4}u + ${d}u);`,
       ]),
+      ...rows.flatMap((r) =>
+        steps.flatMap((j) => [
+          `      z${r}_${j} = fma(k${r}_${d}, q${j}_${d}, z${r}_${j});`,
+          `      e${r}_${j} = fma(v${r}_${d}, g${j}_${d}, e${r}_${j});`,
+        ])
+      ),
     ]),
-    ...rows.flatMap((r) => [
-      `      let x${r} = ${score(total(`z${r}`), tile)};`,
-      `      let p${r} = select(0.0, exp(x${r} - lse_delta.x), s${r} <= t && t < end${r});`,
-      `      let ds${r} = p${r} * (${total(`e${r}`)} - lse_delta.y)${slope(`x${r}`, tile)};`,
-    ]),
+    ...rows.flatMap((r) =>
+      steps.flatMap((j) => [
+        `      let x${r}_${j} = ${score(total(`z${r}_${j}`), tile)};`,
+        `      let asks${r}_${j} = s${r} <= t + ${j}u && t + ${j}u < end${r};`,
+        `      let p${r}_${j} = select(0.0, exp(x${r}_${j} - lse_delta${j}.x), asks${r}_${j});`,
+        `      let ds${r}_${j} = p${r}_${j} * (${total(`e${r}_${j}`)} - lse_delta${j}.y)${
+          slope(`x${r}_${j}`, tile)
+        };`,
+      ])
+    ),
     ...dims.flatMap((d) =>
       rows.flatMap((r) => [
-        `      dv${r}_${d} = fma(vec4f(p${r}), g${d}, dv${r}_${d});`,
-        `      dk${r}_${d} = fma(vec4f(ds${r}), q${d}, dk${r}_${d});`,
+        `      dv${r}_${d} = ${added(`dv${r}_${d}`, steps, (j) => [`p${r}_${j}`, `g${j}_${d}`])};`,
+        `      dk${r}_${d} = ${added(`dk${r}_${d}`, steps, (j) => [`ds${r}_${j}`, `q${j}_${d}`])};`,
       ])
     ),
     "    }",

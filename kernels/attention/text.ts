@@ -10,11 +10,13 @@ export interface AttentionTile extends Readonly<Record<string, number>> {
   readonly HEAD_DIM4: number;
   /** Lanes of a workgroup. */
   readonly LANES: number;
-  /** Rows that one lane owns; 1 where KEYS is not 0. */
+  /** Rows that one lane owns; 1 where STAGED is 1. */
   readonly ROWS: number;
-  /** Rows of the other side that lie in workgroup memory at a time; 0 reads them one by one where they are. */
+  /** Rows of the other side that are taken at a time. */
   readonly KEYS: number;
-  /** Lanes that share a row, each with every SPLIT-th vector of the head; divides LANES and HEAD_DIM4; 1 without KEYS. */
+  /** Whether these come through workgroup memory: 0 or 1. */
+  readonly STAGED: number;
+  /** Lanes that share a row, each with every SPLIT-th vector of the head; divides LANES and HEAD_DIM4; 1 unless STAGED. */
   readonly SPLIT: number;
   /** Whether scores are capped: 0 or 1. */
   readonly SOFTCAP: number;

@@ -32,7 +32,7 @@ const LLVMPIPE: Variants = {
   forward: { TILE_ROWS: 16, TILE_COLS: 8, LANES: 8 },
   backwardInput: { TILE_ROWS: 16, TILE_COLS: 2, LANES: 8 },
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
-  attention: { LANES: 8, laneVectors: 128, staged: false },
+  attention: { LANES: 8, laneVectors: 256, stepKeys: 2, staged: false },
   rowLanes: 16,
   reason: "matmul operands from textures, 16x8 tiles: llvmpipe reads storage buffers ten times slower",
 };
@@ -43,7 +43,7 @@ const SOFTWARE: Variants = {
   forward: { TILE_ROWS: 8, TILE_COLS: 4, LANES: 8 },
   backwardInput: { TILE_ROWS: 8, TILE_COLS: 1, LANES: 8 },
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
-  attention: { LANES: 8, laneVectors: 32, staged: false },
+  attention: { LANES: 8, laneVectors: 32, stepKeys: 1, staged: false },
   rowLanes: 16,
   reason: "matmul operands from storage buffers, 8x4 tiles: a software adapter",
 };
@@ -54,7 +54,7 @@ const HARDWARE: Variants = {
   forward: { TILE_ROWS: 8, TILE_COLS: 4, LANES: 64 },
   backwardInput: { TILE_ROWS: 8, TILE_COLS: 1, LANES: 64 },
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 64 },
-  attention: { LANES: 64, laneVectors: 32, staged: true },
+  attention: { LANES: 64, laneVectors: 32, stepKeys: 1, staged: true },
   rowLanes: 64,
   reason:
     "matmul operands from storage buffers, 8x4 register tiles over 64 lanes: the default of hardware GPUs",

@@ -34,7 +34,7 @@ interface Division {
 }
 type Lanes =
   & Omit<AttentionTile, "HEAD_DIM4" | "SOFTCAP">
-  & Record<"LANES" | "ROWS" | "KEYS" | "SPLIT", number>;
+  & Record<"LANES" | "ROWS" | "KEYS" | "STAGED" | "SPLIT", number>;
 
 const everywhere = (source: OperandSource, lanes: Lanes): Division => ({
   source,
@@ -42,10 +42,10 @@ const everywhere = (source: OperandSource, lanes: Lanes): Division => ({
   backwardQuery: lanes,
   backwardKeyValue: lanes,
 });
-const ONE_ROW: Lanes = { LANES: 8, ROWS: 1, KEYS: 0, SPLIT: 1 };
-const TWO_ROWS: Lanes = { LANES: 8, ROWS: 2, KEYS: 0, SPLIT: 1 };
+const ONE_ROW: Lanes = { LANES: 8, ROWS: 1, KEYS: 1, STAGED: 0, SPLIT: 1 };
+const TWO_ROWS: Lanes = { LANES: 8, ROWS: 2, KEYS: 2, STAGED: 0, SPLIT: 1 };
 /** Several workgroups, blocks that nothing divides, lanes that share rows. */
-const STAGED: Lanes = { LANES: 16, ROWS: 1, KEYS: 3, SPLIT: 2 };
+const STAGED: Lanes = { LANES: 16, ROWS: 1, KEYS: 3, STAGED: 1, SPLIT: 2 };
 
 /** Grouped heads, ragged lengths, a filler row, and a row length that no block divides. */
 const RAGGED: Sizes = { rowLength: 37, heads: 6, kvHeads: 2, headDim: 8, lengths: [37, 19, 0, 1] };

@@ -80,10 +80,14 @@ const LOSS: readonly Mutant[] = [
 
 const ATTENTION: readonly Mutant[] = [
   ...inFile("kernels/attention/lane_rows.ts", ["test/kernels/attention_test.ts"], [
-    ["a token does not see itself", "s >= first${r} && s <= t${r};", "s >= first${r} && s < t${r};"],
-    ["a token sees what lies before its span", "= s >= first${r} && s <= t${r};", "= s <= t${r};"],
-    ["a key is asked by queries beyond its span", "s${r} <= t && t < end${r});", "s${r} <= t);"],
-    ["online softmax keeps values at their old scale", "o${r}_${d} * keep${r});", "o${r}_${d});"],
+    ["a token does not see itself", "s + ${j}u <= t${r};", "s + ${j}u < t${r};"],
+    ["a token sees what lies before its span", "= s + ${j}u >= first${r} && s", "= s"],
+    [
+      "a key is asked by queries beyond its span",
+      "s${r} <= t + ${j}u && t + ${j}u < end${r};",
+      "s${r} <= t + ${j}u;",
+    ],
+    ["online softmax keeps values at their old scale", "`o${r}_${d} * keep${r}`", "`o${r}_${d}`"],
     ["gradient of queries without the scale", "= params.scale * dq${r}_${d};", "= dq${r}_${d};"],
     ["gradient of keys without the scale", "= params.scale * dk${r}_${d};", "= dk${r}_${d};"],
     [
@@ -93,10 +97,10 @@ const ATTENTION: readonly Mutant[] = [
     ],
     [
       "first key of a block misses its own query",
-      "(var t = block; t < end; t++)",
-      "(var t = block + 1u; t < end; t++)",
+      "(var t = block; t < end; t +=",
+      "(var t = block + 1u; t < end; t +=",
     ],
-    ["delta is not subtracted from keys", "(${total(`e${r}`)} - lse_delta.y)", "(${total(`e${r}`)})"],
+    ["delta is not subtracted from keys", " - lse_delta${j}.y)", ")"],
   ]),
   ...inFile("kernels/attention/staged.ts", ["test/kernels/attention_test.ts"], [
     [
