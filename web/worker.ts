@@ -26,6 +26,9 @@ import {
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });
 
+/** While a submission runs, a GPU draws no page. */
+const SUBMISSION_MS = 40;
+
 /** What is kept for the page's next command. */
 interface Session {
   readonly root: Folder;
@@ -74,7 +77,11 @@ async function start(current: Session, wire: Readonly<Record<string, unknown>>):
   try {
     const config = parseFineTuneJobConfig(wire);
     outputDir = config.job.outputDir;
-    const job = createFineTuneJob(config, { files: filesOf(root), signal: stopper.signal });
+    const job = createFineTuneJob(config, {
+      files: filesOf(root),
+      signal: stopper.signal,
+      gpu: { submissionMs: SUBMISSION_MS },
+    });
     for await (const event of job.run()) tell({ type: "event", event });
     const files = await madeFiles(root.folder(outputDir));
     tell({ type: "completed", files }, files.map(({ bytes }) => bytes.buffer));

@@ -4,6 +4,7 @@
  * @module
  */
 import { BufferUsage, MAP_MODE_READ } from "./usage.ts";
+import { Pacer } from "./pacer.ts";
 import { GpuLostError, GpuMemoryError, GpuUnavailableError } from "../errors.ts";
 
 /** A limit that is raised above WebGPU's default where the adapter allows it, and the reason. */
@@ -28,7 +29,16 @@ export interface OpenGpuOptions {
   /** Refuse a software adapter. Default false. */
   readonly requireHardware?: boolean;
   readonly powerPreference?: GPUPowerPreference;
+  /**
+   * Wanted length of one submission, ms. Default: on hardware a quarter of what some systems reset a GPU for; on a
+   * software adapter, which draws no screen, all at once.
+   */
+  readonly submissionMs?: number;
 }
+
+const HARDWARE_SUBMISSION_MS = 500;
+/** Guesses before anything was timed; low, so that the first submissions are short. */
+const SOFTWARE_UNITS_PER_SECOND = 2e9, HARDWARE_UNITS_PER_SECOND = 2e11;
 
 /** Implementations may fail a call on a lost device a moment before they say that it is lost. */
 const LOSS_GRACE_MS = 100;
@@ -44,14 +54,20 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly limits: GPUSupportedLimits;
   readonly features: ReadonlySet<string>;
+  /** Sizes submissions. */
+  readonly pacer: Pacer;
   #failure: Error | null = null;
   #closed = false;
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo) {
+  constructor(device: GPUDevice, info: GPUAdapterInfo, submissionMs?: number) {
     this.device = device;
     ({ name: this.name, software: this.software } = describeAdapter(info));
     this.limits = device.limits;
     this.features = new Set(device.features as unknown as Iterable<string>);
+    this.pacer = new Pacer(
+      submissionMs ?? (this.software ? Infinity : HARDWARE_SUBMISSION_MS),
+      this.software ? SOFTWARE_UNITS_PER_SECOND : HARDWARE_UNITS_PER_SECOND,
+    );
     device.lost.then((lost) => {
       if (this.#closed) return;
       this.#failure = new GpuLostError(
@@ -169,7 +185,7 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
     requiredLimits,
     requiredFeatures: optional.filter((feature) => adapter.features.has(feature)),
   });
-  const gpu = new Gpu(device, adapter.info);
+  const gpu = new Gpu(device, adapter.info, options.submissionMs);
   try {
     if (options.requireHardware) requireHardware(gpu);
     return gpu;

@@ -11,6 +11,7 @@ import type { Gpu } from "./device.ts";
 import type { Constants, Grid, Kernel, MatrixTexture, Operand } from "./kernel.ts";
 import { launchOf } from "./launch.ts";
 import type { CompiledKernel, PipelineCache } from "./pipelines.ts";
+import { unitsOf } from "./pacer.ts";
 import { DispatchProfile } from "./profile.ts";
 import { BufferUsage } from "./usage.ts";
 
@@ -77,6 +78,8 @@ type Step =
     readonly pipeline: GPUComputePipeline;
     readonly group: GPUBindGroup;
     readonly grid: Grid;
+    /** Work of the launch; see {@link unitsOf}. */
+    readonly units: number;
   }
   | { readonly encode: (encoder: GPUCommandEncoder) => void };
 
@@ -104,22 +107,40 @@ export class Program {
     return this.#steps.filter((step) => "pipeline" in step).length;
   }
 
-  /** Encodes the named sections in the given order and submits them. Does not wait. */
+  /** Encodes the named sections in the given order and submits them, in as many pieces as the GPU's pacer wants. Does not wait. */
   run(sections: readonly string[] = ["main"]): void {
-    const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
+    const { device, pacer } = this.#gpu;
+    const submittedAt = performance.now();
+    let encoder = device.createCommandEncoder({ label: this.label });
     let pass: GPUComputePassEncoder | null = null;
+    let units = 0, unitsBefore = 0;
     for (const step of this.#stepsOf(sections)) {
       if ("encode" in step) {
         pass?.end();
         pass = null;
         step.encode(encoder);
-      } else {
-        pass ??= encoder.beginComputePass({ label: this.label });
-        encodeDispatch(pass, step);
+        continue;
       }
+      if (units > 0 && units + step.units > pacer.unitsPerSubmission) {
+        pass?.end();
+        pass = null;
+        device.queue.submit([encoder.finish()]);
+        encoder = device.createCommandEncoder({ label: this.label });
+        unitsBefore += units;
+        units = 0;
+      }
+      pass ??= encoder.beginComputePass({ label: this.label });
+      encodeDispatch(pass, step);
+      units += step.units;
     }
     pass?.end();
-    this.#gpu.device.queue.submit([encoder.finish()]);
+    device.queue.submit([encoder.finish()]);
+    if (!pacer.nextIsTimed()) return;
+    // a lost device is reported by whoever reads from it
+    device.queue.onSubmittedWorkDone().then(
+      () => pacer.note(unitsBefore + units, submittedAt, performance.now()),
+      () => {},
+    );
   }
 
   /** Runs the sections with one timed pass a dispatch and waits. @throws {RangeError} Without timestamp queries. */
@@ -190,7 +211,8 @@ function bind(
         entries.push({ binding: entries.length, resource: { buffer: uniforms, offset, size } });
       }
       const group = device.createBindGroup({ label: kernel.name, layout: compiled.layout, entries });
-      return { dispatch: operation, pipeline: pipeline!, group, grid };
+      const units = unitsOf(launchOf(operation));
+      return { dispatch: operation, pipeline: pipeline!, group, grid, units };
     }
     case "copy": {
       const { from, to } = operation;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { defineKernel, read, write } from "../../src/gpu/kernel.ts";
+import { Pacer } from "../../src/gpu/pacer.ts";
 import { assertClose, exact } from "../helpers/close.ts";
 import { onEachCompiler, onEveryAdapter, TestProgram } from "../helpers/gpu.ts";
 
@@ -44,6 +45,33 @@ onEachCompiler(
     assertClose(await run.read(y), [10, 20, 30], exact());
     assert.throws(() => program.run(["triple"]), /Program "test" has no section "triple"/);
     assert.throws(() => run.recorder.section("keep"), /has a section "keep" already/);
+  },
+);
+
+onEachCompiler(
+  "a program goes in as many submissions as the pacer wants, with the same result",
+  async (adapter) => {
+    const { queue } = adapter.gpu.device;
+    const submissions = async (pacer: Pacer) => {
+      const gpu = new Proxy(adapter.gpu, {
+        get(of, name) {
+          const value = name === "pacer" ? pacer : Reflect.get(of, name, of);
+          return typeof value === "function" ? value.bind(of) : value;
+        },
+      });
+      using run = new TestProgram({ ...adapter, gpu });
+      const y = run.holding(Float32Array.of(1, 2, 3)), x = run.holding(Float32Array.of(10, 20, 30));
+      for (let i = 0; i < 5; i++) run.recorder.dispatch(scaleAdd, { y, x }, PARAMS);
+      const program = await run.recorder.build();
+      let count = 0;
+      queue.submit = (buffers) => (count++, Object.getPrototypeOf(queue).submit.call(queue, buffers));
+      program.run();
+      delete (queue as { submit?: unknown }).submit;
+      assertClose(await run.read(y), [342, 684, 1026], exact());
+      return count;
+    };
+    assert.equal(await submissions(new Pacer(Infinity, 1e9)), 1);
+    assert.equal(await submissions(new Pacer(1, 1e6)), 5);
   },
 );
 
