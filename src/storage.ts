@@ -38,8 +38,8 @@ export interface FolderWriter {
   abort(): Promise<void>;
 }
 
-/** A folder of files. */
-export interface Folder {
+/** The files of a folder, to read only. */
+export interface ReadableFolder {
   /** Name for messages, such as `runs/ember/adapter`. */
   readonly uri: string;
   /** Names of the files directly in this folder, sorted; empty when it does not exist. */
@@ -47,6 +47,10 @@ export interface Folder {
   exists(name: string): Promise<boolean>;
   /** @throws {StorageNotFoundError} If there is no such file. @throws {StorageDeniedError} */
   open(name: string): Promise<FileReader>;
+}
+
+/** A folder of files. */
+export interface Folder extends ReadableFolder {
   /** Creates the folder if needed. @throws {StorageDeniedError} If it cannot be written to. */
   create(name: string): Promise<FileWriter>;
   /** Appends to a file, creating it (and the folder) if needed. For logs; not atomic. */
@@ -74,7 +78,7 @@ export interface Folder {
 }
 
 /** The whole text of a file, UTF-8. @throws {StorageNotFoundError} @throws {TypeError} If it is not UTF-8. */
-export async function readText(folder: Folder, name: string): Promise<string> {
+export async function readText(folder: ReadableFolder, name: string): Promise<string> {
   const file = await folder.open(name);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(await file.read(0, file.size));
@@ -100,7 +104,7 @@ export async function writeFile(folder: Folder, name: string, content: string | 
  *
  * @throws {RangeError} If the name is empty, `.`, `..`, or contains a separator or a NUL.
  */
-export function assertFileName(folder: Folder, name: string): void {
+export function assertFileName(folder: ReadableFolder, name: string): void {
   if (name === "" || name === "." || name === ".." || /[/\\\0]/.test(name)) {
     throw new RangeError(
       `Cannot use ${JSON.stringify(name)} as a file name in "${folder.uri}": ` +
