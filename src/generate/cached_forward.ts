@@ -78,15 +78,15 @@ function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCac
   const attended = pass.prompts
     ? pass.attention.forward(run, { q, k, v }, pass.prompts.spans.get(block.window)!, pass.prompts.rowLength)
       .y
-    : attendCached(run, q, layer, pass);
+    : attendCached(run, q, layer, block.window, pass);
   const h = block.o.forward(run, attended, x).y;
   const norm2 = block.norm2.forward(run, h).y;
   const gate = block.gate.forward(run, norm2).y, up = block.up.forward(run, norm2).y;
   return block.down.forward(run, swiglu.forward(run, gate, up).y, h).y;
 }
 
-function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, pass: Pass): Tensor {
-  const { numAttentionHeads: heads, numKeyValueHeads, headDim } = pass.config;
+function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, window: number, pass: Pass): Tensor {
+  const { heads, kvHeads, headDim, scale, softcap } = pass.attention;
   const out = run.tensor("cached attention out", q.shape);
   run.dispatch(
     attentionDecode,
@@ -94,11 +94,13 @@ function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, pass: Pas
     {
       queries: q.shape[0]!,
       heads,
-      group: heads / numKeyValueHeads,
+      group: heads / kvHeads,
       row_length: pass.rowLength,
-      scale: headDim ** -0.5,
+      window: Math.min(window, pass.rowLength),
+      scale,
+      softcap,
     },
-    { HEAD_DIM4: headDim / 4, WORKGROUP_SIZE: run.variants.rowLanes },
+    { HEAD_DIM4: headDim / 4, WORKGROUP_SIZE: run.variants.rowLanes, SOFTCAP: softcap > 0 ? 1 : 0 },
   );
   return out;
 }

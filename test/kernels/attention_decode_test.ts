@@ -23,7 +23,7 @@ function inputs({ rows, rowLength, heads, kvHeads, headDim, places }: Sizes, sco
 }
 
 async function check(adapter: TestAdapter, sizes: Sizes, lanes: number, scoreScale?: number) {
-  const { heads, kvHeads, headDim, rowLength, scale, places } = sizes;
+  const { heads, kvHeads, headDim, rowLength, scale, window = rowLength, softcap = 0, places } = sizes;
   const { q, k, v } = inputs(sizes, scoreScale);
   using run = new TestProgram(adapter);
   const out = run.output([places.length, heads * headDim]);
@@ -34,10 +34,19 @@ async function check(adapter: TestAdapter, sizes: Sizes, lanes: number, scoreSca
     v: run.holding(v),
     places: run.holding(Uint32Array.from(places, (place) => place < 0 ? NO_PLACE : place)),
   };
-  const params = { queries: places.length, heads, group: heads / kvHeads, row_length: rowLength, scale };
+  const params = {
+    queries: places.length,
+    heads,
+    group: heads / kvHeads,
+    row_length: rowLength,
+    window,
+    scale,
+    softcap,
+  };
   run.recorder.dispatch(attentionDecode, bound, params, {
     HEAD_DIM4: headDim / 4,
     WORKGROUP_SIZE: lanes,
+    SOFTCAP: softcap > 0 ? 1 : 0,
   });
   await run.run();
   const want = reference.attentionDecode(wide(q), wide(k), wide(v), places, sizes);
@@ -52,13 +61,14 @@ Deno.test("the reference over a cache agrees with that of whole rows", () => {
   const rows = 2, rowLength = 5, shape = { heads: 4, kvHeads: 2, headDim: 4, rowLength, scale: 0.5 };
   const places = Array.from({ length: rows * rowLength }, (_, i) => i);
   const { q, k, v } = inputs({ ...shape, rows, places });
-  const spans = attentionSpans({ lengths: [rowLength, rowLength], rowLength });
-  const whole = { ...shape, batch: rows, spans };
-  assertClose(
-    reference.attentionDecode(wide(q), wide(k), wide(v), places, shape),
-    trained.attentionForward(wide(q), wide(k), wide(v), whole),
-    arithmetic("f32", "f32", 1),
-  );
+  for (const how of [{}, { window: 3, softcap: 0.6 }]) {
+    const spans = attentionSpans({ lengths: [rowLength, rowLength], rowLength, ...how });
+    assertClose(
+      reference.attentionDecode(wide(q), wide(k), wide(v), places, { ...shape, ...how }),
+      trained.attentionForward(wide(q), wide(k), wide(v), { ...shape, ...how, batch: rows, spans }),
+      arithmetic("f32", "f32", 1),
+    );
+  }
 });
 
 for (const lanes of [8, 16, 64]) {
@@ -81,6 +91,11 @@ onEachCompiler("attention over a cache stays finite where scores are in the thou
   await check(adapter, { ...GROUPED, places: PLACES }, 8, 2000);
 });
 
+onEachCompiler("attention over a cache sees the last keys of a window and caps scores", async (adapter) => {
+  for (const window of [1, 5, 36, 37]) await check(adapter, { ...GROUPED, places: PLACES, window }, 8);
+  await check(adapter, { ...GROUPED, places: PLACES, window: 20, softcap: 1.5 }, 16, 4);
+});
+
 onEachCompiler("attention over a cache never looks behind the query's own place", async (adapter) => {
   const { heads, kvHeads, headDim, rowLength, scale, rows } = GROUPED;
   const { q, k, v } = inputs({ ...GROUPED, places: [rowLength + 3] });
@@ -99,8 +114,17 @@ onEachCompiler("attention over a cache never looks behind the query's own place"
       v: run.holding(values, [rows * rowLength, width]),
       places: run.holding(Uint32Array.of(rowLength + 3)),
     };
-    const params = { queries: 1, heads, group: heads / kvHeads, row_length: rowLength, scale };
-    run.recorder.dispatch(attentionDecode, bound, params, { HEAD_DIM4: headDim / 4, WORKGROUP_SIZE: 16 });
+    const params = {
+      queries: 1,
+      heads,
+      group: heads / kvHeads,
+      row_length: rowLength,
+      window: rowLength,
+      scale,
+      softcap: 0,
+    };
+    const constants = { HEAD_DIM4: headDim / 4, WORKGROUP_SIZE: 16, SOFTCAP: 0 };
+    run.recorder.dispatch(attentionDecode, bound, params, constants);
     await run.run();
     results.push(await run.read(out));
   }

@@ -132,7 +132,12 @@ const ATTENTION: readonly Mutant[] = [
     ["a packed document sees the one before", "start = stops[document++]!", "document++"],
   ]),
   ...inFile("kernels/attention_decode/decode.wgsl", ["test/kernels/attention_decode_test.ts"], [
-    ["cached attention misses the newest key", "place % params.row_length + 1u", "place % params.row_length"],
+    [
+      "cached attention misses the newest key",
+      "min(position + 1u, params.window)",
+      "min(position, params.window)",
+    ],
+    ["cached attention ignores the window", "min(position + 1u, params.window)", "position + 1u"],
     ["cached attention keeps values at their old scale", "owned[i] * keep;", "owned[i];"],
   ]),
 ];
