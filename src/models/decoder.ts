@@ -163,6 +163,8 @@ export class Decoder {
       heads: config.numAttentionHeads,
       kvHeads: config.numKeyValueHeads,
       headDim: D,
+      scale: config.attentionScale,
+      softcap: config.attentionSoftcap,
     });
     this.#ropeLength = maxRowLength;
     this.rope = {
