@@ -7,8 +7,8 @@ import {
 import * as reference from "../../kernels/attention/reference.ts";
 import type { OperandSource } from "../../src/gpu/kernel.ts";
 import { attentionSpans, type SpanLayout } from "../../src/nn/attention_spans.ts";
-import { attentionTile } from "../../src/nn/attention_tile.ts";
-import { VARIANTS } from "../../src/nn/variants.ts";
+import { type AttentionPass, attentionTile } from "../../src/nn/attention_tile.ts";
+import { VARIANTS, type Variants } from "../../src/nn/variants.ts";
 import type { Tensor } from "../../src/tensor.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
@@ -192,21 +192,38 @@ for (
   );
 }
 
-for (const [name, { operands, attention }] of Object.entries(VARIANTS)) {
+/** The division that a variant chooses. */
+function divisionOf(
+  { operands, attention }: Pick<Variants, "operands" | "attention">,
+  { headDim, softcap = 0 }: Sizes,
+): Division {
+  const lanes = (pass: AttentionPass) =>
+    attentionTile(attention, pass, { headDim, softcap }) as unknown as Lanes;
+  return {
+    source: operands === "texture" ? "texture" : "vec4",
+    forward: lanes("forward"),
+    backwardQuery: lanes("backwardQuery"),
+    backwardKeyValue: lanes("backwardKeyValue"),
+  };
+}
+
+// several variants divide attention alike
+for (const [attention, name] of new Map(Object.entries(VARIANTS).map(([name, of]) => [of.attention, name]))) {
+  const { operands } = VARIANTS[name as keyof typeof VARIANTS];
   onEachCompiler(`attention matches the f64 reference in blocks of the ${name} variant`, async (adapter) => {
-    for (
-      const sizes of [LEAST, { ...PACKED, rowLength: 67, lengths: [67, 65], documents: [[3, 64], [65]] }]
-    ) {
-      const tileOf = (pass: Parameters<typeof attentionTile>[1]) =>
-        attentionTile(attention, pass, { headDim: sizes.headDim, softcap: 0 }) as Lanes;
-      await check(adapter, sizes, {
-        source: operands === "texture" ? "texture" : "vec4",
-        forward: tileOf("forward"),
-        backwardQuery: tileOf("backwardQuery"),
-        backwardKeyValue: tileOf("backwardKeyValue"),
-      });
-    }
+    const sizes = { ...PACKED, rowLength: 67, lengths: [67, 65], documents: [[3, 64], [65]] };
+    await check(adapter, sizes, divisionOf({ operands, attention }, sizes));
   });
+}
+
+for (const name of ["software", "hardware"] as const) {
+  onEachCompiler(
+    `attention matches the f64 reference for heads 80 wide, ${name} variant`,
+    async (adapter) => {
+      const sizes: Sizes = { rowLength: 19, lengths: [19], heads: 3, kvHeads: 1, headDim: 80, window: 11 };
+      await check(adapter, sizes, divisionOf(VARIANTS[name], sizes));
+    },
+  );
 }
 
 onEachCompiler("packed documents give what each gives alone", async (adapter) => {
