@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Constants, Kernel, OperandSource } from "./kernel.ts";
+import type { Constants, Kernel } from "./kernel.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import type { Dispatch } from "./program.ts";
 
@@ -12,12 +12,12 @@ export interface Launch {
   readonly kernel: string;
   /** Label of what it writes, such as `model.layers.3.mlp.up_proj.weight y`. */
   readonly output: string;
-  /** Sizes and scalars, as the kernel names them. */
-  readonly params: Readonly<Record<string, number>>;
+  /** Its whole-number parameters, as the kernel names them. */
+  readonly sizes: Readonly<Record<string, number>>;
   /** Tile and workgroup sizes that were baked into its text. */
   readonly constants: Constants;
-  /** Where each of its operands is read from. */
-  readonly sources: Readonly<Record<string, OperandSource>>;
+  /** Where each of its operands is read from, and in which format where it is packed. */
+  readonly sources: Readonly<Record<string, string>>;
   /**
    * The least that can go through memory: every bound tensor or texture once, and once more where a kernel reads what it
    * overwrites or adds to.
@@ -30,7 +30,7 @@ export interface Launch {
 
 /** Counts the work of a recorded launch. */
 export function launchOf({ kernel, compiled, values, params, constants }: Dispatch): Launch {
-  const sources: Record<string, OperandSource> = {};
+  const sources: Record<string, string> = {};
   const touched: Readonly<Record<string, number | undefined>> = kernel.touched?.(params) ?? {};
   const both = readBackBy(kernel, compiled);
   let output = "", bytesRead = 0, bytesWritten = 0;
@@ -39,7 +39,7 @@ export function launchOf({ kernel, compiled, values, params, constants }: Dispat
     const { kind } = kernel.bindings[name]!;
     const bound = !("source" in value) ? value : value.source === "texture" ? value.texture : value.tensor;
     const bytes = Math.min(bound.bytes, touched[name] ?? Infinity);
-    if ("source" in value) sources[name] = value.source;
+    if ("source" in value) sources[name] = sourceName(value.source);
     if (kind === "read" || kind === "operand") bytesRead += bytes;
     else {
       output ||= bound.label;
@@ -48,7 +48,12 @@ export function launchOf({ kernel, compiled, values, params, constants }: Dispat
     }
   }
   const flops = kernel.flops?.(params, constants) ?? 0;
-  return { kernel: kernel.name, output, params, constants, sources, bytesRead, bytesWritten, flops };
+  const sizes = Object.fromEntries(Object.entries(params).filter(([name]) => kernel.params[name] === "u32"));
+  return { kernel: kernel.name, output, sizes, constants, sources, bytesRead, bytesWritten, flops };
+}
+
+function sourceName(source: string | { readonly name: string }): string {
+  return typeof source === "string" ? source : source.name;
 }
 
 /** A program launches the same few kernels many times. */

@@ -78,7 +78,8 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
   assert.equal(forward!.bytesRead, 4 * (M * K + N * K + M * r + N * r));
   assert.equal(forward!.bytesWritten, 4 * M * N);
   assert.deepEqual(forward!.constants, tile);
-  assert.equal(forward!.params.x_cols, K);
+  // not the scale, which is no size
+  assert.deepEqual(forward!.sizes, { rows: M, cols: N, x_cols: K, w_cols: K, u_cols: r, b_cols: r });
   assert.deepEqual(forward!.sources, { x: "scalar", w: "scalar", u: "scalar", b: "scalar" });
   assert.equal(factor!.flops, 2 * M * r * K);
   // gradients are added to: read and written
