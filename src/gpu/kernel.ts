@@ -52,13 +52,28 @@ export interface MatrixTexture {
   texture: GPUTexture | null;
 }
 
+/**
+ * A matrix kept in fewer bits than its values have: u32 words, and the WGSL that turns them into values. Columns must be
+ * divisible by 4.
+ */
+export interface PackedFormat {
+  /** For messages and profiles, such as `nf4`. */
+  readonly name: string;
+  /** Declares `fn unpack_NAME(i: u32) -> vec4f`, values 4i to 4i+3 of the matrix row by row, over `NAME: array<u32>`. */
+  readonly unpack: (operand: string) => string;
+}
+
 /** How an operand's values are read. `scalar` takes any width, `vec4` needs columns divisible by 4. */
-export type OperandSource = "texture" | "vec4" | "scalar";
+export type OperandSource = "texture" | "vec4" | "scalar" | PackedFormat;
 
 /** A matrix bound as an operand. */
 export type Operand =
   | { readonly source: "texture"; readonly texture: MatrixTexture }
-  | { readonly source: "vec4" | "scalar"; readonly tensor: Tensor };
+  | { readonly source: "vec4" | "scalar" | PackedFormat; readonly tensor: Tensor };
+
+/** A source's name, for people. */
+export const sourceName = (source: OperandSource): string =>
+  typeof source === "string" ? source : source.name;
 
 export type ParamTypes = Readonly<Record<string, "u32" | "f32">>;
 export type Constants = Readonly<Record<string, number>>;
@@ -173,6 +188,10 @@ function operandPrelude(name: string, index: number, source: OperandSource): str
   if (source === "vec4") {
     return `${at} var<storage, read> ${name}: array<vec4f>;\n` +
       `${head} return ${name}[row * (params.${name}_cols / 4u) + col4]; }`;
+  }
+  if (typeof source === "object") {
+    return `${at} var<storage, read> ${name}: array<u32>;\n${source.unpack(name)}\n` +
+      `${head} return unpack_${name}(row * (params.${name}_cols / 4u) + col4); }`;
   }
   const element = (i: number) =>
     `select(0.0, ${name}[first + ${i}u], 4u * col4 + ${i}u < params.${name}_cols)`;
