@@ -54,16 +54,83 @@ const walkKeys = ({ ROWS, KEYS }: AttentionTile) => [
   ),
 ];
 
-/** A sum over dimensions for each row of the lane and of the step. */
-const zeros = ({ ROWS, KEYS }: AttentionTile, name: string) =>
-  range(ROWS).flatMap((r) => range(KEYS).map((j) => `    var ${name}${r}_${j} = vec4f(0.0);`));
+/** A product of each row of the lane, vectors `mine`, with each row of the step, loaded into vectors `other`. */
+interface Product {
+  readonly sum: string;
+  readonly mine: string;
+  readonly other: string;
+  /** Loads vector d of row j of the step. */
+  readonly load: (j: number, d: number) => string;
+}
 
-/** sum + Σ_j weight_j · vector_j */
-const added = (sum: string, steps: readonly number[], term: (j: number) => readonly [string, string]) =>
-  steps.reduce((before, j) => {
-    const [weight, vector] = term(j);
-    return `fma(vec4f(${weight}), ${vector}, ${before})`;
-  }, sum);
+function products({ HEAD_DIM4, ROWS, KEYS }: AttentionTile, wanted: readonly Product[]): string[] {
+  const rows = range(ROWS), steps = range(KEYS);
+  return [
+    ...wanted.flatMap(({ sum }) =>
+      rows.flatMap((r) => steps.map((j) => `    var ${sum}${r}_${j} = vec4f(0.0);`))
+    ),
+    ...range(HEAD_DIM4).flatMap((d) => [
+      ...wanted.flatMap(({ other, load }) => steps.map((j) => `    let ${other}${j}_${d} = ${load(j, d)};`)),
+      ...wanted.flatMap(({ sum, mine, other }) =>
+        rows.flatMap((r) =>
+          steps.map((j) => `    ${sum}${r}_${j} = fma(${mine}${r}_${d}, ${other}${j}_${d}, ${sum}${r}_${j});`)
+        )
+      ),
+    ]),
+  ];
+}
+
+/** p and ds = d loss / d (scale·q·k) of each pair, from its products z and e. */
+const gradients = (
+  tile: AttentionTile,
+  { sees, lse, delta }: Readonly<Record<"sees" | "lse" | "delta", (r: number, j: number) => string>>,
+) =>
+  range(tile.ROWS).flatMap((r) =>
+    range(tile.KEYS).flatMap((j) => [
+      `    let x${r}_${j} = ${score(total(`z${r}_${j}`), tile)};`,
+      `    let p${r}_${j} = select(0.0, exp(x${r}_${j} - ${lse(r, j)}), ${sees(r, j)});`,
+      `    let ds${r}_${j} = p${r}_${j} * (${total(`e${r}_${j}`)} - ${delta(r, j)})${
+        slope(`x${r}_${j}`, tile)
+      };`,
+    ])
+  );
+
+/** start + Σ_j weight_j · vector_j over the rows of a step. */
+const added = ({ KEYS }: AttentionTile, start: string, weight: string, vector: string, d: number) =>
+  range(KEYS).reduce((sum, j) => `fma(vec4f(${weight}_${j}), ${vector}${j}_${d}, ${sum})`, start);
+
+/** Writes vectors of each row that exists, `heads` of them side by side. */
+const store = (
+  { HEAD_DIM4, ROWS }: AttentionTile,
+  t: string,
+  heads: string,
+  values: Readonly<Record<string, (r: number, d: number) => string>>,
+  more: (r: number) => string[] = () => [],
+) =>
+  range(ROWS).flatMap((r) => [
+    `  if (${t}${r} < T) {`,
+    `    let to = (row${r} * params.${heads} + head) * ${HEAD_DIM4}u;`,
+    ...Object.entries(values).flatMap(([name, value]) =>
+      range(HEAD_DIM4).map((d) => `    ${name}[to + ${d}u] = ${value(r, d)};`)
+    ),
+    ...more(r),
+    "  }",
+  ]);
+
+/** The new largest score of row r, what earlier sums keep of their size, and the weights of the step. */
+function onlineSoftmax(r: number, tile: AttentionTile): string[] {
+  const steps = range(tile.KEYS);
+  return [
+    ...steps.map((j) =>
+      `    let x${r}_${j} = select(-3.4e38, ${score(total(`z${r}_${j}`), tile)}, sees${r}_${j});`
+    ),
+    `    let n${r} = ${steps.reduce((most, j) => `max(${most}, x${r}_${j})`, `m${r}`)};`,
+    `    let keep${r} = exp(m${r} - n${r});`,
+    ...steps.map((j) => `    let p${r}_${j} = select(0.0, exp(x${r}_${j} - n${r}), sees${r}_${j});`),
+    `    m${r} = n${r};`,
+    `    sum${r} = fma(sum${r}, keep${r}, ${steps.map((j) => `p${r}_${j}`).join(" + ")});`,
+  ];
+}
 
 /**
  * out_t = Σ_s softmax_s(scale · q_t·k_s) v_s       stats[.., 0] = log Σ_s exp(scale · q_t·k_s)
@@ -74,43 +141,26 @@ export function forwardText(tile: AttentionTile): string {
     ...FORWARD_DECLARATIONS,
     ...capFunction(tile),
     ...mainHead(tile, "t"),
+    `  let at = head * ${D4}u;`,
     `  let kv = (head / params.group) * ${D4}u;`,
     ...rows.flatMap((r) => [
-      ...dims.map((d) => `  let q${r}_${d} = params.scale * load_q(row${r}, head * ${D4}u + ${d}u);`),
+      ...dims.map((d) => `  let q${r}_${d} = params.scale * load_q(row${r}, at + ${d}u);`),
       ...dims.map((d) => `  var o${r}_${d} = vec4f(0.0);`),
       `  var m${r} = -3.4e38;`,
       `  var sum${r} = 0.0;`,
     ]),
     ...walkKeys(tile),
-    ...zeros(tile, "z"),
-    ...dims.flatMap((d) => [
-      ...steps.map((j) => `    let k${j}_${d} = load_k(key${j}, kv + ${d}u);`),
-      ...rows.flatMap((r) => steps.map((j) => `    z${r}_${j} = fma(q${r}_${d}, k${j}_${d}, z${r}_${j});`)),
+    ...products(tile, [
+      { sum: "z", mine: "q", other: "k", load: (j, d) => `load_k(key${j}, kv + ${d}u)` },
     ]),
-    ...rows.flatMap((r) => [
-      ...steps.map((j) =>
-        `    let x${r}_${j} = select(-3.4e38, ${score(total(`z${r}_${j}`), tile)}, sees${r}_${j});`
-      ),
-      `    let n${r} = ${steps.reduce((most, j) => `max(${most}, x${r}_${j})`, `m${r}`)};`,
-      `    let keep${r} = exp(m${r} - n${r});`,
-      ...steps.map((j) => `    let p${r}_${j} = select(0.0, exp(x${r}_${j} - n${r}), sees${r}_${j});`),
-      `    m${r} = n${r};`,
-      `    sum${r} = fma(sum${r}, keep${r}, ${steps.map((j) => `p${r}_${j}`).join(" + ")});`,
-    ]),
+    ...rows.flatMap((r) => onlineSoftmax(r, tile)),
     ...dims.flatMap((d) => [
       ...steps.map((j) => `    let v${j}_${d} = load_v(key${j}, kv + ${d}u);`),
-      ...rows.map((r) => {
-        const kept = `o${r}_${d} * keep${r}`;
-        return `    o${r}_${d} = ${added(kept, steps, (j) => [`p${r}_${j}`, `v${j}_${d}`])};`;
-      }),
+      ...rows.map((r) => `    o${r}_${d} = ${added(tile, `o${r}_${d} * keep${r}`, `p${r}`, "v", d)};`),
     ]),
     "  }",
-    ...rows.flatMap((r) => [
-      `  if (t${r} < T) {`,
-      `    let at = (row${r} * params.heads + head) * ${D4}u;`,
-      ...dims.map((d) => `    out[at + ${d}u] = o${r}_${d} / sum${r};`),
+    ...store(tile, "t", "heads", { out: (r, d) => `o${r}_${d} / sum${r}` }, (r) => [
       `    stats[2u * ((batch * params.heads + head) * T + t${r})] = m${r} + log(sum${r});`,
-      "  }",
     ]),
     "}",
   ].join("\n");
@@ -124,13 +174,13 @@ export function forwardText(tile: AttentionTile): string {
  * Saves delta for the keys' kernel.
  */
 export function backwardQueryText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS), steps = range(tile.KEYS);
+  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS);
   return [
     ...BACKWARD_QUERY_DECLARATIONS,
     ...capFunction(tile),
     ...mainHead(tile, "t"),
-    `  let kv = (head / params.group) * ${D4}u;`,
     `  let at = head * ${D4}u;`,
+    `  let kv = (head / params.group) * ${D4}u;`,
     ...rows.flatMap((r) => [
       `  let stat${r} = 2u * ((batch * params.heads + head) * T + min(t${r}, T - 1u));`,
       ...dims.map((d) => `  let q${r}_${d} = params.scale * load_q(row${r}, at + ${d}u);`),
@@ -141,45 +191,38 @@ export function backwardQueryText(tile: AttentionTile): string {
       `  let lse${r} = stats[stat${r}];`,
     ]),
     ...walkKeys(tile),
-    ...zeros(tile, "z"),
-    ...zeros(tile, "e"),
-    ...dims.flatMap((d) => [
-      ...steps.flatMap((j) => [
-        `    let k${j}_${d} = load_k(key${j}, kv + ${d}u);`,
-        `    let v${j}_${d} = load_v(key${j}, kv + ${d}u);`,
-      ]),
-      ...rows.flatMap((r) =>
-        steps.flatMap((j) => [
-          `    z${r}_${j} = fma(q${r}_${d}, k${j}_${d}, z${r}_${j});`,
-          `    e${r}_${j} = fma(g${r}_${d}, v${j}_${d}, e${r}_${j});`,
-        ])
-      ),
+    ...products(tile, [
+      { sum: "z", mine: "q", other: "k", load: (j, d) => `load_k(key${j}, kv + ${d}u)` },
+      { sum: "e", mine: "g", other: "v", load: (j, d) => `load_v(key${j}, kv + ${d}u)` },
     ]),
-    ...rows.flatMap((r) =>
-      steps.flatMap((j) => [
-        `    let x${r}_${j} = ${score(total(`z${r}_${j}`), tile)};`,
-        `    let p${r}_${j} = select(0.0, exp(x${r}_${j} - lse${r}), sees${r}_${j});`,
-        `    let ds${r}_${j} = p${r}_${j} * (${total(`e${r}_${j}`)} - delta${r})${
-          slope(`x${r}_${j}`, tile)
-        };`,
-      ])
-    ),
+    ...gradients(tile, {
+      sees: (r, j) => `sees${r}_${j}`,
+      lse: (r) => `lse${r}`,
+      delta: (r) => `delta${r}`,
+    }),
     ...dims.flatMap((d) =>
-      rows.map((r) =>
-        `    dq${r}_${d} = ${added(`dq${r}_${d}`, steps, (j) => [`ds${r}_${j}`, `k${j}_${d}`])};`
-      )
+      rows.map((r) => `    dq${r}_${d} = ${added(tile, `dq${r}_${d}`, `ds${r}`, "k", d)};`)
     ),
     "  }",
-    ...rows.flatMap((r) => [
-      `  if (t${r} < T) {`,
-      `    let to = (row${r} * params.heads + head) * ${D4}u;`,
-      ...dims.map((d) => `    dq[to + ${d}u] = params.scale * dq${r}_${d};`),
+    ...store(tile, "t", "heads", { dq: (r, d) => `params.scale * dq${r}_${d}` }, (r) => [
       `    stats[stat${r} + 1u] = delta${r};`,
-      "  }",
     ]),
     "}",
   ].join("\n");
 }
+
+/** The walk of keys over the query heads that share them, and the queries that see one of them. */
+const walkQueries = ({ ROWS, KEYS }: AttentionTile) => [
+  ...range(ROWS).map((r) => `  let end${r} = spans[2u * row${r} + 1u];`),
+  "  let end = spans[2u * (batch * T + block_end) - 1u];",
+  "  for (var h = head * params.group; h < (head + 1u) * params.group; h++) {",
+  `  for (var t = block; t < end; t += ${KEYS}u) {`,
+  ...range(KEYS).flatMap((j) => [
+    `    let t_${j} = min(t + ${j}u, T - 1u);`,
+    `    let query${j} = batch * T + t_${j};`,
+    `    let lse_delta${j} = stat(batch * params.kv_heads * params.group + h, t_${j});`,
+  ]),
+];
 
 /**
  * For key s of one key/value head, over the query heads that share it:
@@ -187,7 +230,7 @@ export function backwardQueryText(tile: AttentionTile): string {
  *     dv_s = Σ_t p_ts dout_t        dk_s = scale · Σ_t p_ts (dout_t·v_s − delta_t) q_t
  */
 export function backwardKeyValueText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS), steps = range(tile.KEYS);
+  const { HEAD_DIM4: D4 } = tile, dims = range(D4), rows = range(tile.ROWS);
   return [
     ...BACKWARD_KEY_VALUE_DECLARATIONS,
     ...capFunction(tile),
@@ -199,55 +242,29 @@ export function backwardKeyValueText(tile: AttentionTile): string {
       ...dims.map((d) => `  let v${r}_${d} = load_v(row${r}, at + ${d}u);`),
       ...dims.map((d) => `  var dk${r}_${d} = vec4f(0.0);`),
       ...dims.map((d) => `  var dv${r}_${d} = vec4f(0.0);`),
-      `  let end${r} = spans[2u * row${r} + 1u];`,
     ]),
-    "  let end = spans[2u * (batch * T + block_end) - 1u];",
-    "  for (var h = head * params.group; h < (head + 1u) * params.group; h++) {",
-    `    for (var t = block; t < end; t += ${tile.KEYS}u) {`,
-    ...steps.flatMap((j) => [
-      `      let t_${j} = min(t + ${j}u, T - 1u);`,
-      `      let query${j} = batch * T + t_${j};`,
-      `      let lse_delta${j} = stat(batch * params.kv_heads * params.group + h, t_${j});`,
+    ...walkQueries(tile),
+    ...products(tile, [
+      { sum: "z", mine: "k", other: "q", load: (j, d) => `load_q(query${j}, h * ${D4}u + ${d}u)` },
+      { sum: "e", mine: "v", other: "g", load: (j, d) => `load_dout(query${j}, h * ${D4}u + ${d}u)` },
     ]),
-    ...zeros(tile, "z"),
-    ...zeros(tile, "e"),
-    ...dims.flatMap((d) => [
-      ...steps.flatMap((j) => [
-        `      let q${j}_${d} = load_q(query${j}, h * ${D4}u + ${d}u);`,
-        `      let g${j}_${d} = load_dout(query${j}, h * ${D4}u + ${d}u);`,
-      ]),
-      ...rows.flatMap((r) =>
-        steps.flatMap((j) => [
-          `      z${r}_${j} = fma(k${r}_${d}, q${j}_${d}, z${r}_${j});`,
-          `      e${r}_${j} = fma(v${r}_${d}, g${j}_${d}, e${r}_${j});`,
-        ])
-      ),
-    ]),
-    ...rows.flatMap((r) =>
-      steps.flatMap((j) => [
-        `      let x${r}_${j} = ${score(total(`z${r}_${j}`), tile)};`,
-        `      let asks${r}_${j} = s${r} <= t + ${j}u && t + ${j}u < end${r};`,
-        `      let p${r}_${j} = select(0.0, exp(x${r}_${j} - lse_delta${j}.x), asks${r}_${j});`,
-        `      let ds${r}_${j} = p${r}_${j} * (${total(`e${r}_${j}`)} - lse_delta${j}.y)${
-          slope(`x${r}_${j}`, tile)
-        };`,
-      ])
-    ),
+    ...gradients(tile, {
+      sees: (r, j) => `s${r} <= t + ${j}u && t + ${j}u < end${r}`,
+      lse: (_, j) => `lse_delta${j}.x`,
+      delta: (_, j) => `lse_delta${j}.y`,
+    }),
     ...dims.flatMap((d) =>
       rows.flatMap((r) => [
-        `      dv${r}_${d} = ${added(`dv${r}_${d}`, steps, (j) => [`p${r}_${j}`, `g${j}_${d}`])};`,
-        `      dk${r}_${d} = ${added(`dk${r}_${d}`, steps, (j) => [`ds${r}_${j}`, `q${j}_${d}`])};`,
+        `    dv${r}_${d} = ${added(tile, `dv${r}_${d}`, `p${r}`, "g", d)};`,
+        `    dk${r}_${d} = ${added(tile, `dk${r}_${d}`, `ds${r}`, "q", d)};`,
       ])
     ),
-    "    }",
     "  }",
-    ...rows.flatMap((r) => [
-      `  if (s${r} < T) {`,
-      `    let to = (row${r} * params.kv_heads + head) * ${D4}u;`,
-      ...dims.map((d) => `    dk[to + ${d}u] = params.scale * dk${r}_${d};`),
-      ...dims.map((d) => `    dv[to + ${d}u] = dv${r}_${d};`),
-      "  }",
-    ]),
+    "  }",
+    ...store(tile, "s", "kv_heads", {
+      dk: (r, d) => `params.scale * dk${r}_${d}`,
+      dv: (r, d) => `dv${r}_${d}`,
+    }),
     "}",
   ].join("\n");
 }

@@ -55,6 +55,7 @@ function mainHead(tile: AttentionTile, t: string): string[] {
     `  let block_end = min(T, block + ${rowsOf(tile)}u);`,
     `  let ${t} = block + lane / ${SPLIT}u;`,
     `  let row = batch * T + min(${t}, T - 1u);`,
+    `  let at = head * ${tile.HEAD_DIM4}u;`,
   ];
 }
 
@@ -93,23 +94,53 @@ function scoreParts(
 const whole = (name: string, { SPLIT, LANES }: AttentionTile) =>
   range(SPLIT).map((i) => `parts_${name}[j * ${LANES}u + lane - part + ${i}u]`).join(" + ");
 
+/** The walk of queries over the keys that one of the workgroup's rows sees. */
+const walkKeys = ({ KEYS }: AttentionTile) => [
+  "  let first = spans[2u * row];",
+  `  for (var start = spans[2u * (batch * T + block)]; start < block_end; start += ${KEYS}u) {`,
+];
+
+/** The walk of keys over the query heads that share them, and the queries that see one of the workgroup's rows. */
+const walkQueries = ({ KEYS }: AttentionTile) => [
+  "  let my_end = spans[2u * row + 1u];",
+  "  let end = spans[2u * (batch * T + block_end) - 1u];",
+  "  for (var h = head * params.group; h < (head + 1u) * params.group; h++) {",
+  `  for (var start = block; start < end; start += ${KEYS}u) {`,
+];
+
+/** Loads vectors of the lane's row, or sets them to zero. */
+const mine = (tile: AttentionTile, keyword: "let" | "var", name: string, value: (at: string) => string) =>
+  owned(tile).map((d) => `  ${keyword} ${name}_${d} = ${value(`at + ${vector(d, tile)}`)};`);
+const zeros = (tile: AttentionTile, name: string) => mine(tile, "var", name, () => "vec4f(0.0)");
+
+/** sum += weight · row j of a block, vector by vector. */
+const add = (tile: AttentionTile, sum: string, weight: string, block: string) =>
+  owned(tile).map((d) => {
+    const at = `j * ${tile.HEAD_DIM4}u + ${vector(d, tile)}`;
+    return `      ${sum}_${d} = fma(vec4f(${weight}), block_${block}[${at}], ${sum}_${d});`;
+  });
+
+/** Writes vectors of the lane's row. */
+const store = (tile: AttentionTile, to: string, value: (d: number) => string) =>
+  owned(tile).map((d) => `    ${to}[to + ${vector(d, tile)}] = ${value(d)};`);
+
+/** Closes a block. */
+const BLOCK_DONE = "    workgroupBarrier(); // nobody stages the next block before all have used this one";
+
 /** out_t = Σ_s softmax_s(scale · q_t·k_s) v_s       stats[.., 0] = log Σ_s exp(scale · q_t·k_s) */
 export function forwardText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4, KEYS } = tile, dims = owned(tile);
-  const capped = score(whole("z", tile), tile);
+  const { HEAD_DIM4: D4, KEYS } = tile, capped = score(whole("z", tile), tile);
   return [
     ...FORWARD_DECLARATIONS,
     ...capFunction(tile),
     ...memory(tile, ["k", "v"], ["z"]),
     ...mainHead(tile, "t"),
     `  let kv = (head / params.group) * ${D4}u;`,
-    `  let at = head * ${D4}u;`,
-    ...dims.map((d) => `  let q_${d} = params.scale * load_q(row, at + ${vector(d, tile)});`),
-    ...dims.map((d) => `  var o_${d} = vec4f(0.0);`),
+    ...mine(tile, "let", "q", (at) => `params.scale * load_q(row, ${at})`),
+    ...zeros(tile, "o"),
     "  var m = -3.4e38;",
     "  var sum = 0.0;",
-    "  let first = spans[2u * row];",
-    `  for (var start = spans[2u * (batch * T + block)]; start < block_end; start += ${KEYS}u) {`,
+    ...walkKeys(tile),
     ...stage(tile, ["k", "v"], "kv"),
     ...scoreParts(tile, [{ name: "z", mine: "q", block: "k" }]),
     "    var n = m;",
@@ -120,61 +151,71 @@ export function forwardText(tile: AttentionTile): string {
     "    let keep = exp(m - n);",
     "    m = n;",
     "    sum *= keep;",
-    ...dims.map((d) => `    o_${d} *= keep;`),
+    ...owned(tile).map((d) => `    o_${d} *= keep;`),
     `    for (var j = 0u; j < ${KEYS}u; j++) {`,
     "      let s = start + j;",
-    "      let sees = s >= first && s <= t;",
-    `      let p = select(0.0, exp(min(${capped} - m, 0.0)), sees);`,
+    `      let p = select(0.0, exp(min(${capped} - m, 0.0)), s >= first && s <= t);`,
     "      sum += p;",
-    ...dims.map((d) => `      o_${d} = fma(vec4f(p), block_v[j * ${D4}u + ${vector(d, tile)}], o_${d});`),
+    ...add(tile, "o", "p", "v"),
     "    }",
-    "    workgroupBarrier(); // nobody stages the next block before all have used this one",
+    BLOCK_DONE,
     "  }",
     "  if (t < T) {",
     `    let to = (row * params.heads + head) * ${D4}u;`,
-    ...dims.map((d) => `    out[to + ${vector(d, tile)}] = o_${d} / sum;`),
+    ...store(tile, "out", (d) => `o_${d} / sum`),
     "    if (part == 0u) { stats[2u * ((batch * params.heads + head) * T + t)] = m + log(sum); }",
     "  }",
     "}",
   ].join("\n");
 }
 
+/** delta_t = dout_t · out_t, each lane of a row its part; the next to write parts waits at the barrier of a block. */
+const deltaOfRow = (tile: AttentionTile) => [
+  "  var my_delta = 0.0;",
+  ...owned(tile).map((d) => `  my_delta += dot(g_${d}, load_out(row, at + ${vector(d, tile)}));`),
+  "  parts_e[lane] = my_delta;",
+  "  workgroupBarrier();",
+  `  let delta = ${range(tile.SPLIT).map((i) => `parts_e[lane - part + ${i}u]`).join(" + ")};`,
+];
+
+/** p and ds = d loss / d (scale·q·k) with row j of the block; far from its log-sum-exp only what is not seen lies. */
+const gradients = (
+  tile: AttentionTile,
+  { sees, lse, delta }: Readonly<Record<"sees" | "lse" | "delta", string>>,
+) => [
+  `      let x = ${score(whole("z", tile), tile)};`,
+  `      let p = select(0.0, exp(min(x - ${lse}, 80.0)), ${sees});`,
+  `      let ds = p * (${whole("e", tile)} - ${delta})${slope("x", tile)};`,
+];
+
 /** dq_t = scale · Σ_s p_ts (dout_t·v_s − delta_t) k_s; saves delta_t = dout_t · out_t. */
 export function backwardQueryText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4, KEYS, SPLIT } = tile, dims = owned(tile);
+  const { HEAD_DIM4: D4, KEYS } = tile;
   return [
     ...BACKWARD_QUERY_DECLARATIONS,
     ...capFunction(tile),
     ...memory(tile, ["k", "v"], ["z", "e"]),
     ...mainHead(tile, "t"),
     `  let kv = (head / params.group) * ${D4}u;`,
-    `  let at = head * ${D4}u;`,
     "  let stat = 2u * ((batch * params.heads + head) * T + min(t, T - 1u));",
-    ...dims.map((d) => `  let q_${d} = params.scale * load_q(row, at + ${vector(d, tile)});`),
-    ...dims.map((d) => `  let g_${d} = load_dout(row, at + ${vector(d, tile)});`),
-    ...dims.map((d) => `  var dq_${d} = vec4f(0.0);`),
-    "  var my_delta = 0.0;",
-    ...dims.map((d) => `  my_delta += dot(g_${d}, load_out(row, at + ${vector(d, tile)}));`),
-    "  parts_e[lane] = my_delta;",
-    "  workgroupBarrier();",
-    `  let delta = ${range(SPLIT).map((i) => `parts_e[lane - part + ${i}u]`).join(" + ")};`,
+    ...mine(tile, "let", "q", (at) => `params.scale * load_q(row, ${at})`),
+    ...mine(tile, "let", "g", (at) => `load_dout(row, ${at})`),
+    ...zeros(tile, "dq"),
+    ...deltaOfRow(tile),
     "  let lse = stats[stat];",
-    "  let first = spans[2u * row];",
-    `  for (var start = spans[2u * (batch * T + block)]; start < block_end; start += ${KEYS}u) {`,
+    ...walkKeys(tile),
     ...stage(tile, ["k", "v"], "kv"),
     ...scoreParts(tile, [{ name: "z", mine: "q", block: "k" }, { name: "e", mine: "g", block: "v" }]),
     `    for (var j = 0u; j < ${KEYS}u; j++) {`,
     "      let s = start + j;",
-    `      let x = ${score(whole("z", tile), tile)};`,
-    "      let p = select(0.0, exp(min(x - lse, 80.0)), s >= first && s <= t);",
-    `      let ds = p * (${whole("e", tile)} - delta)${slope("x", tile)};`,
-    ...dims.map((d) => `      dq_${d} = fma(vec4f(ds), block_k[j * ${D4}u + ${vector(d, tile)}], dq_${d});`),
+    ...gradients(tile, { sees: "s >= first && s <= t", lse: "lse", delta: "delta" }),
+    ...add(tile, "dq", "ds", "k"),
     "    }",
-    "    workgroupBarrier(); // nobody stages the next block before all have used this one",
+    BLOCK_DONE,
     "  }",
     "  if (t < T) {",
     `    let to = (row * params.heads + head) * ${D4}u;`,
-    ...dims.map((d) => `    dq[to + ${vector(d, tile)}] = params.scale * dq_${d};`),
+    ...store(tile, "dq", (d) => `params.scale * dq_${d}`),
     "    if (part == 0u) { stats[stat + 1u] = delta; }",
     "  }",
     "}",
@@ -183,42 +224,34 @@ export function backwardQueryText(tile: AttentionTile): string {
 
 /** dv_s = Σ_t p_ts dout_t        dk_s = scale · Σ_t p_ts (dout_t·v_s − delta_t) q_t */
 export function backwardKeyValueText(tile: AttentionTile): string {
-  const { HEAD_DIM4: D4, KEYS } = tile, dims = owned(tile);
+  const { HEAD_DIM4: D4, KEYS } = tile;
   return [
     ...BACKWARD_KEY_VALUE_DECLARATIONS,
     ...capFunction(tile),
     ...STAT_FUNCTION,
     ...memory(tile, ["q", "dout"], ["z", "e"]),
     ...mainHead(tile, "s"),
-    `  let at = head * ${D4}u;`,
-    ...dims.map((d) => `  let k_${d} = params.scale * load_k(row, at + ${vector(d, tile)});`),
-    ...dims.map((d) => `  let v_${d} = load_v(row, at + ${vector(d, tile)});`),
-    ...dims.map((d) => `  var dk_${d} = vec4f(0.0);`),
-    ...dims.map((d) => `  var dv_${d} = vec4f(0.0);`),
-    "  let my_end = spans[2u * row + 1u];",
-    "  let end = spans[2u * (batch * T + block_end) - 1u];",
-    "  for (var h = head * params.group; h < (head + 1u) * params.group; h++) {",
-    `  for (var start = block; start < end; start += ${KEYS}u) {`,
+    ...mine(tile, "let", "k", (at) => `params.scale * load_k(row, ${at})`),
+    ...mine(tile, "let", "v", (at) => `load_v(row, ${at})`),
+    ...zeros(tile, "dk"),
+    ...zeros(tile, "dv"),
+    ...walkQueries(tile),
     ...stage(tile, ["q", "dout"], `h * ${D4}u`),
     ...scoreParts(tile, [{ name: "z", mine: "k", block: "q" }, { name: "e", mine: "v", block: "dout" }]),
     `    for (var j = 0u; j < ${KEYS}u; j++) {`,
     "      let t = start + j;",
     "      let lse_delta = stat(batch * params.kv_heads * params.group + h, min(t, T - 1u));",
-    `      let x = ${score(whole("z", tile), tile)};`,
-    "      let p = select(0.0, exp(min(x - lse_delta.x, 80.0)), s <= t && t < my_end);",
-    `      let ds = p * (${whole("e", tile)} - lse_delta.y)${slope("x", tile)};`,
-    ...dims.flatMap((d) => [
-      `      dv_${d} = fma(vec4f(p), block_dout[j * ${D4}u + ${vector(d, tile)}], dv_${d});`,
-      `      dk_${d} = fma(vec4f(ds), block_q[j * ${D4}u + ${vector(d, tile)}], dk_${d});`,
-    ]),
+    ...gradients(tile, { sees: "s <= t && t < my_end", lse: "lse_delta.x", delta: "lse_delta.y" }),
+    ...add(tile, "dv", "p", "dout"),
+    ...add(tile, "dk", "ds", "q"),
     "    }",
-    "    workgroupBarrier(); // nobody stages the next block before all have used this one",
+    BLOCK_DONE,
     "  }",
     "  }",
     "  if (s < T) {",
     `    let to = (row * params.kv_heads + head) * ${D4}u;`,
-    ...dims.map((d) => `    dk[to + ${vector(d, tile)}] = params.scale * dk_${d};`),
-    ...dims.map((d) => `    dv[to + ${vector(d, tile)}] = dv_${d};`),
+    ...store(tile, "dk", (d) => `params.scale * dk_${d}`),
+    ...store(tile, "dv", (d) => `dv_${d}`),
     "  }",
     "}",
   ].join("\n");

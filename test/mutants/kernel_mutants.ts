@@ -84,12 +84,12 @@ const ATTENTION: readonly Mutant[] = [
     ["a token sees what lies before its span", "= s + ${j}u >= first${r} && s", "= s"],
     [
       "a key is asked by queries beyond its span",
-      "s${r} <= t + ${j}u && t + ${j}u < end${r};",
-      "s${r} <= t + ${j}u;",
+      "`s${r} <= t + ${j}u && t + ${j}u < end${r}`",
+      "`s${r} <= t + ${j}u`",
     ],
     ["online softmax keeps values at their old scale", "`o${r}_${d} * keep${r}`", "`o${r}_${d}`"],
-    ["gradient of queries without the scale", "= params.scale * dq${r}_${d};", "= dq${r}_${d};"],
-    ["gradient of keys without the scale", "= params.scale * dk${r}_${d};", "= dk${r}_${d};"],
+    ["gradient of queries without the scale", "`params.scale * dq${r}_${d}`", "`dq${r}_${d}`"],
+    ["gradient of keys without the scale", "`params.scale * dk${r}_${d}`", "`dk${r}_${d}`"],
     [
       "keys hear one query head of their group",
       "h < (head + 1u) * params.group;",
@@ -100,7 +100,7 @@ const ATTENTION: readonly Mutant[] = [
       "(var t = block; t < end; t +=",
       "(var t = block + 1u; t < end; t +=",
     ],
-    ["delta is not subtracted from keys", " - lse_delta${j}.y)", ")"],
+    ["delta is not subtracted from keys", "`lse_delta${j}.y`", "`0.0`"],
   ]),
   ...inFile("kernels/attention/staged.ts", ["test/kernels/attention_test.ts"], [
     [
@@ -110,8 +110,8 @@ const ATTENTION: readonly Mutant[] = [
     ],
     [
       "blocks stand at a multiple of the lanes",
-      'start += ${KEYS}u) {`,\n    ...stage(tile, ["q"',
-      'start += ${tile.LANES}u) {`,\n    ...stage(tile, ["q"',
+      "start < end; start += ${KEYS}u) {`",
+      "start < end; start += ${tile.LANES}u) {`",
     ],
     [
       "output keeps values of earlier blocks at their old scale",
