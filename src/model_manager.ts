@@ -5,9 +5,9 @@
  * @module
  */
 import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
-import { isFloatDtype } from "./quant/float16.ts";
+import { isGgufName, openGgufModel } from "./checkpoint/gguf_model.ts";
 import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts";
-import { WeightFiles } from "./checkpoint/weight_files.ts";
+import { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
 import { type ModelDevice, TrainableModel } from "./models/trainable_model.ts";
@@ -19,16 +19,18 @@ import {
   weightShapes,
 } from "./models/registry.ts";
 import { initialLoraA, initialLoraB } from "./optim/init.ts";
-import type { Folder } from "./storage.ts";
+import { isFloatDtype } from "./quant/float16.ts";
+import type { Folder, ReadableFolder } from "./storage.ts";
 
-/** A model folder whose description was read and whose files are open. Nothing of it is on the GPU. */
+/** A model whose description was read and whose files are open. Nothing of it is on the GPU. */
 export interface BaseModel {
   /** As the user named it. */
   readonly uri: string;
-  readonly folder: Folder;
+  /** The files that describe it; of a GGUF file, those that it was made from. */
+  readonly folder: ReadableFolder;
   readonly config: ModelConfig;
   readonly family: ModelFamily;
-  readonly weights: WeightFiles;
+  readonly weights: ModelWeights;
 }
 
 /** Low-rank updates to train. */
@@ -52,36 +54,22 @@ export class ModelManager {
   }
 
   /**
-   * Opens a model folder: config.json and the headers of its weight files.
+   * Opens a model folder, config.json and the headers of its weight files, or a GGUF file.
    *
-   * @throws {StorageNotFoundError} If there is no such folder.
+   * @throws {StorageNotFoundError} If there is no such folder or file.
    * @throws {UnsupportedModelError} If its kind or element type is not supported.
    * @throws {ModelFormatError} If config.json or a weight file is damaged, or a weight is missing or of another shape
    * than config.json promises.
    */
   async open(uri: string): Promise<BaseModel> {
+    const slash = uri.lastIndexOf("/"), name = uri.slice(slash + 1);
+    if (isGgufName(name)) {
+      const gguf = await openGgufModel(this.#files(slash < 0 ? "." : uri.slice(0, slash + 1)), name);
+      return await checked(uri, gguf.folder, gguf.weights);
+    }
     const folder = this.#files(uri);
-    if (!await folder.exists(CONFIG_FILE)) {
-      const files = await folder.list();
-      const found = files.length === 0
-        ? "is empty or does not exist"
-        : `holds ${files.slice(0, 5).join(", ")}`;
-      throw new StorageNotFoundError(
-        `Cannot find a model at "${uri}": the folder ${found}, and a model folder holds ${CONFIG_FILE}, tokenizer.json and model.safetensors`,
-      );
-    }
-    const config = await readModelConfig(folder);
-    const family = MODEL_FAMILIES.get(config.modelType)!; // readModelConfig refuses others
-    const base = { uri, folder, config, family, weights: await WeightFiles.open(folder) };
-    try {
-      checkWeights(family, config, base.weights.infos, uri);
-      checkElementTypes(base);
-      checkHeads(base);
-    } catch (error) {
-      await base.weights.close();
-      throw error;
-    }
-    return base;
+    if (!await folder.exists(CONFIG_FILE)) throw noModel(uri, await folder.list());
+    return await checked(uri, folder, null);
   }
 
   /**
@@ -161,6 +149,39 @@ export class ModelManager {
   static countParameters({ weights }: BaseModel): number {
     return [...weights.infos.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   }
+}
+
+/** Reads the description, then opens the weights unless they are; closes them where the two contradict each other. */
+async function checked(
+  uri: string,
+  folder: ReadableFolder,
+  weights: ModelWeights | null,
+): Promise<BaseModel> {
+  let opened = weights;
+  try {
+    const config = await readModelConfig(folder);
+    const family = MODEL_FAMILIES.get(config.modelType)!; // readModelConfig refuses others
+    opened ??= await WeightFiles.open(folder);
+    const base = { uri, folder, config, family, weights: opened };
+    checkWeights(family, config, opened.infos, uri);
+    checkElementTypes(base);
+    checkHeads(base);
+    return base;
+  } catch (error) {
+    await opened?.close();
+    throw error;
+  }
+}
+
+function noModel(uri: string, files: readonly string[]): StorageNotFoundError {
+  const found = files.length === 0 ? "is empty or does not exist" : `holds ${files.slice(0, 5).join(", ")}`;
+  const gguf = files.find(isGgufName);
+  return new StorageNotFoundError(
+    `Cannot find a model at "${uri}": the folder ${found}, and a model folder holds ${CONFIG_FILE}, tokenizer.json ` +
+      `and model.safetensors${
+        gguf ? `; to take the GGUF file, name it: "${uri.replace(/\/$/, "")}/${gguf}"` : ""
+      }`,
+  );
 }
 
 function targetPaths(

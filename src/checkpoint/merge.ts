@@ -9,11 +9,11 @@
  */
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
-import { type Folder, writeFile } from "../storage.ts";
+import { type Folder, type ReadableFolder, writeFile } from "../storage.ts";
 import type { LoraUpdate } from "./adapter.ts";
 import { encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
-import { INDEX_FILE, type WeightFiles } from "./weight_files.ts";
+import { INDEX_FILE, type ModelWeights } from "./weight_files.ts";
 
 /** How far a merge has come. */
 export interface MergeProgress {
@@ -23,9 +23,9 @@ export interface MergeProgress {
 
 /** What to merge, and where to. */
 export interface MergeOptions {
-  readonly base: WeightFiles;
+  readonly base: ModelWeights;
   /** The folder that `base` was opened from; config, tokenizer and licence are copied from it. */
-  readonly baseFolder: Folder;
+  readonly baseFolder: ReadableFolder;
   readonly out: Folder;
   /** By the name of the base tensor, [out, in], as `loraUpdates()` gives them. */
   readonly updates: ReadonlyMap<string, LoraUpdate>;
@@ -132,7 +132,7 @@ function addRows(
 }
 
 async function* mergedPieces(
-  base: WeightFiles,
+  base: ModelWeights,
   { name, dtype, shape }: TensorInfo,
   { loraA, loraB, rank, scaling }: LoraUpdate,
 ): AsyncGenerator<Uint8Array> {
@@ -168,7 +168,7 @@ function firstNonFinite(dtype: FloatDtype, bytes: Uint8Array<ArrayBuffer>): numb
   return -1;
 }
 
-async function* rawPieces(base: WeightFiles, { name, byteLength }: TensorInfo): AsyncGenerator<Uint8Array> {
+async function* rawPieces(base: ModelWeights, { name, byteLength }: TensorInfo): AsyncGenerator<Uint8Array> {
   const pieceBytes = PIECE_VALUES * 4;
   for (let first = 0; first < byteLength; first += pieceBytes) {
     yield await base.readRaw(name, first, Math.min(pieceBytes, byteLength - first));
@@ -193,7 +193,7 @@ function notFloat(name: string, dtype: string): UnsupportedModelError {
   );
 }
 
-async function copyDescription(from: Folder, to: Folder, split: boolean): Promise<void> {
+async function copyDescription(from: ReadableFolder, to: Folder, split: boolean): Promise<void> {
   const found = await from.list();
   const names = found.filter((name) =>
     COPIED.includes(name) || LICENCE.test(name) || split && name === INDEX_FILE

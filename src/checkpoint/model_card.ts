@@ -6,7 +6,7 @@
  */
 
 import { parse, stringify, YAMLParseError } from "yaml";
-import { type Folder, readText } from "../storage.ts";
+import { type ReadableFolder, readText } from "../storage.ts";
 
 /** The file that a model's page is made of. */
 export const MODEL_CARD_FILE = "README.md";
@@ -86,7 +86,7 @@ export function modelCard(facts: ModelCardFacts): string {
  *
  * @throws {StorageDeniedError} If the card cannot be read.
  */
-export async function readLicense(folder: Folder): Promise<LicenseFields | null> {
+export async function readLicense(folder: ReadableFolder): Promise<LicenseFields | null> {
   if (!await folder.exists(MODEL_CARD_FILE)) return null;
   const fields = frontMatterOf(await readText(folder, MODEL_CARD_FILE));
   const { license, license_name, license_link } = fields;

@@ -6,7 +6,7 @@
  */
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
-import type { FileReader, FileWriter, Folder } from "../storage.ts";
+import type { FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
 import { decodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import {
   compareTensors,
@@ -75,7 +75,7 @@ export class SafetensorsFile implements TensorSource {
    * @throws {StorageNotFoundError} If there is no such file.
    * @throws {ModelFormatError} If the header is damaged or contradicts the file.
    */
-  static async open(folder: Folder, name: string): Promise<SafetensorsFile> {
+  static async open(folder: ReadableFolder, name: string): Promise<SafetensorsFile> {
     const file = await folder.open(name);
     try {
       const headerBytes = await readHeaderLength(file);

@@ -6,7 +6,7 @@
  */
 
 import { ModelFormatError, StorageNotFoundError } from "../errors.ts";
-import { type Folder, readText } from "../storage.ts";
+import { type ReadableFolder, readText } from "../storage.ts";
 import { SafetensorsFile, type TensorInfo, type TensorSource } from "./safetensors.ts";
 
 /** The file that holds all weights when they are not split. */
@@ -15,11 +15,16 @@ export const SINGLE_FILE = "model.safetensors";
 /** The file that maps tensor names to files when they are split. */
 export const INDEX_FILE = "model.safetensors.index.json";
 
+/** All tensors of a model. */
+export interface ModelWeights extends TensorSource {
+  /** Names of the files, sorted, each with the tensors it contributes. */
+  readonly files: ReadonlyMap<string, readonly TensorInfo[]>;
+}
+
 /** All tensors of a model folder, whichever file they lie in. */
-export class WeightFiles implements TensorSource {
+export class WeightFiles implements ModelWeights {
   /** By name, file by file in the order of the data. */
   readonly infos: ReadonlyMap<string, TensorInfo>;
-  /** Names of the files, sorted, each with the tensors it contributes. */
   readonly files: ReadonlyMap<string, readonly TensorInfo[]>;
   readonly #uri: string;
   readonly #sources: ReadonlyMap<string, SafetensorsFile>;
@@ -46,7 +51,7 @@ export class WeightFiles implements TensorSource {
    * @throws {ModelFormatError} If a file is damaged, the index names a file that is missing, or a tensor that
    * its file does not hold.
    */
-  static async open(folder: Folder): Promise<WeightFiles> {
+  static async open(folder: ReadableFolder): Promise<WeightFiles> {
     if (await folder.exists(SINGLE_FILE)) {
       const file = await SafetensorsFile.open(folder, SINGLE_FILE);
       return new WeightFiles(folder.uri, new Map([[SINGLE_FILE, file]]), null);
@@ -99,7 +104,7 @@ export class WeightFiles implements TensorSource {
 /** File name by tensor name. */
 type FileOf = ReadonlyMap<string, string>;
 
-async function openShard(folder: Folder, name: string): Promise<SafetensorsFile> {
+async function openShard(folder: ReadableFolder, name: string): Promise<SafetensorsFile> {
   if (!await folder.exists(name)) {
     throw new ModelFormatError(
       `Cannot read the model in "${folder.uri}": ${INDEX_FILE} names "${name}", which is missing; fetch it`,

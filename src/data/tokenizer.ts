@@ -1,6 +1,6 @@
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { ModelFormatError } from "../errors.ts";
-import type { Folder } from "../storage.ts";
+import type { ReadableFolder } from "../storage.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
 
 /** Breaks up special-token text that is meant literally; encode() drops it. Unicode reserves it for inner use. */
@@ -56,7 +56,7 @@ export class Tokenizer {
    * @throws {StorageNotFoundError} If there is no `tokenizer.json`.
    * @throws {ModelFormatError} If a file is damaged, or names a special token that the vocabulary lacks.
    */
-  static async load(folder: Folder): Promise<Tokenizer> {
+  static async load(folder: ReadableFolder): Promise<Tokenizer> {
     return new Tokenizer(await readTokenizerFiles(folder));
   }
 

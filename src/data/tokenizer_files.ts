@@ -1,5 +1,5 @@
 import { ModelFormatError, StorageNotFoundError } from "../errors.ts";
-import { type Folder, readText } from "../storage.ts";
+import { type ReadableFolder, readText } from "../storage.ts";
 
 /** Special tokens by their names in `tokenizer_config.json`. */
 export type SpecialTokens = Readonly<Partial<Record<typeof SPECIAL_TOKEN_NAMES[number], string>>>;
@@ -31,7 +31,7 @@ export interface TokenizerFiles {
  * @throws {StorageNotFoundError} If there is no `tokenizer.json`.
  * @throws {ModelFormatError} If a file is no JSON object, or `tokenizer.json` lacks its parts.
  */
-export async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles> {
+export async function readTokenizerFiles(folder: ReadableFolder): Promise<TokenizerFiles> {
   const names = await folder.list();
   if (!names.includes("tokenizer.json")) throw missing(folder, names);
   const tokenizer = await readObject(folder, "tokenizer.json");
@@ -52,7 +52,7 @@ export async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles
   };
 }
 
-function missing(folder: Folder, names: readonly string[]): StorageNotFoundError {
+function missing(folder: ReadableFolder, names: readonly string[]): StorageNotFoundError {
   const found = names.length === 0 ? "no files" : names.slice(0, 12).join(", ");
   const cure = names.includes("tokenizer.model")
     ? "convert tokenizer.model in Python (AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
@@ -62,7 +62,7 @@ function missing(folder: Folder, names: readonly string[]): StorageNotFoundError
   );
 }
 
-async function readObject(folder: Folder, name: string): Promise<Record<string, unknown>> {
+async function readObject(folder: ReadableFolder, name: string): Promise<Record<string, unknown>> {
   let value: unknown;
   try {
     value = JSON.parse(await readText(folder, name));

@@ -8,7 +8,7 @@ import type { Message } from "../data/formats.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { ModelFormatError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
-import { type Folder, readText } from "../storage.ts";
+import { type ReadableFolder, readText } from "../storage.ts";
 
 /** The file in which a model says how to generate with it. */
 export const GENERATION_CONFIG_FILE = "generation_config.json";
@@ -46,7 +46,7 @@ export function chatPrompt(
  * @throws {ModelFormatError} If generation_config.json is no JSON object, or names no token ids.
  */
 export async function readStopTokens(
-  folder: Folder,
+  folder: ReadableFolder,
   { eosTokenIds }: Pick<ModelConfig, "eosTokenIds">,
   tokenizer: Tokenizer,
   template: ChatTemplate | null,
@@ -58,7 +58,7 @@ export async function readStopTokens(
   return ids;
 }
 
-async function generationConfigEos(folder: Folder): Promise<number[]> {
+async function generationConfigEos(folder: ReadableFolder): Promise<number[]> {
   if (!await folder.exists(GENERATION_CONFIG_FILE)) return [];
   const uri = `${folder.uri}/${GENERATION_CONFIG_FILE}`;
   let config: { eos_token_id?: unknown } | null;

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Folder, readText } from "../storage.ts";
+import { readText, type ReadableFolder } from "../storage.ts";
 import { Fields, parseObject } from "./config_fields.ts";
 import { MODEL_FAMILIES } from "./registry.ts";
 import type { Rope } from "./rope.ts";
@@ -66,7 +66,7 @@ export const CONFIG_FILE = "config.json";
  * @throws {ModelFormatError} If a field is missing, of the wrong kind, or contradicts another.
  * @throws {UnsupportedModelError} If the family, or a setting of it, is not implemented.
  */
-export async function readModelConfig(folder: Folder): Promise<ModelConfig> {
+export async function readModelConfig(folder: ReadableFolder): Promise<ModelConfig> {
   const uri = `${folder.uri}/${CONFIG_FILE}`;
   return parseModelConfig(await readText(folder, CONFIG_FILE), uri);
 }
