@@ -151,13 +151,13 @@ for (const packed of MATRICES) {
         matmulForward,
         { y, x: operand(x, cols), w },
         { rows: 3, cols: rows, x_cols: cols, w_cols: cols, scale: 1, first_row: 0 },
-        forward,
+        SMALL,
       );
       run.recorder.dispatch(
         matmulBackwardInput("set", cols),
         { y: dx, x: operand(dy, rows), w },
         { rows: 3, cols, x_cols: rows, w_cols: cols, first_row: 0 },
-        backwardInput,
+        { ...SMALL, TILE_COLS: 1 },
       );
       await run.run();
       const want = matmul.matmulForward(wide(x), wide(values), { rows: 3, cols: rows, inner: cols });
