@@ -47,6 +47,7 @@ Usage: lowrank <command> [options]
   generate                  Continue a prompt, or many
   chat                      Talk to a model
   doctor                    Show what this machine computes on, and what to install
+  explain RUN               Show where the time and memory of a run go, as one HTML page
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file
   help [COMMAND]            Show this text, or that of a command

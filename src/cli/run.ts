@@ -11,6 +11,7 @@ import { chat } from "./chat.ts";
 import { configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
+import { explainHelp } from "./explain_flags.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
 import { generate } from "./generate.ts";
 import { chatHelp, generateHelp, mainHelp, trainHelp } from "./help.ts";
@@ -26,6 +27,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   generate: generateHelp,
   chat: chatHelp,
   doctor: doctorHelp,
+  explain: explainHelp,
 };
 
 function help([verb = ""]: readonly string[], io: CliIo): void {
@@ -38,6 +40,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   generate,
   chat,
   doctor: async (args, io) => (await import("./doctor.ts")).doctor(args, io), // the engine, only where it is wanted
+  explain: async (args, io) => (await import("./explain.ts")).explain(args, io),
   config: configVerb,
   help,
   "--help": help,
