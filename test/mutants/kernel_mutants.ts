@@ -109,9 +109,9 @@ const ATTENTION: readonly Mutant[] = [
       "range(1).map((i) => `parts_${name}",
     ],
     [
-      "blocks stand at a multiple of the lanes",
+      "every other block of queries is passed over",
       "start < end; start += ${KEYS}u) {`",
-      "start < end; start += ${tile.LANES}u) {`",
+      "start < end; start += ${2 * KEYS}u) {`",
     ],
     [
       "output keeps values of earlier blocks at their old scale",
