@@ -14,19 +14,22 @@ import type { PackedFormat } from "../../src/gpu/kernel.ts";
 export interface GroupedFormat extends PackedFormat {
   /** Values from a multiple of it on share scale and offset; `row` where a whole row does. */
   readonly group: number | "row";
+  /** Words of a [rows, cols] matrix. */
+  readonly wordCount: (rows: number, cols: number) => number;
   /** Declares `scale_NAME(i) -> vec2f` and `codes_NAME(i) -> vec4f`; i counts vectors of four values, row by row. */
   readonly declare: (operand: string) => string;
 }
 
 /** Completes a format from its two functions. */
-export function groupedFormat({ name, group, declare }: Omit<GroupedFormat, "unpack">): GroupedFormat {
+export function groupedFormat(format: Omit<GroupedFormat, "unpack">): GroupedFormat {
+  const { declare } = format;
   const unpack = (operand: string) =>
     `${declare(operand)}
 fn unpack_${operand}(i: u32) -> vec4f {
   let scale = scale_${operand}(i);
   return scale.x * codes_${operand}(i) + scale.y;
 }`;
-  return { name, group, declare, unpack };
+  return { ...format, unpack };
 }
 
 /** Reads 16 and 32 bits at even byte offsets of the words of an operand, as GGUF blocks need. */

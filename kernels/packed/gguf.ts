@@ -17,14 +17,20 @@ function nibbles(blockBytes: number, codesAt: number) {
 const fifthBits = (w: string, at: string) =>
   `((vec4u(word_${w}(${at}) >> (4u * (i % 8u))) >> vec4u(0u, 1u, 2u, 3u)) & vec4u(1u)) << vec4u(4u)`;
 
+/** Words of blocks that lie one behind the other, whatever the rows. */
+const blocks = (blockValues: number, blockBytes: number) => (rows: number, cols: number) =>
+  Math.ceil(rows * cols / blockValues * blockBytes / 4);
+
 function block32(
   name: string,
+  blockBytes: number,
   scale: (w: string) => string,
   codes: (w: string) => string,
 ): GroupedFormat {
   return groupedFormat({
     name,
     group: 32,
+    wordCount: blocks(32, blockBytes),
     declare: (w) =>
       `${byteReaders(w)}
 fn scale_${w}(i: u32) -> vec2f { return ${scale(w)}; }
@@ -34,26 +40,31 @@ fn codes_${w}(i: u32) -> vec4f { return ${codes(w)}; }`,
 
 const q4_0 = block32(
   "Q4_0",
+  18,
   (w) => `f16_${w}(18u * (i / 8u)) * vec2f(1.0, -8.0)`,
   (w) => `vec4f(bytes_${w}(${nibbles(18, 2)(w)}))`,
 );
 const q4_1 = block32(
   "Q4_1",
+  20,
   (w) => `unpack2x16float(${w}[5u * (i / 8u)])`,
   (w) => `vec4f(bytes_${w}(${nibbles(20, 4)(w)}))`,
 );
 const q5_0 = block32(
   "Q5_0",
+  22,
   (w) => `f16_${w}(22u * (i / 8u)) * vec2f(1.0, -16.0)`,
   (w) => `vec4f(bytes_${w}(${nibbles(22, 6)(w)}) | (${fifthBits(w, "22u * (i / 8u) + 2u")}))`,
 );
 const q5_1 = block32(
   "Q5_1",
+  24,
   (w) => `unpack2x16float(${w}[6u * (i / 8u)])`,
   (w) => `vec4f(bytes_${w}(${nibbles(24, 8)(w)}) | (${fifthBits(w, "24u * (i / 8u) + 4u")}))`,
 );
 const q8_0 = block32(
   "Q8_0",
+  34,
   (w) => `vec2f(f16_${w}(34u * (i / 8u)), 0.0)`,
   (w) =>
     `vec4f((vec4i(bytes_${w}(word_${w}(34u * (i / 8u) + 2u + 4u * (i % 8u)))) ^ vec4i(128)) - vec4i(128))`,
@@ -80,6 +91,7 @@ const kNibbles = (w: string, blockBytes: number, codesAt: number) =>
 const q4_K = groupedFormat({
   name: "Q4_K",
   group: 32,
+  wordCount: blocks(256, 144),
   declare: (w) =>
     `${byteReaders(w)}
 ${kScales(w, 144)}
@@ -88,6 +100,7 @@ fn codes_${w}(i: u32) -> vec4f { return vec4f(bytes_${w}(${kNibbles(w, 144, 16)}
 const q5_K = groupedFormat({
   name: "Q5_K",
   group: 32,
+  wordCount: blocks(256, 176),
   declare: (w) =>
     `${byteReaders(w)}
 ${kScales(w, 176)}
@@ -99,6 +112,7 @@ fn codes_${w}(i: u32) -> vec4f {
 const q6_K = groupedFormat({
   name: "Q6_K",
   group: 16,
+  wordCount: blocks(256, 210),
   declare: (w) =>
     `${byteReaders(w)}
 fn scale_${w}(i: u32) -> vec2f {

@@ -39,6 +39,13 @@ export function nf4Words(codes: Uint8Array, absmax: Float32Array): Uint32Array<A
   return words;
 }
 
+/** Words of nf4_double. */
+export function doubleWordCount(rows: number, cols: number): number {
+  const bytes = Math.ceil(rows * cols / 2), whole = Math.ceil(bytes / SUPERBLOCK_BYTES) - 1;
+  return DOUBLE_HEADER_WORDS + whole * SUPERBLOCK_WORDS + 65 +
+    Math.ceil((bytes - whole * SUPERBLOCK_BYTES) / 4);
+}
+
 /** Double-quantised scales: a code each, nested scales, the levels of the codes and the mean. */
 export interface DoubleScales {
   readonly codes: Uint8Array;

@@ -4,7 +4,7 @@
  * @module
  */
 import { groupedFormat } from "./format.ts";
-import { DOUBLE_HEADER_WORDS, SUPERBLOCK_WORDS } from "./layout.ts";
+import { DOUBLE_HEADER_WORDS, doubleWordCount, SUPERBLOCK_WORDS } from "./layout.ts";
 
 const ONE = "vec2f(1.0, 0.0)";
 
@@ -12,6 +12,7 @@ const ONE = "vec2f(1.0, 0.0)";
 export const F16 = groupedFormat({
   name: "f16",
   group: "row",
+  wordCount: (rows, cols) => rows * cols / 2,
   declare: (w) =>
     `fn scale_${w}(i: u32) -> vec2f { return ${ONE}; }
 fn codes_${w}(i: u32) -> vec4f {
@@ -23,6 +24,7 @@ fn codes_${w}(i: u32) -> vec4f {
 export const BF16 = groupedFormat({
   name: "bf16",
   group: "row",
+  wordCount: (rows, cols) => rows * cols / 2,
   declare: (w) =>
     `fn scale_${w}(i: u32) -> vec2f { return ${ONE}; }
 fn codes_${w}(i: u32) -> vec4f {
@@ -35,6 +37,7 @@ fn codes_${w}(i: u32) -> vec4f {
 export const INT8 = groupedFormat({
   name: "int8",
   group: "row",
+  wordCount: (rows, cols) => rows * (1 + cols / 4),
   declare: (w) =>
     `fn scale_${w}(i: u32) -> vec2f {
   let row = i / (params.${w}_cols / 4u);
@@ -64,6 +67,7 @@ fn levels_of_${w}(word: u32, i: u32) -> vec4f {
 export const NF4 = groupedFormat({
   name: "nf4",
   group: 64,
+  wordCount: (rows, cols) => 9 * Math.ceil(rows * cols / 64),
   declare: (w) =>
     `${levels(w)}
 fn scale_${w}(i: u32) -> vec2f { return vec2f(bitcast<f32>(${w}[9u * (i / 16u)]), 0.0); }
@@ -74,6 +78,7 @@ fn codes_${w}(i: u32) -> vec4f { return levels_of_${w}(${w}[9u * (i / 16u) + 1u 
 export const NF4_DOUBLE = groupedFormat({
   name: "nf4_double",
   group: 64,
+  wordCount: doubleWordCount,
   declare: (w) =>
     `${levels(w)}
 fn scale_${w}(i: u32) -> vec2f {
