@@ -1,11 +1,10 @@
 import { Template } from "@huggingface/jinja";
 import { ModelFormatError } from "../errors.ts";
+import { renderTemplate, TEMPLATE_DAY } from "./chat_template_interpreter.ts";
 import type { Message } from "./formats.ts";
 
-/** The longest Jinja source that is parsed, in UTF-16 units. Those in use stay below 20 000. */
-export const MAX_TEMPLATE_LENGTH = 2 ** 18;
-/** The longest conversation that a template may write, in UTF-16 units. */
-export const MAX_RENDERED_LENGTH = 2 ** 26;
+/** The longest Jinja source that is parsed, in UTF-16 units. Those in use stay below 20 000; parsing takes its square. */
+export const MAX_TEMPLATE_LENGTH = 2 ** 16;
 
 /** A conversation that a chat template refuses, such as one whose roles do not alternate. */
 export class ChatTemplateError extends Error {
@@ -50,8 +49,7 @@ export class ChatTemplate {
       eos_token: tokens.eosToken ?? "",
       tools: null,
       documents: null,
-      // Llama 3's own default; it would write today's date otherwise, and a resumed run would see other tokens.
-      date_string: "26 Jul 2024",
+      date_string: TEMPLATE_DAY,
     };
   }
 
@@ -59,13 +57,11 @@ export class ChatTemplate {
    * The text of a conversation.
    *
    * @param addGenerationPrompt Whether to end with the header of the assistant turn to come.
-   * @throws {ChatTemplateError} If the template refuses the conversation, or writes more than
-   * MAX_RENDERED_LENGTH.
+   * @throws {ChatTemplateError} If the template refuses the conversation, works too long or makes too large a text.
    */
   render(messages: readonly Message[], addGenerationPrompt: boolean): string {
-    let text: string;
     try {
-      text = this.#template.render({
+      return renderTemplate(this.#template.parsed, {
         ...this.#variables,
         messages: messages.map(({ role, content, name }) => ({
           role,
@@ -75,13 +71,11 @@ export class ChatTemplate {
         add_generation_prompt: addGenerationPrompt,
       });
     } catch (error) {
-      throw new ChatTemplateError(`the chat template refuses it: ${(error as Error).message}`, {
-        cause: error,
-      });
+      const { message } = error as Error;
+      const problem = error instanceof RangeError
+        ? `the chat template cannot render it as ${message}: split the row, or give another template`
+        : `the chat template refuses it: ${message}`;
+      throw new ChatTemplateError(problem, { cause: error });
     }
-    if (text.length <= MAX_RENDERED_LENGTH) return text;
-    throw new ChatTemplateError(
-      `the chat template writes ${text.length} characters, more than ${MAX_RENDERED_LENGTH}: split the row`,
-    );
   }
 }

@@ -34,14 +34,61 @@ Deno.test("ChatTemplate tells a refused conversation from a broken template", ()
   });
 });
 
-Deno.test("ChatTemplate limits what is read and what is written", () => {
+Deno.test("ChatTemplate reads templates up to a length", () => {
   assert.throws(() => new ChatTemplate(" ".repeat(MAX_TEMPLATE_LENGTH + 1), tokens), {
     name: "ModelFormatError",
-    message: /has 262145 characters, more than 262144/,
+    message: /has 65537 characters, more than 65536/,
   });
-  const bomb = new ChatTemplate("{% for i in range(70) %}{{ messages[0].content }}{% endfor %}", tokens);
-  assert.throws(() => bomb.render([{ role: "user", content: "x".repeat(2 ** 20) }], false), {
-    name: "ChatTemplateError",
-    message: /writes 73400320 characters, more than 67108864: split the row/,
-  });
+});
+
+Deno.test("render() gives up on templates that write, hold or work too much", () => {
+  const doubled = (start: string) =>
+    `{% set ns = namespace(x=${start}) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`;
+  const bombs: readonly [string, RegExp][] = [
+    [doubled("'ab'"), /makes a value of 16777216 characters, more than 8388608/],
+    [doubled("[1]"), /makes a value of 262144 entries, more than 131072/],
+    ["{{ range(10 ** 10) }}", /range\(\) of 10000000000 entries/],
+    ["{{ range(1, 2, 0) }}", /range\(\) of Infinity entries/],
+    [
+      "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+      /works too long \(more than 8388608 expressions\)/,
+    ],
+    ["{% for i in range(100000) %}{% set x = range(100000) | join %}{% endfor %}", /works too long/],
+    ["{{ 'a' | indent(10 ** 12) }}", /Invalid (count value|string length)/],
+  ];
+  for (const [source, message] of bombs) {
+    assert.throws(() => new ChatTemplate(source, tokens).render(hi, false), (error: Error) => {
+      assert.ok(error instanceof ChatTemplateError, String(error));
+      assert.match(
+        error.message,
+        /^the chat template cannot render it as .*: split the row, or give another/,
+      );
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+Deno.test("render() has room for long conversations", () => {
+  const source =
+    "{% for m in messages %}{% if messages[loop.index0].role == m.role and messages | length > 1 %}" +
+    "{{ m.content | trim }}{% endif %}{% endfor %}";
+  const messages = Array.from(
+    { length: 2000 },
+    (): Message => ({ role: "user", content: ` ${"x".repeat(99)}` }),
+  );
+  assert.equal(new ChatTemplate(source, tokens).render(messages, false).length, 2000 * 99);
+});
+
+Deno.test("render() strips the characters that it is told to, as Python does", () => {
+  const written = (expression: string) => new ChatTemplate(`{{ ${expression} }}`, tokens).render(hi, false);
+  assert.equal(written("'xyhixy'.strip('yx')"), "hi");
+  assert.equal(written("'\\n  a\\n'.lstrip('\\n') ~ '|'"), "  a\n|");
+  assert.equal(written("'a🙂🙂'.rstrip('🙂')"), "a");
+  assert.equal(written("'  a '.strip() ~ '|' ~ ' b'.strip(none)"), "a|b");
+});
+
+Deno.test("render() tells every run the same day", () => {
+  const template = new ChatTemplate("{{ strftime_now('%d %b %Y, %A %%d') }}", tokens);
+  assert.equal(template.render(hi, false), "26 Jul 2024, Friday %d");
 });
