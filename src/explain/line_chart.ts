@@ -5,7 +5,7 @@
  * @module
  */
 import { plain, ticksBetween } from "./figures.ts";
-import { Markup, markup } from "./markup.ts";
+import { type Markup, markup } from "./markup.ts";
 
 /** A line, the area below it, a dashed limit, or dots. */
 export interface Series {
@@ -50,42 +50,26 @@ export function lineChart(chart: LineChart): Markup {
   const yTicks = ticksBetween(bottom, top, 4), xTicks = ticksBetween(left, right, 5).filter(Number.isInteger);
   const at = ([px, py]: readonly [number, number]) =>
     `${fixed(WIDTH * x(px))} ${fixed(HEIGHT * (1 - y(py)))}`;
-  return markup`
-    <figure class="chart">
-      <figcaption>${
+  const stretches = chart.stretches ?? [];
+  const grid = yTicks.map((tick) => `M0 ${fixed(HEIGHT * (1 - y(tick)))}H${WIDTH}`).join("");
+  const marks = stretches.map(({ from }) => `M${fixed(WIDTH * x(from))} 0V${HEIGHT}`).join("");
+  return markup`<figure class="chart">
+<figcaption>${
     chart.series.map(({ name, kind }) => markup`<span class="key ${kind}">${name}</span>`)
   }</figcaption>
-      <div class="plot">
-    ${
-    yTicks.map((tick) =>
-      markup`<span class="y" style="bottom:${fixed(100 * y(tick))}%">${plain(tick)}</span>`
-    )
-  }
-    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${chart.summary}">
-    ${
-    yTicks.map((tick) => {
-      return markup`
-        <path class="grid" d="M0 ${fixed(HEIGHT * (1 - y(tick)))}H${WIDTH}" />
-      `;
-    })
-  }
-    ${
-    (chart.stretches ?? []).map(({ from }) =>
-      markup`
-        <path class="mark" d="M${fixed(WIDTH * x(from))} 0V${HEIGHT}" />
-      `
-    )
-  }
-    ${chart.series.map((series) => drawn(series, at, HEIGHT))}
-    </svg>
-    ${(chart.stretches ?? []).map((stretch) => stretchName(stretch, x))}
-      </div>
-      <div class="x-axis">${
+<div class="plot">
+${yTicks.map((tick) => markup`<span class="y" style="bottom:${fixed(100 * y(tick))}%">${plain(tick)}</span>`)}
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${chart.summary}">
+<path class="grid" d="${grid}"/><path class="mark" d="${marks}"/>
+${chart.series.map((series) => drawn(series, at, HEIGHT))}
+</svg>
+${stretches.map((stretch) => stretchName(stretch, x))}
+</div>
+<div class="x-axis">${
     xTicks.map((tick) => markup`<span style="left:${fixed(100 * x(tick))}%">${plain(tick)}</span>`)
   }</div>
-      <p class="axes">${chart.unit} over ${chart.xName}</p>
-    </figure>
-  `;
+<p class="axes">${chart.unit} over ${chart.xName}</p>
+</figure>`;
 }
 
 /** Room above the highest value, more where names stand there, and below the least where the axis need not begin at 0. */

@@ -5,13 +5,14 @@
  * @module
  */
 import { figures, percent } from "./figures.ts";
-import { type Content, Markup, markup, trusted } from "./markup.ts";
+import { type Content, type Markup, markup, trusted } from "./markup.ts";
 import { memoryChart, memoryTable } from "./page_memory.ts";
 import sort from "./page_sort.js" with { type: "text" };
 import style from "./page_style.css" with { type: "text" };
 import { kernelTable, timeBars } from "./page_times.ts";
 import { trainingCurves } from "./page_training.ts";
 import type { ExplainReport, MicroBatchTimes } from "./report.ts";
+import { table } from "./table.ts";
 
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
@@ -81,16 +82,7 @@ function facts({ record, device, choices, microBatch, times }: ExplainReport): M
     ],
     ...(times ? timeFacts(times, rows * length) : []),
   ];
-  return markup`<dl>${
-    list.map(([term, text]) =>
-      markup`
-        <div>
-          <dt>${term}</dt>
-          <dd>${text}</dd>
-        </div>
-      `
-    )
-  }</dl>`;
+  return markup`<dl>${list.map(([term, text]) => markup`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>`;
 }
 
 function timeFacts(
@@ -124,23 +116,8 @@ not need them.</p>`;
 }
 
 function options(config: Readonly<Record<string, unknown>>): Markup {
-  return markup`
-    <details>
-      <summary>As recorded in run.json</summary>
-      <div class="wide">
-        <table>
-          <tbody>${
-    Object.entries(config).map(([name, value]) => {
-      return markup`
-              <tr>
-                <th scope="row">${name}</th>
-                <td>${JSON.stringify(value) ?? ""}</td>
-              </tr>
-            `;
-    })
-  }</tbody>
-        </table>
-      </div>
-    </details>
-  `;
+  const rows = Object.entries(config).map(([name, value]) => [name, JSON.stringify(value) ?? ""]);
+  return markup`<details><summary>As recorded in run.json</summary>${
+    table({ headings: [], rows, texts: 2 })
+  }</details>`;
 }

@@ -6,9 +6,10 @@
 import type { MemoryCurve } from "../gpu/memory_curve.ts";
 import type { MemoryRow } from "../job.ts";
 import { byteText } from "./figures.ts";
-import { Markup, markup } from "./markup.ts";
 import { unnumbered } from "./kernel_rows.ts";
 import { lineChart, type Stretch } from "./line_chart.ts";
+import { type Markup, markup } from "./markup.ts";
+import { table } from "./table.ts";
 
 const MIB = 2 ** 20;
 /** Of the intermediates that are needed at the peak. */
@@ -17,34 +18,11 @@ const SHOWN_ITEMS = 12;
 /** Memory by purpose. */
 export function memoryTable(rows: readonly MemoryRow[]): Markup {
   const total = rows.reduce((sum, { bytes }) => sum + bytes, 0);
-  return markup`
-    <div class="wide">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">for</th>
-            <th scope="col" class="number">memory</th>
-          </tr>
-        </thead>
-        <tbody>${
-    rows.map(({ what, bytes }) => {
-      return markup`
-            <tr>
-              <th scope="row">${what}</th>
-              <td class="number">${byteText(bytes)}</td>
-            </tr>
-          `;
-    })
-  }</tbody>
-        <tfoot>
-          <tr>
-            <th scope="row">together</th>
-            <td class="number">${byteText(total)}</td>
-          </tr>
-        </tfoot>
-      </table>
-    </div>
-  `;
+  return table({
+    headings: ["for", "memory"],
+    rows: rows.map(({ what, bytes }) => [what, byteText(bytes)]),
+    foot: ["together", byteText(total)],
+  });
 }
 
 /** Intermediates over time, with the same as a table. */
@@ -100,67 +78,25 @@ export function steps(values: readonly number[]): [number, number][] {
 }
 
 function sectionTable({ liveBytes }: MemoryCurve, stretches: readonly Stretch[]): Markup {
-  return markup`
-    <div class="wide">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">section</th>
-            <th scope="col" class="number">operations</th>
-            <th scope="col" class="number">needed at its start</th>
-            <th scope="col" class="number">at most</th>
-            <th scope="col" class="number">at its end</th>
-          </tr>
-        </thead>
-        <tbody>${
-    stretches.map(({ name, from, to }) => {
+  return table({
+    headings: ["section", "operations", "needed at its start", "at most", "at its end"],
+    rows: stretches.map(({ name, from, to }) => {
       const most = liveBytes.slice(from, to).reduce((a, b) => Math.max(a, b), 0);
-      return markup`<tr><th scope="row">${name}</th><td class="number">${to - from}</td>
-${
-        [liveBytes[from]!, most, liveBytes[to - 1]!].map((bytes) =>
-          markup`<td class="number">${byteText(bytes)}</td>`
-        )
-      }</tr>`;
-    })
-  }</tbody>
-      </table>
-    </div>
-  `;
+      return [name, to - from, ...[liveBytes[from]!, most, liveBytes[to - 1]!].map(byteText)];
+    }),
+  });
 }
 
 function peakTable({ atPeak }: MemoryCurve): Markup {
   const rest = atPeak.slice(SHOWN_ITEMS);
   const restBytes = rest.reduce((sum, { bytes }) => sum + bytes, 0);
-  return markup`
-    <div class="wide">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">needed at the peak</th>
-            <th scope="col" class="number">memory</th>
-            <th scope="col" class="number">for operations</th>
-          </tr>
-        </thead>
-        <tbody>${
-    atPeak.slice(0, SHOWN_ITEMS).map(({ label, bytes, first, last }) => {
-      return markup`
-            <tr>
-              <th scope="row">${label}</th>
-              <td class="number">${byteText(bytes)}</td>
-              <td class="number">${first + 1} to ${last + 1}</td>
-            </tr>
-          `;
-    })
-  }${
-    rest.length === 0 ? null : markup`
-          <tr>
-            <th scope="row">${rest.length} others</th>
-            <td class="number">${byteText(restBytes)}</td>
-            <td></td>
-          </tr>
-        `
-  }</tbody>
-      </table>
-    </div>
-  `;
+  return table({
+    headings: ["needed at the peak", "memory", "for operations"],
+    rows: [
+      ...atPeak.slice(0, SHOWN_ITEMS).map(({ label, bytes, first, last }) => {
+        return [label, byteText(bytes), `${first + 1} to ${last + 1}`];
+      }),
+      ...(rest.length > 0 ? [[`${rest.length} others`, byteText(restBytes), ""]] : []),
+    ],
+  });
 }

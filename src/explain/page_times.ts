@@ -4,8 +4,8 @@
  * @module
  */
 import { figures, percent, plain } from "./figures.ts";
-import { type Content, Markup, markup } from "./markup.ts";
 import type { KernelRow, SectionTime } from "./kernel_rows.ts";
+import { type Content, type Markup, markup } from "./markup.ts";
 import type { MicroBatchTimes } from "./report.ts";
 
 /** Time by section and by kernel. */

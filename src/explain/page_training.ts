@@ -5,8 +5,9 @@
  */
 import type { MetricsRow } from "../run_files.ts";
 import { figures } from "./figures.ts";
-import { Markup, markup } from "./markup.ts";
 import { lineChart } from "./line_chart.ts";
+import { type Markup, markup } from "./markup.ts";
+import { table } from "./table.ts";
 
 /** Curves of loss and speed, with their numbers as a table. */
 export function trainingCurves(metrics: readonly MetricsRow[]): Markup {
@@ -60,27 +61,10 @@ function courseOf(what: string, points: readonly (readonly [number, number])[]):
 
 function metricsTable(metrics: readonly MetricsRow[]): Markup {
   const columns = ["loss", "eval_loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"] as const;
-  return markup`
-    <div class="wide">
-      <table>
-        <thead>
-          <tr>${
-    ["step", ...columns].map((name) =>
-      markup`<th scope="col" class="number">${name.replaceAll("_", " ")}</th>`
-    )
-  }
-          </tr>
-        </thead>
-        <tbody>${
-    metrics.map((row) => {
-      return markup`<tr><th scope="row" class="number">${row.step}</th>${
-        columns.map((name) => markup`<td class="number">${numberText(name, row[name])}</td>`)
-      }</tr>`;
-    })
-  }</tbody>
-      </table>
-    </div>
-  `;
+  return table({
+    headings: ["step", ...columns.map((name) => name.replaceAll("_", " "))],
+    rows: metrics.map((row) => [row.step, ...columns.map((name) => numberText(name, row[name]))]),
+  });
 }
 
 function numberText(name: string, value: number | null | undefined): string {
