@@ -50,7 +50,7 @@ export async function measureKernels(
   const entries = (await model.profile()).entries;
   const alone = await timesAlone(device, entries, repetitions);
   const shapes = shapeTimes(entries, alone);
-  const idealMs = shapes.reduce((sum, { launches, ms, aloneMs }) => sum + launches * (aloneMs ?? ms), 0);
+  const idealMs = shapes.reduce((sum, { launches, bestMs }) => sum + launches * bestMs, 0);
   return {
     markdown: [
       `### What the step is made of (rank ${rank}, ${length} tokens)`,
