@@ -10,7 +10,7 @@ import { FrozenMatrix } from "../../src/nn/frozen_matrix.ts";
 import { LoraLinear } from "../../src/nn/lora_linear.ts";
 import { ParameterPool } from "../../src/nn/parameter_pool.ts";
 import { StepRecorder } from "../../src/nn/step_recorder.ts";
-import * as swiglu from "../../src/nn/swiglu.ts";
+import * as activation from "../../src/nn/gated.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
 import { type Tensor, tensorAt } from "../../src/tensor.ts";
 import type { BenchDevice } from "../part.ts";
@@ -82,13 +82,13 @@ function recordStep(
   { input, goal, totals }: { input: Tensor; goal: Tensor; totals: Tensor },
 ): void {
   const gated = gate!.forward(run, input), raised = up!.forward(run, input);
-  const activated = swiglu.forward(run, gated.y, raised.y);
+  const activated = activation.forward(run, gated.y, raised.y);
   const lowered = down!.forward(run, activated.y);
   const dy = run.tensor("dy", lowered.y.shape);
   run.dispatch(squaredError, { totals, dy, y: lowered.y, goal }, { count: goal.bytes / 4 });
   const dactivated = run.tensor("dactivated", activated.y.shape);
   down!.backward(run, dy, lowered.saved, dactivated, "set");
-  const { dgate, dup } = swiglu.backward(run, dactivated, activated.saved);
+  const { dgate, dup } = activation.backward(run, dactivated, activated.saved);
   up!.backward(run, dup, raised.saved, null, "set");
   gate!.backward(run, dgate, gated.saved, null, "set");
 }

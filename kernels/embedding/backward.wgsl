@@ -1,11 +1,11 @@
 // Gradient of the embedding table: every row of dx is added to the row of the table that it was looked up in.
 //
-//   dtable[id, :] += sum of dx[r, :] over rows r with ids[r] = id
+//   dtable[id, :] += scale * sum of dx[r, :] over rows r with ids[r] = id
 //
 // The host sorts the rows by id: segment s holds the rows order[starts[s] .. starts[s + 1]] of one id, so that each row of
 // the table is written by one invocation a column, in a fixed order. Segments beyond the last are empty.
 
-struct Params { segments: u32, cols: u32 }
+struct Params { segments: u32, cols: u32, vocab: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read_write> dtable: array<f32>;  // [V, C]
 @group(0) @binding(1) var<storage, read> dx: array<f32>;            // [R, C]
@@ -20,7 +20,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
   let first = starts[group.y];
   let end = starts[group.y + 1u];
   if (c >= params.cols || first == end) { return; }
+  let id = ids[order[first]];
+  if (id >= params.vocab) { return; }
   var sum = 0.0;
   for (var i = first; i < end; i++) { sum += dx[order[i] * params.cols + c]; }
-  dtable[ids[order[first]] * params.cols + c] += sum;
+  dtable[id * params.cols + c] += params.scale * sum;
 }

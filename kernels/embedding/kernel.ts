@@ -3,16 +3,27 @@
  *
  * @module
  */
-import { defineKernel, foldGrid, operand, read, write } from "../../src/gpu/kernel.ts";
+import { defineKernel, foldGrid, operand, read, result, write } from "../../src/gpu/kernel.ts";
 import backwardText from "./backward.wgsl" with { type: "text" };
 import forwardText from "./forward.wgsl" with { type: "text" };
 
-/** y [R, C]: rows of one shard of the table for the ids it holds; other rows are left as they are. */
+/**
+ * y [R, C]: scaled rows of one shard of the table for the ids it holds; the first shard gives zeros for ids of `vocab` and
+ * above, other rows are left as they are.
+ */
 export const embeddingForward = defineKernel({
   name: "embedding_forward",
   source: forwardText,
-  bindings: { y: write(), ids: read("u32"), table: operand() },
-  params: { rows: "u32", table_cols: "u32", first_id: "u32", shard_rows: "u32" },
+  bindings: { y: result(), ids: read("u32"), table: operand() },
+  params: {
+    rows: "u32",
+    y_cols: "u32",
+    table_cols: "u32",
+    first_id: "u32",
+    shard_rows: "u32",
+    vocab: "u32",
+    scale: "f32",
+  },
   constants: { WORKGROUP_SIZE: 64 },
   grid: ({ rows, table_cols }, { WORKGROUP_SIZE }) =>
     foldGrid(Math.ceil(rows * Math.ceil(table_cols / 4) / WORKGROUP_SIZE)),
@@ -38,12 +49,12 @@ export function rowsById(ids: Uint32Array): RowsById {
   return { order, starts };
 }
 
-/** dtable [V, C] += rows of dx [R, C]; `segments` is R, the most ids that R rows can have. */
+/** dtable [V, C] += scaled rows of dx [R, C]; ids outside of the vocabulary add to nothing. `segments` is R, the most ids that R rows can have. */
 export const embeddingBackward = defineKernel({
   name: "embedding_backward",
   source: backwardText,
   bindings: { dtable: write(), dx: read(), ids: read("u32"), order: read("u32"), starts: read("u32") },
-  params: { segments: "u32", cols: "u32" },
+  params: { segments: "u32", cols: "u32", vocab: "u32", scale: "f32" },
   constants: { WORKGROUP_SIZE: 64 },
   grid: ({ segments, cols }, { WORKGROUP_SIZE }) => [Math.ceil(cols / WORKGROUP_SIZE), segments],
   iterations: ({ segments }) => segments,

@@ -1,8 +1,14 @@
-/** Slow twin of the embedding gather. */
-export function embeddingForward(table: Float64Array, ids: ArrayLike<number>, cols: number): Float64Array {
-  const y = new Float64Array(ids.length * cols);
-  for (let r = 0; r < ids.length; r++) y.set(table.subarray(ids[r]! * cols, (ids[r]! + 1) * cols), r * cols);
-  return y;
+/** Slow twin of the embedding gather; ids outside of the table give zeros. */
+export function embeddingForward(
+  table: Float64Array,
+  ids: ArrayLike<number>,
+  cols: number,
+  scale = 1,
+): Float64Array {
+  return Float64Array.from(
+    { length: ids.length * cols },
+    (_, i) => scale * (table[ids[Math.floor(i / cols)]! * cols + i % cols] ?? 0),
+  );
 }
 
 /** Slow twin of the table's gradient. */
@@ -11,10 +17,12 @@ export function embeddingBackward(
   ids: ArrayLike<number>,
   vocab: number,
   cols: number,
+  scale = 1,
 ): Float64Array {
   const dtable = new Float64Array(vocab * cols);
   for (let r = 0; r < ids.length; r++) {
-    for (let c = 0; c < cols; c++) dtable[ids[r]! * cols + c]! += dx[r * cols + c]!;
+    if (ids[r]! >= vocab) continue;
+    for (let c = 0; c < cols; c++) dtable[ids[r]! * cols + c]! += scale * dx[r * cols + c]!;
   }
   return dtable;
 }

@@ -12,6 +12,8 @@ struct Params { count: u32, max_norm: f32 }
 @group(0) @binding(2) var<storage, read> partials: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+const ROW_LANES = WORKGROUP_SIZE; // all of them sum together
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(local_invocation_id) lane: vec3u) {
   var squares = 0.0;

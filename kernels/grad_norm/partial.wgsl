@@ -8,6 +8,8 @@ struct Params { vectors: u32, first_partial: u32 }
 @group(0) @binding(2) var<storage, read> grads: array<vec4f>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+const ROW_LANES = WORKGROUP_SIZE; // all of them sum together
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
   var squares = 0.0;

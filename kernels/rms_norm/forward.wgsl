@@ -1,28 +1,36 @@
-// Root mean square normalisation (Zhang & Sennrich 2019), one workgroup a row.
+// Root mean square normalisation (Zhang & Sennrich 2019) of each head of each row; a row of one head is normed whole.
 //
-//   rstd_r = (mean_c x_rc^2 + eps)^(-1/2)      saved for backward
-//   y_rc   = x_rc * rstd_r * weight_c
+//   rstd_i = (mean_c x_ic^2 + eps)^(-1/2)      saved for backward
+//   y_ic   = x_ic * rstd_i * (offset + weight_c)
+//
+// ROW_LANES lanes share a head and walk over it in vectors of four columns; what lies beyond its last column is zero.
+// Where rows have several heads, their width is a multiple of 4.
 
-struct Params { rows: u32, cols: u32, eps: f32 }
+struct Params { rows: u32, heads: u32, y_cols: u32, x_cols: u32, weight_cols: u32, offset: f32, eps: f32 }
 
-@group(0) @binding(0) var<storage, read_write> y: array<f32>;     // [R, C]
-@group(0) @binding(1) var<storage, read_write> rstd: array<f32>;  // [R]
-@group(0) @binding(2) var<storage, read> x: array<f32>;           // [R, C]
-@group(0) @binding(3) var<storage, read> weight: array<f32>;      // [C]
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> rstd: array<f32>;  // [R, H]
+@group(0) @binding(4) var<uniform> params: Params;                // y, x [R, H * C], weight [C]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_id) lane: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
 ) {
-  let row = group.x + group.y * groups.x;
-  if (row >= params.rows) { return; }
-  let first = row * params.cols;
+  let i = (group.x + group.y * groups.x) * (WORKGROUP_SIZE / ROW_LANES) + local.x / ROW_LANES;
+  let lane = local.x % ROW_LANES;
+  let row = i / params.heads;
+  let inside = row < params.rows;
+  let first = (i % params.heads) * (params.weight_cols / 4u);
+  let vectors = select(0u, (params.weight_cols + 3u) / 4u, inside);
   var squares = 0.0;
-  for (var c = lane.x; c < params.cols; c += WORKGROUP_SIZE) { squares += x[first + c] * x[first + c]; }
-  let scale = inverseSqrt(row_sum(lane.x, squares) / f32(params.cols) + params.eps);
-  for (var c = lane.x; c < params.cols; c += WORKGROUP_SIZE) { y[first + c] = x[first + c] * scale * weight[c]; }
-  if (lane.x == 0u) { rstd[row] = scale; }
+  for (var c = lane; c < vectors; c += ROW_LANES) {
+    let x = load_x(row, first + c);
+    squares += dot(x, x);
+  }
+  let scale = inverseSqrt(row_sum(local.x, squares) / f32(params.weight_cols) + params.eps);
+  for (var c = lane; c < vectors; c += ROW_LANES) {
+    store_y(row, first + c, load_x(row, first + c) * scale * (params.offset + load_weight(0u, c)));
+  }
+  if (inside && lane == 0u) { rstd[i] = scale; }
 }

@@ -1,22 +1,25 @@
-/** Slow f64 twin of the rotary embedding: out of place, [rows, heads, 2·halfDim]. */
+/**
+ * Slow f64 twin of the rotary embedding of x [rows, heads, headDim]: the first 2 · pairs elements of each head, by rows
+ * of the tables [T, pairs].
+ */
 export function ropeRotate(
   x: Float64Array,
   cos: Float64Array,
   sin: Float64Array,
-  { rows, rowLength, heads, halfDim, direction }: {
-    rows: number;
-    rowLength: number;
+  { positions, heads, headDim, pairs = headDim / 2, direction }: {
+    positions: ArrayLike<number>;
     heads: number;
-    halfDim: number;
-    direction: number;
+    headDim: number;
+    pairs?: number;
+    direction: 1 | -1;
   },
 ): Float64Array {
-  const y = new Float64Array(x.length);
-  for (let r = 0; r < rows; r++) {
+  const y = x.slice();
+  for (let r = 0; r < positions.length; r++) {
     for (let h = 0; h < heads; h++) {
-      for (let i = 0; i < halfDim; i++) {
-        const low = (r * heads + h) * 2 * halfDim + i, high = low + halfDim;
-        const at = (r % rowLength) * halfDim + i;
+      for (let i = 0; i < pairs; i++) {
+        const low = (r * heads + h) * headDim + i, high = low + pairs;
+        const at = positions[r]! * pairs + i;
         y[low] = x[low]! * cos[at]! - x[high]! * direction * sin[at]!;
         y[high] = x[high]! * cos[at]! + x[low]! * direction * sin[at]!;
       }

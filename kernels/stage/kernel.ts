@@ -10,14 +10,18 @@ import transposeText from "./transpose.wgsl" with { type: "text" };
 
 const params = { rows: "u32", cols: "u32", width: "u32", height: "u32" } as const;
 
-/** Texture of [rows, cols] in texels of four columns; `width` and `height` in texels, padding is zero. */
+/**
+ * Texture of [rows, cols] in texels of four columns; `width` and `height` in texels, padding is zero. Lanes lie along a row,
+ * or, where DOWN is 1, one below the other: a row of few texels would leave most of them idle.
+ */
 export const toTexture = defineKernel({
   name: "stage_to_texture",
   source: toTextureText,
   bindings: { staged: textureWrite(), source: read() },
   params,
-  constants: { WORKGROUP_SIZE: 8 },
-  grid: ({ width, height }, { WORKGROUP_SIZE }) => [Math.ceil(width / WORKGROUP_SIZE), height],
+  constants: { WORKGROUP_SIZE: 8, DOWN: 0 },
+  grid: ({ width, height }, { WORKGROUP_SIZE, DOWN }) =>
+    DOWN === 1 ? [Math.ceil(height / WORKGROUP_SIZE), width] : [Math.ceil(width / WORKGROUP_SIZE), height],
 });
 
 /** The same of the transpose. */

@@ -1,5 +1,5 @@
 // Copies a matrix [rows, cols] into a texture, four columns a texel, columns and rows padded with zeros.
-// One invocation a texel, neighbouring lanes in neighbouring columns.
+// One invocation a texel, neighbouring lanes in neighbouring columns, or in neighbouring rows where DOWN is 1.
 
 struct Params { rows: u32, cols: u32, width: u32, height: u32 }
 
@@ -14,8 +14,9 @@ fn element(row: u32, col: u32) -> f32 {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-  let texel = vec2u(group.x * WORKGROUP_SIZE + lane.x, group.y);
-  if (texel.x >= params.width) { return; }
+  let along = vec2u(group.x * WORKGROUP_SIZE + lane.x, group.y);
+  let texel = select(along, along.yx, DOWN == 1u);
+  if (texel.x >= params.width || texel.y >= params.height) { return; }
   let col = 4u * texel.x;
   textureStore(staged, texel, vec4f(
     element(texel.y, col), element(texel.y, col + 1u), element(texel.y, col + 2u), element(texel.y, col + 3u)));

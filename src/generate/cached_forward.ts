@@ -6,7 +6,7 @@
  * @module
  */
 import { attentionDecode } from "../../kernels/attention_decode/kernel.ts";
-import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
+import { scatterRows } from "../../kernels/rows/kernel.ts";
 import type { Block, Decoder } from "../models/decoder.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Attention } from "../nn/attention.ts";
@@ -14,7 +14,7 @@ import type { SpanTensors } from "../nn/attention_spans.ts";
 import { embed } from "../nn/embedding.ts";
 import { type RopeTables, rotate } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
-import * as swiglu from "../nn/swiglu.ts";
+import * as gated from "../nn/gated.ts";
 import type { Tensor } from "../tensor.ts";
 import type { KvCache, LayerCache } from "./kv_cache.ts";
 
@@ -37,7 +37,8 @@ interface Pass {
   readonly prompts: TokenInputs["prompts"];
   /** Places of one row of the cache. */
   readonly rowLength: number;
-  /** One row of the tables for each token of the pass. */
+  readonly positions: Tensor;
+  /** A row for each position. */
   readonly rope: RopeTables;
 }
 
@@ -55,9 +56,10 @@ export function cachedForward(
     places,
     prompts,
     rowLength: cache.size.length,
-    rope: { cos: rowsAt(run, rope.cos, positions), sin: rowsAt(run, rope.sin, positions) },
+    positions,
+    rope,
   };
-  let x = embed(run, decoder.embedding, ids);
+  let x = embed(run, decoder.embedding, ids, decoder.config.embeddingScale);
   decoder.blocks.forEach((block, i) => {
     x = cachedBlock(run, block, x, cache.layers[i]!, pass);
     run.endScope();
@@ -65,14 +67,13 @@ export function cachedForward(
   return x;
 }
 
-/** h = x + O·attention(rope(Q·n₁), …), y = h + D·(silu(G·n₂) · U·n₂) */
+/** h = x + O·attention(rope(Q·n₁), …), y = h + D·(g(G·n₂) · U·n₂) */
 function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCache, pass: Pass): Tensor {
   const norm1 = block.norm1.forward(run, x).y;
-  const q = block.q.forward(run, norm1).y, k = block.k.forward(run, norm1).y;
+  const plain = { q: block.q.forward(run, norm1).y, k: block.k.forward(run, norm1).y };
   const v = block.v.forward(run, norm1).y;
-  const angles = { rowLength: q.shape[0]!, headDim: pass.config.headDim, direction: 1 } as const;
-  rotate(run, q, pass.rope, angles);
-  rotate(run, k, pass.rope, angles);
+  const { positions, config: { headDim, activation } } = pass;
+  const { q, k } = rotate(run, plain, pass.rope, { positions, headDim, direction: 1 });
   keep(run, k, layer.k, pass.places);
   keep(run, v, layer.v, pass.places);
   const attended = pass.prompts
@@ -82,7 +83,7 @@ function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCac
   const h = block.o.forward(run, attended, x).y;
   const norm2 = block.norm2.forward(run, h).y;
   const gate = block.gate.forward(run, norm2).y, up = block.up.forward(run, norm2).y;
-  return block.down.forward(run, swiglu.forward(run, gate, up).y, h).y;
+  return block.down.forward(run, gated.forward(run, gate, up, activation).y, h).y;
 }
 
 function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, window: number, pass: Pass): Tensor {
@@ -109,11 +110,4 @@ function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, window: n
 function keep(run: StepRecorder, x: Tensor, kept: Tensor, places: Tensor): void {
   const [rows, cols] = x.shape as [number, number];
   run.dispatch(scatterRows, { y: kept, x, index: places }, { rows, cols, first: 0 });
-}
-
-function rowsAt(run: StepRecorder, table: Tensor, positions: Tensor): Tensor {
-  const rows = positions.shape[0]!, cols = table.shape[1]!;
-  const y = run.tensor(`${table.label} at positions`, [rows, cols]);
-  run.dispatch(gatherRows, { y, x: table, index: positions }, { rows, cols, first: 0 });
-  return y;
 }

@@ -2,10 +2,9 @@
  * The pre-norm decoder: token embedding, blocks, final norm and head. A block, with residual stream x:
  *
  *     h = x + O·attention(rope(Q·n₁), rope(K·n₁), V·n₁)        n₁ = norm₁(x)
- *     y = h + D·(silu(G·n₂) · U·n₂)                            n₂ = norm₂(h)
+ *     y = h + D·(g(G·n₂) · U·n₂)                               n₂ = norm₂(h)
  *
- * Backward is the same lines read from below. The gradient of the residual stream lives in one tensor, to which each
- * branch adds its own.
+ * Backward is the same lines read from below. To the gradient of the residual stream each norm adds that of its branch.
  *
  * @module
  */
@@ -19,9 +18,9 @@ import { LmHead } from "../nn/lm_head.ts";
 import { LoraLinear, type LoraLinearSaved, type LowRank } from "../nn/lora_linear.ts";
 import type { Parameter, ParameterPool } from "../nn/parameter_pool.ts";
 import { RmsNorm, type RmsNormSaved } from "../nn/rms_norm.ts";
-import { type RopeTables, rotate } from "../nn/rope.ts";
+import { type QueriesAndKeys, type RopeTables, rotate } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
-import * as swiglu from "../nn/swiglu.ts";
+import * as gated from "../nn/gated.ts";
 import type { Variants } from "../nn/variants.ts";
 import { type MatrixWeight, TrainedMatrix } from "../nn/weight.ts";
 import { type Tensor, tensor } from "../tensor.ts";
@@ -39,6 +38,8 @@ export interface WeightSource {
 export interface DecoderInputs {
   /** [R] token ids */
   readonly ids: Tensor;
+  /** [R]: where each token stands in its row, or in its document of a packed row. */
+  readonly positions: Tensor;
   /** [R, 2] for each of {@link Decoder.windows}: the keys that each token sees. */
   readonly spans: SpanTensors;
   /** Rows by token id; needed for the gradient of a trained embedding only. */
@@ -58,7 +59,7 @@ interface BlockSaved {
   readonly norm2: RmsNormSaved;
   readonly gate: LoraLinearSaved;
   readonly up: LoraLinearSaved;
-  readonly swiglu: swiglu.SwigluSaved;
+  readonly gated: gated.GatedSaved;
   readonly down: LoraLinearSaved;
 }
 
@@ -134,11 +135,11 @@ export class Decoder {
     const norm = (path: string) => {
       if (trained) {
         const { value, grad } = parameter(trained, `${path}.weight`, [C]);
-        return new RmsNorm(value, rmsNormEps, grad);
+        return new RmsNorm(value, rmsNormEps, grad, family.normOffset);
       }
       const weight = tensor(`${path}.weight`, [C]);
       this.#norms.set(weight.label, weight);
-      return new RmsNorm(weight, rmsNormEps);
+      return new RmsNorm(weight, rmsNormEps, null, family.normOffset);
     };
     this.embedding = matrix(family.embedding, config.vocabSize, C);
     for (let i = 0; i < config.numHiddenLayers; i++) {
@@ -158,7 +159,7 @@ export class Decoder {
       });
     }
     const head = config.tieWordEmbeddings ? this.embedding : matrix(family.head, config.vocabSize, C);
-    this.head = new LmHead(norm(family.finalNorm), head);
+    this.head = new LmHead(norm(family.finalNorm), head, config.logitSoftcap);
     this.attention = new Attention({
       heads: config.numAttentionHeads,
       kvHeads: config.numKeyValueHeads,
@@ -167,9 +168,10 @@ export class Decoder {
       softcap: config.attentionSoftcap,
     });
     this.#ropeLength = maxRowLength;
+    const pairs = config.layers[0]!.rope.rotaryDim / 2;
     this.rope = {
-      cos: tensor("rope cosines", [maxRowLength, D / 2]),
-      sin: tensor("rope sines", [maxRowLength, D / 2]),
+      cos: tensor("rope cosines", [maxRowLength, pairs]),
+      sin: tensor("rope sines", [maxRowLength, pairs]),
     };
   }
 
@@ -217,7 +219,7 @@ export class Decoder {
    * arXiv:1604.06174). The first ones, since by the time they are reached the memory of those above is free.
    */
   forward(run: StepRecorder, inputs: DecoderInputs, recompute = 0): { x: Tensor; saved: SavedBlock[] } {
-    let x = embed(run, this.embedding, inputs.ids);
+    let x = embed(run, this.embedding, inputs.ids, this.config.embeddingScale);
     const saved = this.blocks.map((block, i) => {
       const input = x;
       const { y, kept } = this.#blockForward(run, block, x, inputs);
@@ -228,15 +230,20 @@ export class Decoder {
     return { x, saved };
   }
 
-  /** Records the blocks' backward. dx [R, C] is the gradient of x and is overwritten. */
-  backward(run: StepRecorder, dx: Tensor, saved: readonly SavedBlock[], inputs: DecoderInputs): void {
+  /** Records the blocks' backward. dy [R, C] is the gradient of x before the final norm. */
+  backward(run: StepRecorder, dy: Tensor, saved: readonly SavedBlock[], inputs: DecoderInputs): void {
+    let dx: Tensor | null = dy;
     for (let i = this.blocks.length - 1; i >= 0; i--) {
       const block = this.blocks[i]!, { x, kept } = saved[i]!;
       const needed = kept ?? this.#blockAgain(run, block, x, inputs);
-      this.#blockBackward(run, block, dx, needed, inputs, i > 0 || this.embedding.grad !== null);
+      const belowNeeded = i > 0 || this.embedding.grad !== null;
+      dx = this.#blockBackward(run, block, dx!, needed, inputs, belowNeeded);
       run.endScope();
     }
-    if (inputs.rowsById) embedBackward(run, this.embedding, dx, inputs.ids, inputs.rowsById);
+    if (dx && inputs.rowsById) {
+      const { embeddingScale } = this.config;
+      embedBackward(run, this.embedding, dx, inputs.ids, inputs.rowsById, embeddingScale);
+    }
   }
 
   destroy(): void {
@@ -256,23 +263,27 @@ export class Decoder {
     return { ...kept, down: block.down.recompute(run, activated) };
   }
 
-  #blockInside(run: StepRecorder, block: Block, x: Tensor, { spans, rowLength }: DecoderInputs) {
+  #blockInside(
+    run: StepRecorder,
+    block: Block,
+    x: Tensor,
+    { positions, spans, rowLength }: DecoderInputs,
+  ) {
     const norm1 = block.norm1.forward(run, x);
     const q = block.q.forward(run, norm1.y),
       k = block.k.forward(run, norm1.y),
       v = block.v.forward(run, norm1.y);
-    this.#rotate(run, q.y, rowLength, 1);
-    this.#rotate(run, k.y, rowLength, 1);
+    const turned = this.#rotate(run, { q: q.y, k: k.y }, positions, 1);
     const attention = this.attention.forward(
       run,
-      { q: q.y, k: k.y, v: v.y },
+      { ...turned, v: v.y },
       spans.get(block.window)!,
       rowLength,
     );
     const o = block.o.forward(run, attention.y, x);
     const norm2 = block.norm2.forward(run, o.y);
     const gate = block.gate.forward(run, norm2.y), up = block.up.forward(run, norm2.y);
-    const activated = swiglu.forward(run, gate.y, up.y);
+    const activated = gated.forward(run, gate.y, up.y, this.config.activation);
     const kept: Omit<BlockSaved, "down"> = {
       norm1: norm1.saved,
       q: q.saved,
@@ -283,51 +294,50 @@ export class Decoder {
       norm2: norm2.saved,
       gate: gate.saved,
       up: up.saved,
-      swiglu: activated.saved,
+      gated: activated.saved,
     };
     return { h: o.y, activated: activated.y, kept };
   }
 
-  /** `belowNeeded` is false for the first block where the embedding below it is frozen. */
+  /** Gradient of the block's input; null for the first block where the embedding below it is frozen. */
   #blockBackward(
     run: StepRecorder,
     block: Block,
-    dx: Tensor,
+    dy: Tensor,
     saved: BlockSaved,
-    { spans, rowLength }: DecoderInputs,
+    { positions, spans, rowLength }: DecoderInputs,
     belowNeeded: boolean,
-  ): void {
-    const rows = dx.shape[0]!;
+  ): Tensor | null {
+    const rows = dy.shape[0]!;
     const { hiddenSize: C, intermediateSize: F } = this.config;
 
-    const dactivated = run.tensor("dswiglu", [rows, F]);
-    block.down.backward(run, dx, saved.down, dactivated, "set");
-    const { dgate, dup } = swiglu.backward(run, dactivated, saved.swiglu);
+    const dactivated = run.tensor("dgated", [rows, F]);
+    block.down.backward(run, dy, saved.down, dactivated, "set");
+    const { dgate, dup } = gated.backward(run, dactivated, saved.gated);
     const dnorm2 = run.tensor("dnorm2", [rows, C]);
     block.up.backward(run, dup, saved.up, dnorm2, "set");
     block.gate.backward(run, dgate, saved.gate, dnorm2, "accumulate");
-    block.norm2.backward(run, dnorm2, saved.norm2, dx);
+    const dh = block.norm2.backward(run, dnorm2, saved.norm2, dy);
 
     const dattention = run.tensor("dattention", saved.attention.out.shape);
-    block.o.backward(run, dx, saved.o, dattention, "set");
-    const { dq, dk, dv } = this.attention.backward(
+    block.o.backward(run, dh, saved.o, dattention, "set");
+    const { dq: dTurnedQ, dk: dTurnedK, dv } = this.attention.backward(
       run,
       dattention,
       saved.attention,
       spans.get(block.window)!,
       rowLength,
     );
-    this.#rotate(run, dk, rowLength, -1);
-    this.#rotate(run, dq, rowLength, -1);
+    const { q: dq, k: dk } = this.#rotate(run, { q: dTurnedQ, k: dTurnedK }, positions, -1);
     const dnorm1 = belowNeeded ? run.tensor("dnorm1", [rows, C]) : null;
     block.v.backward(run, dv, saved.v, dnorm1, "set");
     block.k.backward(run, dk, saved.k, dnorm1, "accumulate");
     block.q.backward(run, dq, saved.q, dnorm1, "accumulate");
-    if (dnorm1) block.norm1.backward(run, dnorm1, saved.norm1, dx);
+    return dnorm1 && block.norm1.backward(run, dnorm1, saved.norm1, dh);
   }
 
-  #rotate(run: StepRecorder, x: Tensor, rowLength: number, direction: 1 | -1): void {
-    rotate(run, x, this.rope, { rowLength, headDim: this.config.headDim, direction });
+  #rotate(run: StepRecorder, x: QueriesAndKeys, positions: Tensor, direction: 1 | -1): QueriesAndKeys {
+    return rotate(run, x, this.rope, { positions, headDim: this.config.headDim, direction });
   }
 
   #upload(to: Tensor, values: Float32Array<ArrayBuffer>): void {

@@ -16,6 +16,7 @@ import { BufferUsage } from "../gpu/usage.ts";
 import type { LabelledRows, LossSinks } from "../nn/lm_head.ts";
 import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
 import { ParameterPool } from "../nn/parameter_pool.ts";
+import { rowPositions } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
 import type { Variants } from "../nn/variants.ts";
 import { type Tensor, tensor } from "../tensor.ts";
@@ -89,7 +90,7 @@ export class TrainableModel {
   readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
   readonly #variants: Variants;
   readonly #limits: BatchLimits;
-  readonly #inputs: Readonly<Record<"ids" | "index" | "targets" | "order" | "starts", Tensor>>;
+  readonly #inputs: Readonly<Record<"ids" | "positions" | "index" | "targets" | "order" | "starts", Tensor>>;
   readonly #spans: SpanTensors;
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #plans = new Map<string, PlannedProgram>();
@@ -121,6 +122,7 @@ export class TrainableModel {
     const tokens = limits.rows * limits.length;
     this.#inputs = {
       ids: tensor("token ids", [tokens], "u32"),
+      positions: tensor("positions", [tokens], "u32"),
       index: tensor("labelled rows", [tokens], "u32"),
       targets: tensor("targets", [tokens], "u32"),
       order: tensor("rows by id", [tokens], "u32"),
@@ -283,7 +285,9 @@ export class TrainableModel {
     }
     const write = (to: Tensor, values: Uint32Array) =>
       queue.writeBuffer(to.buffer!, 0, values as Uint32Array<ArrayBuffer>);
+    refuseUnknownIds(inputIds, this.decoder.config.vocabSize);
     write(this.#inputs.ids, inputIds);
+    write(this.#inputs.positions, rowPositions(rows, length, documents));
     for (const [window, spans] of this.#spans) {
       write(spans, attentionSpans({ lengths, rowLength: length, window, documents }));
     }
@@ -329,6 +333,7 @@ export class TrainableModel {
     const tokens = rows * length;
     const inputs: DecoderInputs = {
       ids: this.#inputs.ids.first([tokens]),
+      positions: this.#inputs.positions.first([tokens]),
       spans: new Map([...this.#spans].map(([window, spans]) => [window, spans.first([tokens, 2])])),
       rowsById: {
         order: this.#inputs.order.first([tokens]),
@@ -365,4 +370,14 @@ export class TrainableModel {
     }
     return run;
   }
+}
+
+/** @throws {RangeError} At the first id that the embedding has no row for. */
+function refuseUnknownIds(ids: Uint32Array, vocabSize: number): void {
+  const at = ids.findIndex((id) => id >= vocabSize);
+  if (at < 0) return;
+  throw new RangeError(
+    `Cannot embed token id ${ids[at]} at position ${at} of the batch: the model knows ids 0..${vocabSize - 1}; ` +
+      "use the tokenizer that came with it",
+  );
 }

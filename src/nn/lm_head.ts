@@ -1,7 +1,7 @@
 /**
  * Final norm, output head and cross-entropy, a chunk of labelled tokens at a time.
  *
- *     z = norm(x_r)·Wᵀ        loss = Σ_r (log Σ_c exp z_c − z_target)
+ *     z = norm(x_r)·Wᵀ, or c·tanh(z / c) of it        loss = Σ_r (log Σ_c exp z_c − z_target)
  *     dz_c = weight · (softmax(z)_c − [c = target])        dx_r = norm'(dz·W)        dW += dzᵀ·norm(x) where W is trained
  *
  * Only rows that carry a label are gathered. Their logits exist one chunk at a time and, within a chunk, one shard of
@@ -9,18 +9,26 @@
  *
  * @module
  */
-import { crossEntropyGrad, crossEntropyLoss, crossEntropyStats } from "../../kernels/cross_entropy/kernel.ts";
+import {
+  crossEntropyGrad,
+  crossEntropyLoss,
+  crossEntropyStats,
+  softcap,
+} from "../../kernels/cross_entropy/kernel.ts";
 import { matmulBackwardInput, matmulBackwardWeight, matmulForward } from "../../kernels/matmul/kernel.ts";
 import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
 import type { Shard } from "./frozen_matrix.ts";
 import type { RmsNorm } from "./rms_norm.ts";
+import { rowLanes } from "./row_lanes.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 import type { MatrixWeight } from "./weight.ts";
 
 /** Logits of one chunk stay about this large, so that small vocabularies need few chunks. */
 const CHUNK_BYTES = 16 << 20;
 const LEAST_CHUNK_ROWS = 64;
+/** So that the rows of a chunk fit a texture, one side of a grid and the loops of one invocation on any adapter. */
+const MOST_CHUNK_ROWS = 8192;
 
 /** The labelled rows of a batch, compact: position i is row `index[i]` with target `targets[i]`. */
 export interface LabelledRows {
@@ -41,20 +49,34 @@ export interface LossSinks {
 export class LmHead {
   readonly norm: RmsNorm;
   readonly weight: MatrixWeight;
+  /** c of c·tanh(z / c) on logits; null for none. */
+  readonly softcap: number | null;
 
-  constructor(norm: RmsNorm, weight: MatrixWeight) {
+  constructor(norm: RmsNorm, weight: MatrixWeight, softcap: number | null = null) {
     this.norm = norm;
     this.weight = weight;
+    this.softcap = softcap;
   }
 
   /** Rows of one chunk for a batch of `rows` rows. */
   chunkRows(rows: number): number {
     const fitting = Math.floor(CHUNK_BYTES / (4 * this.weight.rows) / 16) * 16;
-    return Math.min(rows, Math.max(LEAST_CHUNK_ROWS, fitting));
+    return Math.min(rows, MOST_CHUNK_ROWS, Math.max(LEAST_CHUNK_ROWS, fitting));
   }
 
   /** Logits [rows, shard] of the chunk that starts at labelled row `first`, one tensor a shard. */
   logits(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number) {
+    const made = this.#uncapped(run, x, labelled, first, rows), cap = this.softcap;
+    if (cap === null) return made;
+    const shards = made.shards.map((logits) => {
+      const { cols } = matrixShape(logits), y = run.tensor("capped logits", [rows, cols]);
+      run.dispatch(softcap, { y, x: run.operand(logits) }, { rows, y_cols: cols, x_cols: cols, cap });
+      return y;
+    });
+    return { ...made, shards };
+  }
+
+  #uncapped(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number) {
     const cols = matrixShape(x).cols;
     const gathered = run.tensor("head x", [rows, cols]);
     run.dispatch(gatherRows, { y: gathered, x, index: labelled.index }, { rows, cols, first });
@@ -81,15 +103,17 @@ export class LmHead {
     first: number,
     rows: number,
   ) {
-    const { shards, normed, saved } = this.logits(run, x, labelled, first, rows);
+    const { shards, normed, saved } = this.#uncapped(run, x, labelled, first, rows);
     const state = run.tensor("cross-entropy state", [rows, 3]);
     const { targets } = labelled;
     const weights = this.weight.shardsOn(run);
     shards.forEach((logits, i) => {
-      const sizes = shardSizes(weights[i]!, rows, first);
-      run.dispatch(crossEntropyStats, { state, flags: sinks.flags, logits, targets }, sizes, {
-        WORKGROUP_SIZE: run.variants.rowLanes,
-      });
+      run.dispatch(
+        crossEntropyStats,
+        { state, flags: sinks.flags, logits: run.operand(logits), targets },
+        this.#sizes(weights[i]!, rows, first),
+        this.#constants(run, weights[i]!),
+      );
     });
     run.dispatch(crossEntropyLoss, { totals: sinks.totals, state, targets }, { rows, first_row: first });
     return { shards, normed, saved, state };
@@ -109,31 +133,38 @@ export class LmHead {
     const dnormed = run.tensor("head dnorm", [rows, cols]);
     const weights = this.weight.shardsOn(run);
     shards.forEach((logits, i) => {
-      const sizes = shardSizes(weights[i]!, rows, first);
-      const bound = { logits, state, targets: labelled.targets, scalars: sinks.scalars };
-      run.dispatch(crossEntropyGrad, bound, sizes, { WORKGROUP_SIZE: run.variants.rowLanes });
+      const shard = weights[i]!;
+      const dlogits = run.tensor("dlogits", [rows, shard.rows]);
+      run.dispatch(
+        crossEntropyGrad,
+        { dlogits, logits: run.operand(logits), state, targets: labelled.targets, scalars: sinks.scalars },
+        { ...this.#sizes(shard, rows, first), dlogits_cols: shard.rows },
+        this.#constants(run, shard),
+      );
       run.dispatch(
         matmulBackwardInput(i === 0 ? "set" : "accumulate", cols),
-        { y: dnormed, x: run.operand(logits), w: weights[i]!.operand },
-        { rows, cols, x_cols: sizes.shard_cols, w_cols: cols },
+        { y: dnormed, x: run.operand(dlogits), w: shard.operand },
+        { rows, cols, x_cols: shard.rows, w_cols: cols },
         run.variants.backwardInput,
       );
       if (this.weight.grad) {
         run.dispatch(
           matmulBackwardWeight,
-          { out: this.weight.grad, left: run.operand(logits), right: run.operand(normed) },
-          { rows, left_cols: sizes.shard_cols, right_cols: cols },
+          { out: this.weight.grad, left: run.operand(dlogits), right: run.operand(normed) },
+          { rows, left_cols: shard.rows, right_cols: cols },
           run.variants.backwardFactor,
         );
       }
     });
-    const dgathered = run.tensor("head dx", [rows, cols]);
-    run.clear(dgathered);
-    this.norm.backward(run, dnormed, saved, dgathered);
+    const dgathered = this.norm.backward(run, dnormed, saved, null);
     run.dispatch(scatterRows, { y: dx, x: dgathered, index: labelled.index }, { rows, cols, first });
   }
-}
 
-function shardSizes({ firstRow, rows: cols }: Shard, rows: number, first: number) {
-  return { rows, shard_cols: cols, first_id: firstRow, first_row: first };
+  #sizes({ firstRow, rows: cols }: Shard, rows: number, first: number) {
+    return { rows, logits_cols: cols, first_id: firstRow, first_row: first, cap: this.softcap ?? 0 };
+  }
+
+  #constants(run: StepRecorder, shard: Shard) {
+    return { ...rowLanes(run.variants.rows, shard.rows), SOFTCAP: this.softcap === null ? 0 : 1 };
+  }
 }

@@ -30,6 +30,15 @@ export class StepRecorder extends Recorder {
     return staged.plain ??= this.#inTexture(tensor) ? this.#stage(tensor) : inStorage(tensor);
   }
 
+  /**
+   * The same for a kernel that reads each element about once: it is staged where a copy does that, or where it is staged
+   * already. A kernel that stages would read all that there is to read.
+   */
+  readOnce(tensor: Tensor): Operand {
+    const ready = this.#staged.get(tensor)?.plain ?? null;
+    return ready ?? (copyable(tensor) ? this.operand(tensor) : inStorage(tensor));
+  }
+
   /** The transpose of the tensor as an operand. */
   transposed(tensor: Tensor): Operand {
     const staged = this.#stagedOf(tensor);
@@ -61,8 +70,12 @@ export class StepRecorder extends Recorder {
     const { rows, cols } = matrixShape(tensor);
     // rows are padded too: a product may reduce over them, four at a time
     const texture = this.texture(`${tensor.label} (staged)`, 4 * Math.ceil(rows / 4), cols);
-    if (rows % 4 === 0 && (cols * 4) % COPY_ROW_BYTES === 0) this.copyToTexture(tensor, texture);
-    else this.dispatch(toTexture, { staged: texture, source: tensor }, texels(texture, rows, cols));
+    if (copyable(tensor)) this.copyToTexture(tensor, texture);
+    else {
+      const { WORKGROUP_SIZE } = toTexture.constants;
+      const constants = { WORKGROUP_SIZE, DOWN: texture.width < WORKGROUP_SIZE ? 1 : 0 };
+      this.dispatch(toTexture, { staged: texture, source: tensor }, texels(texture, rows, cols), constants);
+    }
     return { source: "texture", texture };
   }
 
@@ -77,6 +90,12 @@ export class StepRecorder extends Recorder {
     this.dispatch(transpose, { y, source: tensor }, { rows, cols });
     return inStorage(y);
   }
+}
+
+/** Whether a copy lays the tensor into a texture as it is. */
+function copyable(tensor: Tensor): boolean {
+  const { rows, cols } = matrixShape(tensor);
+  return rows % 4 === 0 && (cols * 4) % COPY_ROW_BYTES === 0;
 }
 
 /** A tensor read where it lies. */

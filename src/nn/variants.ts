@@ -6,6 +6,7 @@
  * @module
  */
 import type { Tile } from "../../kernels/matmul/kernel.ts";
+import type { RowLanes } from "../../kernels/rms_norm/kernel.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionLanes } from "./attention_tile.ts";
 
@@ -20,8 +21,10 @@ export interface Variants {
   /** Tile of the gradients of low-rank factors; `TILE_ROWS` counts vectors of four rank columns. */
   readonly backwardFactor: Tile;
   readonly attention: AttentionLanes;
-  /** Lanes that share a row in normalisation and softmax; a power of two. */
+  /** Lanes that work on a query of attention over a cache; a power of two. */
   readonly rowLanes: number;
+  /** Lanes of kernels that work row by row: normalisation, cross-entropy. */
+  readonly rows: RowLanes;
   /** What was chosen and why, for people. */
   readonly reason: string;
 }
@@ -34,6 +37,7 @@ const LLVMPIPE: Variants = {
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
   attention: { LANES: 8, laneVectors: 256, stepKeys: 2, staged: false },
   rowLanes: 16,
+  rows: { WORKGROUP_SIZE: 8, ROW_LANES: 1 },
   reason: "matmul operands from textures, 16x8 tiles: llvmpipe reads storage buffers ten times slower",
 };
 
@@ -45,6 +49,7 @@ const SOFTWARE: Variants = {
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
   attention: { LANES: 8, laneVectors: 32, stepKeys: 1, staged: false },
   rowLanes: 16,
+  rows: { WORKGROUP_SIZE: 8, ROW_LANES: 1 },
   reason: "matmul operands from storage buffers, 8x4 tiles: a software adapter",
 };
 
@@ -56,6 +61,7 @@ const HARDWARE: Variants = {
   backwardFactor: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 64 },
   attention: { LANES: 64, laneVectors: 32, stepKeys: 1, staged: true },
   rowLanes: 64,
+  rows: { WORKGROUP_SIZE: 64, ROW_LANES: 64 },
   reason:
     "matmul operands from storage buffers, 8x4 register tiles over 64 lanes: the default of hardware GPUs",
 };

@@ -49,12 +49,22 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
     rmsNormBackward,
     {
       dx: held("dx", M, N),
-      dy: held("dy", M, N),
-      x: held("x", M, N),
-      weight: held("w", N),
+      dy: scalar("dy", M, N),
+      x: scalar("x", M, N),
+      weight: scalar("w", 1, N),
+      addend: scalar("dh", M, N),
       rstd: held("rstd", M),
     },
-    { rows: M, cols: N },
+    {
+      rows: M,
+      heads: 1,
+      dx_cols: N,
+      dy_cols: N,
+      x_cols: N,
+      weight_cols: N,
+      addend_cols: N,
+      offset: 0,
+    },
   );
   run.recorder.dispatch(
     embeddingForward,
@@ -63,7 +73,7 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
       ids: run.holding(new Uint32Array(M), [M], "ids"),
       table: scalar("table", 100, 8),
     },
-    { rows: M, table_cols: 8, first_id: 0, shard_rows: 100 },
+    { rows: M, y_cols: 8, table_cols: 8, first_id: 0, shard_rows: 100, vocab: 100, scale: 1 },
   );
   const program = await run.recorder.build();
   const { entries } = await program.profile(["backward", "forward"]);

@@ -49,7 +49,7 @@ function recordStep({ gpu }: TestAdapter, variants: Variants, rank: number, cach
   const run = new StepRecorder("step", resources, variants);
   const u32 = (label: string, count: number) => tensor(label, [count], "u32");
   const spans = new Map([[Infinity, u32("spans", 36)]]);
-  const inputs = { ids: u32("ids", 18), spans, rowLength: 9 };
+  const inputs = { ids: u32("ids", 18), positions: u32("positions", 18), spans, rowLength: 9 };
   const labelled = { index: u32("index", 18), targets: u32("targets", 18) };
   const sinks = { totals: tensor("totals", [4]), flags: u32("flags", 1), scalars: tensor("scalars", [1]) };
   const { x, saved } = decoder.forward(run, inputs);

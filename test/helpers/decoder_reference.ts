@@ -7,16 +7,17 @@
 import * as attention from "../../kernels/attention/reference.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/reference.ts";
 import { embeddingForward } from "../../kernels/embedding/reference.ts";
+import { gatedBackward, gatedForward } from "../../kernels/gated/reference.ts";
 import { matmulBackwardFactor, matmulBackwardInput, matmulForward } from "../../kernels/matmul/reference.ts";
 import { rmsNormBackward, rmsNormForward } from "../../kernels/rms_norm/reference.ts";
 import { ropeRotate } from "../../kernels/rope/reference.ts";
-import { swigluBackward, swigluForward } from "../../kernels/swiglu/reference.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
 import type { ModelBatch } from "../../src/models/trainable_model.ts";
 import { normPaths } from "../../src/models/family.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
 import { ropeTables } from "../../src/models/rope.ts";
 import { attentionSpans } from "../../src/nn/attention_spans.ts";
+import { rowPositions } from "../../src/nn/rope.ts";
 import { wide } from "./gradient.ts";
 
 type Values = Float64Array;
@@ -92,16 +93,15 @@ export function decoderReference(
     return { y: loraForward(x, w, sizes, low), backward };
   };
   const norm = (path: string, x: Values) => {
-    const w = weight(path), { y, rstd } = rmsNormForward(x, w, rows, C, eps);
-    return { y, backward: (dy: Values) => rmsNormBackward(dy, x, w, rstd, rows, C) };
+    const w = weight(path), { y, rstd } = rmsNormForward(x, w, eps);
+    return { y, backward: (dy: Values) => rmsNormBackward(dy, x, w, rstd) };
   };
   const tables = ropeTables(config.layers[0]!.rope, batch.length);
   const rotate = (x: Values, heads: number, direction: 1 | -1) =>
     ropeRotate(x, wide(tables.cos), wide(tables.sin), {
-      rows,
-      rowLength: batch.length,
+      positions: rowPositions(batch.rows, batch.length, batch.documents),
       heads,
-      halfDim: D / 2,
+      headDim: D,
       direction,
     });
   const shape = {
@@ -124,10 +124,10 @@ export function decoderReference(
     const h = plus(x, o.y);
     const n2 = norm(p2!, h);
     const gate = linear(pg!, n2.y, F, C), up = linear(pu!, n2.y, F, C);
-    const down = linear(pd!, swigluForward(gate.y, up.y), C, F);
+    const down = linear(pd!, gatedForward(gate.y, up.y), C, F);
     x = plus(h, down.y);
     return (dx: Values): Values => {
-      const { dgate, dup } = swigluBackward(gate.y, up.y, down.backward(dx));
+      const { dgate, dup } = gatedBackward(gate.y, up.y, down.backward(dx));
       const dh = plus(dx, n2.backward(plus(gate.backward(dgate), up.backward(dup))));
       const { dq, dk, dv } = attention.attentionBackward(rq, rk, v.y, o.backward(dh), shape);
       const dn1 = plus(

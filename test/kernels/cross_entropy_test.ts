@@ -4,8 +4,10 @@ import {
   crossEntropyLoss,
   crossEntropyStats,
   NO_TARGET,
+  softcap,
 } from "../../kernels/cross_entropy/kernel.ts";
-import { crossEntropy } from "../../kernels/cross_entropy/reference.ts";
+import { crossEntropy, softcap as softcapReference } from "../../kernels/cross_entropy/reference.ts";
+import type { OperandSource } from "../../src/gpu/kernel.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
 import { onEachCompiler, type TestAdapter, TestProgram } from "../helpers/gpu.ts";
@@ -18,7 +20,17 @@ interface Case {
   /** Negative for a filler row. */
   readonly targets: readonly number[];
   readonly logits: Float32Array<ArrayBuffer>;
+  readonly cap?: number | null;
 }
+
+/** How the kernels run. */
+interface Form {
+  readonly lanes: { readonly WORKGROUP_SIZE: number; readonly ROW_LANES: number };
+  readonly source: OperandSource;
+}
+
+const ALONE: Form = { lanes: { WORKGROUP_SIZE: 8, ROW_LANES: 1 }, source: "texture" };
+const SHARED: Form = { lanes: { WORKGROUP_SIZE: 16, ROW_LANES: 16 }, source: "scalar" };
 
 const WEIGHT = 0.125;
 const LOSS_BEFORE = 3.5;
@@ -34,8 +46,8 @@ function columns(x: Float32Array, cols: number, first: number, count: number): F
 
 async function runKernels(
   adapter: TestAdapter,
-  { vocab, shards, targets, logits }: Case,
-  WORKGROUP_SIZE: number,
+  { vocab, shards, targets, logits, cap = null }: Case,
+  { lanes, source }: Form,
 ) {
   const rows = targets.length, firstRow = 2;
   using run = new TestProgram(adapter);
@@ -48,32 +60,33 @@ async function runKernels(
   ));
   let first = 0;
   const placed = shards.map((cols) => {
-    const tensor = run.holding(columns(logits, vocab, first, cols), [rows, cols]);
-    const params = { rows, shard_cols: cols, first_id: first, first_row: firstRow };
+    const shard = run.operand(run.holding(columns(logits, vocab, first, cols), [rows, cols]), source);
+    const params = { rows, logits_cols: cols, first_id: first, first_row: firstRow, cap: cap ?? 0 };
     first += cols;
-    return { tensor, params };
+    return { shard, dlogits: run.output([rows, cols], "dlogits"), params };
   });
-  for (const { tensor, params } of placed) {
-    run.recorder.dispatch(crossEntropyStats, { state, flags, logits: tensor, targets: at }, params, {
-      WORKGROUP_SIZE,
-    });
+  const constants = { ...lanes, SOFTCAP: cap === null ? 0 : 1 };
+  for (const { shard, params } of placed) {
+    const bound = { state, flags, logits: shard, targets: at };
+    run.recorder.dispatch(crossEntropyStats, bound, params, constants);
   }
   run.recorder.dispatch(crossEntropyLoss, { totals, state, targets: at }, { rows, first_row: firstRow });
   const scalars = run.holding(Float32Array.of(WEIGHT));
-  for (const { tensor, params } of placed) {
-    const bound = { logits: tensor, state, targets: at, scalars };
-    run.recorder.dispatch(crossEntropyGrad, bound, params, { WORKGROUP_SIZE });
+  for (const { shard, dlogits, params } of placed) {
+    const bound = { dlogits, logits: shard, state, targets: at, scalars };
+    const sizes = { ...params, dlogits_cols: params.logits_cols };
+    run.recorder.dispatch(crossEntropyGrad, bound, sizes, constants);
   }
   await run.run();
   const dlogits: Float32Array[] = [];
-  for (const { tensor } of placed) dlogits.push(await run.read(tensor));
+  for (const shard of placed) dlogits.push(await run.read(shard.dlogits));
   await run.read(state); // its guards
   return { totals: await run.read(totals), flag: (await run.readU32(flags))[0], dlogits };
 }
 
-async function check(adapter: TestAdapter, made: Case, lanes: number) {
-  const { totals, flag, dlogits } = await runKernels(adapter, made, lanes);
-  const want = crossEntropy(wide(made.logits), made.targets, made.vocab, WEIGHT);
+async function check(adapter: TestAdapter, made: Case, form: Form) {
+  const { totals, flag, dlogits } = await runKernels(adapter, made, form);
+  const want = crossEntropy(wide(made.logits), made.targets, made.vocab, WEIGHT, made.cap);
   const tolerance = arithmetic("f32", "f32", made.vocab);
   assertClose(totals, [LOSS_BEFORE + want.loss, 7, 8, 9], tolerance);
   assert.equal(flag, 0);
@@ -87,24 +100,53 @@ async function check(adapter: TestAdapter, made: Case, lanes: number) {
 
 Deno.test("the cross-entropy reference's gradient agrees with central differences", () => {
   const targets = [3, -1, 0], logits = wide(ramp(3 * 5, { scale: 2 }));
-  const loss = (logits: Float64Array) => WEIGHT * crossEntropy(logits, targets, 5, WEIGHT).loss;
-  assertGradient(loss, logits, crossEntropy(logits, targets, 5, WEIGHT).dlogits);
+  for (const cap of [null, 1.5]) {
+    const loss = (logits: Float64Array) => WEIGHT * crossEntropy(logits, targets, 5, WEIGHT, cap).loss;
+    assertGradient(loss, logits, crossEntropy(logits, targets, 5, WEIGHT, cap).dlogits);
+  }
 });
 
-for (const lanes of [16, 64]) {
+for (const [WORKGROUP_SIZE, ROW_LANES] of [[8, 1], [64, 4], [64, 64]] as const) {
+  const lanes = { WORKGROUP_SIZE, ROW_LANES };
   onEachCompiler(
-    `cross-entropy matches the f64 reference, ${lanes} lanes, shards and filler rows`,
+    `cross-entropy matches the f64 reference, ${ROW_LANES} of ${WORKGROUP_SIZE} lanes a row, shards and filler rows`,
     async (adapter) => {
       const logits = ramp(5 * 131, { scale: 6 });
       const targets = [130, -1, 0, 67, 64];
-      await check(adapter, { vocab: 131, shards: [131], targets, logits }, lanes);
-      await check(adapter, { vocab: 131, shards: [64, 64, 3], targets, logits }, lanes);
+      for (const cap of [null, 4]) {
+        const form = { lanes, source: ROW_LANES === 1 ? "texture" : "scalar" } as const;
+        await check(adapter, { vocab: 131, shards: [131], targets, logits, cap }, form);
+        await check(adapter, { vocab: 131, shards: [64, 64, 3], targets, logits, cap }, form);
+      }
+      const made = { vocab: 132, shards: [128, 4], targets, logits: ramp(5 * 132, { scale: 6 }) };
+      await check(adapter, made, { lanes, source: "vec4" });
     },
   );
 }
 
+onEachCompiler("logits are capped as the f64 reference does, also large ones", async (adapter) => {
+  for (const [rows, cols] of [[3, 7], [2, 8], [65_537, 1]] as const) {
+    const x = ramp(rows * cols, { scale: 400 });
+    using run = new TestProgram(adapter);
+    const y = run.output([rows, cols]);
+    const bound = { y, x: run.operand(run.holding(x, [rows, cols]), "scalar") };
+    run.recorder.dispatch(softcap, bound, { rows, y_cols: cols, x_cols: cols, cap: 30 });
+    await run.run();
+    assertClose(await run.read(y), softcapReference(wide(x), 30), arithmetic("f32", "f32", 1));
+  }
+});
+
+onEachCompiler("cross-entropy of as many rows as the loss may loop over is right", async (adapter) => {
+  const targets = Array.from({ length: 59_999 }, (_, i) => i % 3);
+  const made = { vocab: 3, shards: [3], targets, logits: ramp(3 * targets.length, { scale: 3 }) };
+  const form = { lanes: { WORKGROUP_SIZE: 64, ROW_LANES: 64 }, source: "scalar" } as const;
+  const { dlogits } = await runKernels(adapter, made, form);
+  const want = crossEntropy(wide(made.logits), targets, 3, WEIGHT).dlogits;
+  assertClose(dlogits[0]!, want, arithmetic("f32", "f32", 3));
+});
+
 onEachCompiler("cross-entropy of one row over one word is zero, and so is its gradient", async (adapter) => {
-  await check(adapter, { vocab: 1, shards: [1], targets: [0], logits: ramp(1) }, 16);
+  await check(adapter, { vocab: 1, shards: [1], targets: [0], logits: ramp(1) }, SHARED);
 });
 
 onEachCompiler(
@@ -114,7 +156,11 @@ onEachCompiler(
       const logits = ramp(2 * 13, { scale: 9_000 });
       logits[peak] = 10_000;
       logits[13 + peak] = -10_000;
-      await check(adapter, { vocab: 13, shards: [8, 5], targets: [peak, peak], logits }, 16);
+      await check(
+        adapter,
+        { vocab: 13, shards: [8, 5], targets: [peak, peak], logits },
+        peak % 2 === 0 ? ALONE : SHARED,
+      );
     }
   },
 );
@@ -122,7 +168,7 @@ onEachCompiler(
 onEachCompiler("a chunk of filler rows alone adds no loss and no gradient", async (adapter) => {
   const logits = ramp(3 * 7);
   const made = { vocab: 7, shards: [4, 3], targets: [-1, -1, -1], logits };
-  const { totals, dlogits } = await runKernels(adapter, made, 16);
+  const { totals, dlogits } = await runKernels(adapter, made, ALONE);
   assert.equal(totals[0], LOSS_BEFORE);
   assert.ok(dlogits.every((shard) => shard.every((value) => value === 0)));
 });
@@ -135,7 +181,8 @@ onEachCompiler(
         const logits = ramp(2 * 37);
         logits[at] = bad;
         const made = { vocab: 37, shards: [20, 17], targets: [1, 2], logits };
-        assert.equal((await runKernels(adapter, made, 16)).flag, 1, `${bad} at ${at}`);
+        const form = at % 2 === 0 ? ALONE : SHARED;
+        assert.equal((await runKernels(adapter, made, form)).flag, 1, `${bad} at ${at}`);
       }
     }
   },

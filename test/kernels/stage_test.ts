@@ -24,20 +24,26 @@ fn main(@builtin(workgroup_id) group: vec3u) {
 
 const SIZES = [[1, 1], [4, 8], [5, 13], [17, 67]] as const;
 
-for (const [kernel, transposed] of [[toTexture, false], [toTextureTransposed, true]] as const) {
-  onEachCompiler(`${kernel.name} copies bit for bit and pads with zeros`, async (adapter) => {
+const STAGING = [
+  ["stage_to_texture", toTexture, { WORKGROUP_SIZE: 8, DOWN: 0 }],
+  ["stage_to_texture, lanes one below the other,", toTexture, { WORKGROUP_SIZE: 8, DOWN: 1 }],
+  ["stage_to_texture_transposed", toTextureTransposed, { WORKGROUP_SIZE: 8 }],
+] as const;
+
+for (const [name, kernel, constants] of STAGING) {
+  const transposed = kernel === toTextureTransposed;
+  onEachCompiler(`${name} copies bit for bit and pads with zeros`, async (adapter) => {
     for (const [rows, cols] of SIZES) {
       const x = ramp(rows * cols);
       const [outRows, outCols] = transposed ? [cols, rows] : [rows, cols];
       const width = Math.ceil(outCols / 4), height = 4 * Math.ceil(outRows / 4);
       using run = new TestProgram(adapter);
       const texture = run.recorder.texture("staged", height, outCols);
-      run.recorder.dispatch(kernel, { staged: texture, source: run.holding(x, [rows, cols]) }, {
-        rows,
-        cols,
-        width,
-        height,
-      });
+      const bound = { staged: texture, source: run.holding(x, [rows, cols]) };
+      const sizes = { rows, cols, width, height };
+      if (kernel === toTexture) {
+        run.recorder.dispatch(kernel, bound, sizes, constants as typeof kernel.constants);
+      } else run.recorder.dispatch(toTextureTransposed, bound, sizes);
       const y = run.output([height, 4 * width]);
       const read = { y, x: { source: "texture", texture } } as const;
       run.recorder.dispatch(readOperand, read, { x_cols: outCols, vectors: width, rows: height });
