@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UnsupportedModelError } from "../errors.ts";
+import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { encodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { DECODABLE_TYPES, decodeBlocks } from "../quant/gguf_blocks.ts";
 import type { GgufType } from "../quant/gguf_types.ts";
@@ -32,7 +32,7 @@ export class GgufWeights implements ModelWeights {
 
   /**
    * @throws {UnsupportedModelError} If a tensor is none of the architecture's, or of a type that cannot be decoded.
-   * @throws {ModelFormatError} If the metadata lacks the numbers of heads.
+   * @throws {ModelFormatError} If the metadata lacks the numbers of heads, or they do not divide the rows.
    */
   constructor(file: GgufFile) {
     this.#file = file;
@@ -113,9 +113,8 @@ export class GgufWeights implements ModelWeights {
   #tensor(name: string): MappedTensor {
     const tensor = this.#mapped.get(name);
     if (tensor) return tensor;
-    this.#file.info(name); // says which names there are
-    throw new RangeError(
-      `Cannot read tensor "${name}" of "${this.#file.uri}": ask for it by its checkpoint's name`,
+    throw new ModelFormatError(
+      `Cannot read tensor "${name}" of "${this.#file.uri}": it holds ${this.#mapped.size} tensors, none of that name`,
     );
   }
 }
@@ -130,8 +129,16 @@ function mapTensors(file: GgufFile): Map<string, MappedTensor> {
     if (found === null) continue;
     if (!found) throw fields.unsupported(`tensor "${source}"`, "the tensors of a dense decoder");
     if (!DECODABLE_TYPES.includes(type.name)) throw undecodable(file.uri, source, type);
-    const rows = shape[0]!, count = found.turned === "queries" ? heads : keyHeads;
-    mapped.set(found.name, { ...found, source, type, headDim: found.turned === null ? null : rows / count });
+    const turnedIn = found.turned === "queries" ? heads : keyHeads;
+    const headDim = found.turned === null ? null : shape[0]! / turnedIn;
+    if (headDim !== null && !(headDim % 2 === 0)) {
+      throw new ModelFormatError(
+        `Cannot read "${file.uri}": tensor "${source}" has ${
+          shape[0]
+        } rows, ${turnedIn} heads of an even width are wanted`,
+      );
+    }
+    mapped.set(found.name, { ...found, source, type, headDim });
   }
   return mapped;
 }
