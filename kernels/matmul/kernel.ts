@@ -1,155 +1,177 @@
 /**
  * Matrix products of a linear map with a frozen weight and a low-rank update: forward, gradient of the input,
- * gradients of the factors. See `generate.ts` for the formulas.
+ * gradients of the factors. See `generate.ts` for the formulas and `tile.ts` for the tiles that compute them.
+ *
+ * A launch covers the rows from `first_row` to `rows` - 1, so that a long product can be divided over several.
  *
  * @module
  */
-import { defineKernel, operand, read, write } from "../../src/gpu/kernel.ts";
-import { backwardFactorText, backwardInputText, forwardText, type Tile } from "./generate.ts";
+import { type Binding, defineKernel, operand, read, write } from "../../src/gpu/kernel.ts";
+import {
+  backwardFactorText,
+  type BackwardInputParts,
+  backwardInputText,
+  type ForwardParts,
+  forwardText,
+} from "./generate.ts";
+import { iterationsOf, type ProductOp, registerTile, spanOf, type Tile } from "./tile.ts";
 
-export type { Tile } from "./generate.ts";
+export type { BackwardInputParts, ForwardParts } from "./generate.ts";
+export {
+  invocationsOf,
+  iterationsOf,
+  type ProductOp,
+  registerTile,
+  requirements,
+  sharedTile,
+  spanOf,
+  subgroupTile,
+  type Tile,
+  type TileRequirements,
+  vectorTile,
+} from "./tile.ts";
 
-const DEFAULT_TILE: Tile = { TILE_ROWS: 8, TILE_COLS: 4, LANES: 8 };
+const DEFAULT_TILE = registerTile(8, 4, 8);
 
-/** K4 steps of each product: what one invocation loops over. */
-const steps = (...cols: number[]) => cols.reduce((sum, n) => sum + Math.ceil(n / 4), 0);
-/** A multiplication and an addition for each of `depths` at each of rows · cols outputs. */
-const products = ({ rows, cols }: { rows: number; cols: number }, ...depths: number[]) =>
-  2 * rows * cols * depths.reduce((sum, n) => sum + n, 0);
-const forwardGrid = ({ rows, cols }: { rows: number; cols: number }, tile: Tile) =>
-  [Math.ceil(cols / (tile.TILE_COLS * tile.LANES)), Math.ceil(rows / tile.TILE_ROWS)] as const;
-const backwardGrid = ({ rows, cols }: { rows: number; cols: number }, tile: Tile) =>
-  [Math.ceil(cols / (4 * tile.TILE_COLS * tile.LANES)), Math.ceil(rows / tile.TILE_ROWS)] as const;
+/** The output's columns and the rows of one launch. */
+interface Sizes {
+  readonly rows: number;
+  readonly cols: number;
+  readonly first_row: number;
+}
 
-/** y [M, N] = scale · x [M, K] · w [N, K]ᵀ */
-export const matmulForward = defineKernel({
-  name: "matmul_forward",
-  source: (tile) => forwardText(tile, { lowRank: false, plus: "nothing" }),
-  bindings: { y: write(), x: operand(), w: operand() },
-  params: { rows: "u32", cols: "u32", x_cols: "u32", w_cols: "u32", scale: "f32" },
-  constants: DEFAULT_TILE,
-  grid: forwardGrid,
-  iterations: ({ x_cols }) => steps(x_cols),
-  flops: (params) => products(params, params.x_cols),
+/** Four columns of an operand are one step of a sum. */
+const steps = (...cols: number[]) => cols.map((n) => Math.ceil(n / 4));
+/** A multiplication and an addition for each of `depths` at each output. */
+const products = ({ rows, first_row, cols }: Sizes, ...depths: number[]) =>
+  2 * (rows - first_row) * cols * depths.reduce((sum, n) => sum + n, 0);
+const gridOf = (op: ProductOp) => ({ rows, first_row, cols }: Sizes, tile: Tile) => {
+  const span = spanOf(op, tile);
+  return [Math.ceil(cols / span.cols), Math.ceil((rows - first_row) / span.rows)] as const;
+};
+/** Bytes of the matrices that have a row for each row of the output. */
+const rowBytes = ({ rows, first_row, cols }: Sizes, x_cols: number) => ({
+  y: 4 * (rows - first_row) * cols,
+  addend: 4 * (rows - first_row) * cols,
+  x: 4 * (rows - first_row) * x_cols,
 });
 
-/** y [M, N] = scale · x·wᵀ + addend [M, N]; the addend is a residual stream. */
-export const matmulForwardAdd = defineKernel({
-  name: "matmul_forward_add",
-  source: (tile) => forwardText(tile, { lowRank: false, plus: "addend" }),
-  bindings: { y: write(), x: operand(), w: operand(), addend: read() },
-  params: { rows: "u32", cols: "u32", x_cols: "u32", w_cols: "u32", scale: "f32" },
-  constants: DEFAULT_TILE,
-  grid: forwardGrid,
-  iterations: ({ x_cols }) => steps(x_cols),
-  flops: (params) => products(params, params.x_cols),
-});
+const FORWARD = { rows: "u32", cols: "u32", first_row: "u32", x_cols: "u32", w_cols: "u32" } as const;
+const FORWARD_PARAMS = { ...FORWARD, scale: "f32" } as const;
+const LORA_FORWARD_PARAMS = { ...FORWARD, u_cols: "u32", b_cols: "u32", scale: "f32" } as const;
+const BACKWARD_PARAMS = FORWARD;
+const LORA_BACKWARD_PARAMS = { ...FORWARD, v_cols: "u32", a_cols: "u32" } as const;
 
-/** y [M, N] = x·wᵀ + u [M, r] · b [N, r]ᵀ, in one pass over the output. */
-export const loraForward = defineKernel({
-  name: "lora_forward",
-  source: (tile) => forwardText(tile, { lowRank: true, plus: "nothing" }),
-  bindings: { y: write(), x: operand(), w: operand(), u: operand(), b: operand() },
-  params: {
-    rows: "u32",
-    cols: "u32",
-    x_cols: "u32",
-    w_cols: "u32",
-    u_cols: "u32",
-    b_cols: "u32",
-    scale: "f32",
-  },
-  constants: DEFAULT_TILE,
-  grid: forwardGrid,
-  iterations: ({ x_cols, u_cols }) => steps(x_cols, u_cols),
-  flops: (params) => products(params, params.x_cols, params.u_cols),
-});
-
-/** y [M, N] = x·wᵀ + u·bᵀ + addend. */
-export const loraForwardAdd = defineKernel({
-  name: "lora_forward_add",
-  source: (tile) => forwardText(tile, { lowRank: true, plus: "addend" }),
-  bindings: { y: write(), x: operand(), w: operand(), u: operand(), b: operand(), addend: read() },
-  params: {
-    rows: "u32",
-    cols: "u32",
-    x_cols: "u32",
-    w_cols: "u32",
-    u_cols: "u32",
-    b_cols: "u32",
-    scale: "f32",
-  },
-  constants: DEFAULT_TILE,
-  grid: forwardGrid,
-  iterations: ({ x_cols, u_cols }) => steps(x_cols, u_cols),
-  flops: (params) => products(params, params.x_cols, params.u_cols),
-});
-
-/** What a gradient of an input does with the output that is there: replace it or add to it. */
-export type OutputMode = "set" | "accumulate";
-
-/** y [M, K] (+)= x [M, N] · w [N, K], for each mode and output width. */
-function backwardInputKernel(mode: OutputMode, vec4Output: boolean) {
-  const plus = mode === "set" ? "nothing" : "accumulate";
+function defineForward(parts: ForwardParts) {
+  const { lowRank, bias, addend } = parts;
+  const bindings: Record<string, Binding> = {
+    y: write(),
+    x: operand(),
+    w: operand(),
+    ...(lowRank ? { u: operand(), b: operand() } : {}),
+    ...(bias ? { bias: read() } : {}),
+    ...(addend ? { addend: read() } : {}),
+  };
   return defineKernel({
-    name: `matmul_backward_input_${mode}`,
-    source: (tile: Tile) => backwardInputText(tile, { lowRank: false, plus }, vec4Output),
-    bindings: { y: write(), x: operand(), w: operand() },
-    params: { rows: "u32", cols: "u32", x_cols: "u32", w_cols: "u32" },
+    name: `${lowRank ? "lora" : "matmul"}_forward${bias ? "_bias" : ""}${addend ? "_add" : ""}`,
+    source: (tile: Tile) => forwardText(tile, parts),
+    bindings,
+    params: (lowRank ? LORA_FORWARD_PARAMS : FORWARD_PARAMS) as
+      | typeof FORWARD_PARAMS
+      | typeof LORA_FORWARD_PARAMS,
     constants: DEFAULT_TILE,
-    grid: backwardGrid,
-    iterations: ({ x_cols }) => steps(x_cols),
-    flops: (params) => products(params, params.x_cols),
+    grid: gridOf("forward"),
+    iterations: (params, tile) => iterationsOf("forward", tile, steps(params.x_cols, rankOf(params))),
+    flops: (params) => products(params, params.x_cols, rankOf(params)),
+    touched: (params) => rowBytes(params, params.x_cols),
   });
 }
 
-/** y [M, K] (+)= x [M, N] · w [N, K] + v [M, r] · a [r, K]. */
-function loraBackwardInputKernel(mode: OutputMode, vec4Output: boolean) {
-  const plus = mode === "set" ? "nothing" : "accumulate";
+function defineBackwardInput(parts: BackwardInputParts, vec4Output: boolean) {
+  const { lowRank, accumulate } = parts;
+  const bindings: Record<string, Binding> = {
+    y: write(),
+    x: operand(),
+    w: operand(),
+    ...(lowRank ? { v: operand(), a: operand() } : {}),
+  };
   return defineKernel({
-    name: `lora_backward_input_${mode}`,
-    source: (tile: Tile) => backwardInputText(tile, { lowRank: true, plus }, vec4Output),
-    bindings: { y: write(), x: operand(), w: operand(), v: operand(), a: operand() },
-    params: { rows: "u32", cols: "u32", x_cols: "u32", w_cols: "u32", v_cols: "u32", a_cols: "u32" },
+    name: `${lowRank ? "lora" : "matmul"}_backward_input_${accumulate ? "accumulate" : "set"}`,
+    source: (tile: Tile) => backwardInputText(tile, parts, vec4Output),
+    bindings,
+    params: (lowRank ? LORA_BACKWARD_PARAMS : BACKWARD_PARAMS) as
+      | typeof BACKWARD_PARAMS
+      | typeof LORA_BACKWARD_PARAMS,
     constants: DEFAULT_TILE,
-    grid: backwardGrid,
-    iterations: ({ x_cols, v_cols }) => steps(x_cols, v_cols),
-    flops: (params) => products(params, params.x_cols, params.v_cols),
+    grid: gridOf("backwardInput"),
+    iterations: (params, tile) => iterationsOf("backwardInput", tile, steps(params.x_cols, rankOf(params))),
+    flops: (params) => products(params, params.x_cols, rankOf(params)),
+    touched: (params) => rowBytes(params, params.x_cols),
   });
 }
 
-const MATMUL_BACKWARD_INPUT = {
-  set: [backwardInputKernel("set", false), backwardInputKernel("set", true)],
-  accumulate: [backwardInputKernel("accumulate", false), backwardInputKernel("accumulate", true)],
-} as const;
-const LORA_BACKWARD_INPUT = {
-  set: [loraBackwardInputKernel("set", false), loraBackwardInputKernel("set", true)],
-  accumulate: [loraBackwardInputKernel("accumulate", false), loraBackwardInputKernel("accumulate", true)],
-} as const;
+/** Columns of the narrow operand of the low-rank product; 0 where there is none. */
+function rankOf(params: Readonly<Record<string, number>>): number {
+  return params.u_cols ?? params.v_cols ?? 0;
+}
 
-/** The kernel for this mode; output columns divisible by 4 are stored as vectors. */
-export const matmulBackwardInput = (mode: OutputMode, cols: number) =>
-  MATMUL_BACKWARD_INPUT[mode][cols % 4 === 0 ? 1 : 0];
-export const loraBackwardInput = (mode: OutputMode, cols: number) =>
-  LORA_BACKWARD_INPUT[mode][cols % 4 === 0 ? 1 : 0];
-
-function backwardFactorKernel(name: string, transposed: boolean) {
+function defineBackwardFactor(name: string, transposed: boolean) {
   return defineKernel({
     name,
     source: (tile: Tile) => backwardFactorText(tile, transposed),
     bindings: { out: write(), left: operand(), right: operand() },
-    params: { rows: "u32", left_cols: "u32", right_cols: "u32" },
-    constants: { TILE_ROWS: 2, TILE_COLS: 1, LANES: 8 },
-    grid: ({ left_cols, right_cols }, { TILE_ROWS, LANES }) =>
-      [Math.ceil(right_cols / (4 * LANES)), Math.ceil(left_cols / (4 * TILE_ROWS))] as const,
-    iterations: ({ rows }) => rows,
-    flops: ({ rows, left_cols, right_cols }) => 2 * rows * left_cols * right_cols,
+    params: { rows: "u32", first_row: "u32", left_cols: "u32", right_cols: "u32" },
+    constants: registerTile(2, 1, 8),
+    grid: ({ left_cols, right_cols }, tile) =>
+      gridOf("backwardFactor")({ rows: left_cols, cols: right_cols, first_row: 0 }, tile),
+    iterations: ({ rows, first_row }, tile) => iterationsOf("backwardFactor", tile, [rows - first_row]),
+    flops: ({ rows, first_row, left_cols, right_cols }) => 2 * (rows - first_row) * left_cols * right_cols,
+    touched: ({ rows, first_row, left_cols, right_cols }) => ({
+      left: 4 * (rows - first_row) * left_cols,
+      right: 4 * (rows - first_row) * right_cols,
+    }),
   });
 }
 
+const forwards = table(8, (i) => defineForward({ lowRank: bit(i, 0), bias: bit(i, 1), addend: bit(i, 2) }));
+const backwards = table(
+  8,
+  (i) => defineBackwardInput({ lowRank: bit(i, 0), accumulate: bit(i, 1) }, bit(i, 2)),
+);
+
+/** y [M, N] = scale · (x [M, K] · w [N, K]ᵀ + u [M, r] · b [N, r]ᵀ) + bias [N] + addend [M, N], with the parts asked for. */
+export function forwardKernel({ lowRank = false, bias = false, addend = false }: Partial<ForwardParts>) {
+  return forwards[index(lowRank, bias, addend)]!;
+}
+
+/** y [M, N] = scale · x [M, K] · w [N, K]ᵀ */
+export const matmulForward = forwardKernel({});
+/** y [M, N] = scale · (x · wᵀ + u [M, r] · b [N, r]ᵀ), in one pass over the output. */
+export const loraForward = forwardKernel({ lowRank: true });
+
+/** What a gradient of an input does with the output that is there: replace it or add to it. */
+export type OutputMode = "set" | "accumulate";
+
+/** y [M, K] (+)= x [M, N] · w [N, K]; output columns divisible by 4 are stored as vectors. */
+export const matmulBackwardInput = (mode: OutputMode, cols: number) =>
+  backwards[index(false, mode === "accumulate", cols % 4 === 0)]!;
+/** y [M, K] (+)= x [M, N] · w [N, K] + v [M, r] · a [r, K]. */
+export const loraBackwardInput = (mode: OutputMode, cols: number) =>
+  backwards[index(true, mode === "accumulate", cols % 4 === 0)]!;
+
 /** dW [out, in] += dy [M, out]ᵀ · x [M, in], the gradient of a trained weight; `left` is dy, `right` is x. */
-export const matmulBackwardWeight = backwardFactorKernel("matmul_backward_weight", false);
+export const matmulBackwardWeight = defineBackwardFactor("matmul_backward_weight", false);
 /** dA [r, in] += v [M, r]ᵀ · x [M, in]; `left` is v, `right` is x. */
-export const loraBackwardA = backwardFactorKernel("lora_backward_a", false);
+export const loraBackwardA = defineBackwardFactor("lora_backward_a", false);
 /** dB [out, r] += dy [M, out]ᵀ · u [M, r]; `left` is u, `right` is dy. */
-export const loraBackwardB = backwardFactorKernel("lora_backward_b", true);
+export const loraBackwardB = defineBackwardFactor("lora_backward_b", true);
+
+function table<T>(size: number, make: (i: number) => T): readonly T[] {
+  return Array.from({ length: size }, (_, i) => make(i));
+}
+function bit(of: number, at: number): boolean {
+  return (of >> at & 1) === 1;
+}
+function index(...bits: readonly boolean[]): number {
+  return bits.reduce((sum, set, at) => sum + (set ? 1 << at : 0), 0);
+}

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { matmulForward } from "../../kernels/matmul/kernel.ts";
 import { Arena } from "../gpu/arena.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { Program } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
+import { recordForward } from "../nn/products.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
 import type { Variants } from "../nn/variants.ts";
 import { type Tensor, tensorAt } from "../tensor.ts";
@@ -130,10 +130,9 @@ class Product implements Disposable {
     gpu.device.queue.writeBuffer(ws.buffer!, 0, w);
     const arena = new Arena(gpu);
     const run = new StepRecorder("product", { gpu, pipelines: new PipelineCache(gpu), arena }, variants);
-    const bound = { y, x: run.operand(xs), w: run.operand(ws) };
+    const operands = { x: run.operand(xs), w: run.operand(ws) };
     run.section("product");
-    const sizes = { rows: size, cols: size, x_cols: size, w_cols: size, scale: 1 };
-    run.dispatch(matmulForward, bound, sizes, variants.forward);
+    recordForward(run, { y, ...operands, inner: size });
     const program = await run.build();
     program.run(["main"]);
     return new Product(gpu, buffers, { arena, program, y });

@@ -9,7 +9,7 @@ import { NO_ROW, scatterRows } from "../../kernels/rows/kernel.ts";
 import type { Program, ProgramResources } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { ropeTables } from "../models/rope.ts";
+import { type Rope, ropeTables } from "../models/rope.ts";
 import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
 import type { RopeTables } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
@@ -32,7 +32,7 @@ export class CachedDecoder {
   readonly #decoder: Decoder;
   readonly #resources: ProgramResources;
   readonly #variants: Variants;
-  readonly #rope: RopeTables;
+  readonly #ropes: ReadonlyMap<Rope, RopeTables>;
   /** Each [MOST_TOKENS], in one buffer. */
   readonly #inputs: Readonly<Record<typeof INPUTS[number], Tensor>>;
   /** Of whole prompts, each [MOST_TOKENS, 2]. */
@@ -65,12 +65,10 @@ export class CachedDecoder {
     this.#identity = this.#holding("identity", Uint32Array.from({ length: rows }, (_, i) => i));
     this.#hidden = this.#holding("last hidden", new Float32Array(rows * hiddenSize), [rows, hiddenSize]);
     this.#logits = this.#holding("kept logits", new Float32Array(rows * vocabSize));
-    const { cos, sin } = ropeTables(decoder.config.layers[0]!.rope, size.length),
-      pairs = decoder.config.headDim / 2;
-    this.#rope = {
-      cos: this.#holding("cosines", cos, [size.length, pairs]),
-      sin: this.#holding("sines", sin, [size.length, pairs]),
-    };
+    this.#ropes = new Map([...decoder.ropes.keys()].map((rope) => {
+      const { cos, sin } = ropeTables(rope, size.length), shape = [size.length, rope.rotaryDim / 2];
+      return [rope, { cos: this.#holding("cosines", cos, shape), sin: this.#holding("sines", sin, shape) }];
+    }));
   }
 
   /**
@@ -97,9 +95,9 @@ export class CachedDecoder {
 
   destroy(): void {
     this.cache.destroy();
-    const { cos, sin } = this.#rope;
     const { ids } = this.#inputs;
-    const owned = [ids, ...this.#spans.values(), this.#identity, this.#hidden, this.#logits, cos, sin];
+    const tables = [...this.#ropes.values()].flatMap(({ cos, sin }) => [cos, sin]);
+    const owned = [ids, ...this.#spans.values(), this.#identity, this.#hidden, this.#logits, ...tables];
     for (const { buffer } of owned) {
       buffer?.destroy();
     }
@@ -136,7 +134,7 @@ export class CachedDecoder {
   /** Blocks for a pass of this shape; leaves the wanted hidden states. */
   #blocks({ slots: { length: size }, prompts }: Pass): Promise<Program> {
     const shape = prompts ? `${prompts.lengths.length}x${prompts.rowLength}` : `${size}`;
-    return this.#programOf(`blocks ${shape}`, size, (run) => {
+    return this.#programOf(`blocks ${shape}`, (run) => {
       const { ids, positions, places, outputs } = this.#inputs;
       const inputs = {
         ids: ids.first([size]),
@@ -147,7 +145,7 @@ export class CachedDecoder {
           rowLength: prompts.rowLength,
         },
       };
-      const x = cachedForward(run, this.#decoder, this.cache, this.#rope, inputs);
+      const x = cachedForward(run, this.#decoder, this.cache, this.#ropes, inputs);
       const sizes = { rows: size, cols: this.#decoder.config.hiddenSize, first: 0 };
       run.dispatch(scatterRows, { y: this.#hidden, x, index: outputs }, sizes);
     });
@@ -155,7 +153,7 @@ export class CachedDecoder {
 
   /** Norm and head of the first hidden states. */
   #head(rows: number): Promise<Program> {
-    return this.#programOf(`head ${rows}`, rows, (run) => {
+    return this.#programOf(`head ${rows}`, (run) => {
       const labelled = { index: this.#identity, targets: this.#identity };
       const { shards } = this.#decoder.head.logits(run, this.#hidden, labelled, 0, rows);
       this.#shardCols = shards.map(({ shape }) => shape[1]!);
@@ -167,10 +165,10 @@ export class CachedDecoder {
     });
   }
 
-  #programOf(key: string, tokens: number, record: (run: StepRecorder) => void): Promise<Program> {
+  #programOf(key: string, record: (run: StepRecorder) => void): Promise<Program> {
     let program = this.#programs.get(key);
     if (!program) {
-      const run = new StepRecorder(`generate ${key}`, this.#resources, shortened(this.#variants, tokens));
+      const run = new StepRecorder(`generate ${key}`, this.#resources, this.#variants);
       record(run);
       program = run.build();
       this.#programs.set(key, program);
@@ -208,11 +206,4 @@ export class CachedDecoder {
     device.queue.writeBuffer(made.buffer, 0, values);
     return made;
   }
-}
-
-/** Tiles no taller than the tokens of a pass: a tile of sixteen rows does sixteen times the work for one. */
-function shortened(variants: Variants, tokens: number): Variants {
-  const rows = tokens === 1 ? 1 : Math.max(4, tokens); // few heights, since each is compiled
-  const { forward } = variants;
-  return { ...variants, forward: { ...forward, TILE_ROWS: Math.min(forward.TILE_ROWS, rows) } };
 }

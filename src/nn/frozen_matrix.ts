@@ -5,7 +5,7 @@
  */
 import { GpuMemoryError } from "../errors.ts";
 import { type Gpu, maxBindingBytes } from "../gpu/device.ts";
-import type { MatrixTexture, Operand } from "../gpu/kernel.ts";
+import { LOOP_BUDGET, type MatrixTexture, type Operand } from "../gpu/kernel.ts";
 import { BufferUsage, TextureUsage } from "../gpu/usage.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import { inStorage } from "./step_recorder.ts";
@@ -14,6 +14,9 @@ import type { MatrixWeight } from "./weight.ts";
 
 /** Host bytes that may wait in staging copies before an empty submit releases them. */
 const UPLOAD_CHUNK_BYTES = 4 << 20;
+
+/** A gradient sums over the rows of a shard, four a step; tiles with workgroup memory loop over their loads as well. */
+const MOST_SHARD_ROWS = 2 * LOOP_BUDGET;
 
 /** Gives rows [first, first + count) of a weight as f32, row-major. */
 export type RowReader = (firstRow: number, rowCount: number) => Promise<Float32Array<ArrayBuffer>>;
@@ -45,7 +48,7 @@ export class FrozenMatrix implements MatrixWeight {
     const limit = inTexture
       ? gpu.limits.maxTextureDimension2D
       : Math.floor(maxBindingBytes(gpu) / (4 * cols));
-    const perShard = Math.floor(limit / 4) * 4;
+    const perShard = Math.floor(Math.min(limit, MOST_SHARD_ROWS) / 4) * 4;
     if (perShard < 4) {
       throw new GpuMemoryError(
         `Cannot place "${label}" as one row of ${cols} columns exceeds what "${gpu.name}" binds`,

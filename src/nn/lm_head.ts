@@ -15,10 +15,11 @@ import {
   crossEntropyStats,
   softcap,
 } from "../../kernels/cross_entropy/kernel.ts";
-import { matmulBackwardInput, matmulBackwardWeight, matmulForward } from "../../kernels/matmul/kernel.ts";
+import { matmulBackwardWeight } from "../../kernels/matmul/kernel.ts";
 import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
 import type { Shard } from "./frozen_matrix.ts";
+import { recordBackwardFactor, recordBackwardInput, recordForward } from "./products.ts";
 import type { RmsNorm } from "./rms_norm.ts";
 import { rowLanes } from "./row_lanes.ts";
 import type { StepRecorder } from "./step_recorder.ts";
@@ -83,12 +84,7 @@ export class LmHead {
     const { y: normed, saved } = this.norm.forward(run, gathered);
     const shards = this.weight.shardsOn(run).map((shard) => {
       const y = run.tensor("logits", [rows, shard.rows]);
-      run.dispatch(
-        matmulForward,
-        { y, x: run.operand(normed), w: shard.operand },
-        { rows, cols: shard.rows, x_cols: cols, w_cols: cols, scale: 1 },
-        run.variants.forward,
-      );
+      recordForward(run, { y, x: run.operand(normed), w: shard.operand, inner: cols });
       return y;
     });
     return { shards, normed, saved };
@@ -141,19 +137,22 @@ export class LmHead {
         { ...this.#sizes(shard, rows, first), dlogits_cols: shard.rows },
         this.#constants(run, shard),
       );
-      run.dispatch(
-        matmulBackwardInput(i === 0 ? "set" : "accumulate", cols),
-        { y: dnormed, x: run.operand(dlogits), w: shard.operand },
-        { rows, cols, x_cols: shard.rows, w_cols: cols },
-        run.variants.backwardInput,
-      );
+      recordBackwardInput(run, {
+        y: dnormed,
+        mode: i === 0 ? "set" : "accumulate",
+        x: run.operand(dlogits),
+        w: shard.operand,
+        inner: shard.rows,
+      });
       if (this.weight.grad) {
-        run.dispatch(
-          matmulBackwardWeight,
-          { out: this.weight.grad, left: run.operand(dlogits), right: run.operand(normed) },
-          { rows, left_cols: shard.rows, right_cols: cols },
-          run.variants.backwardFactor,
-        );
+        recordBackwardFactor(run, matmulBackwardWeight, {
+          out: this.weight.grad,
+          left: run.operand(dlogits),
+          right: run.operand(normed),
+          rows,
+          leftCols: shard.rows,
+          rightCols: cols,
+        });
       }
     });
     const dgathered = this.norm.backward(run, dnormed, saved, null);

@@ -33,7 +33,8 @@ Deno.test({
   fn: async () => assertAllPassed(await run(await openGpu())),
 });
 
-for (const name of Object.keys(VARIANTS) as (keyof typeof VARIANTS)[]) {
+// the default of each kind of adapter; that the other tiles give the same answers is shown by the kernels' tests
+for (const name of ["llvmpipe", "software", "hardware"] as const) {
   Deno.test({
     name:
       `runGolden() finds PyTorch's numbers within WebGPU's default limits, ${name} variants (needs shared data)`,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { embeddingForward } from "../../kernels/embedding/kernel.ts";
-import { loraBackwardA, loraForward } from "../../kernels/matmul/kernel.ts";
+import { loraBackwardA, loraForward, registerTile } from "../../kernels/matmul/kernel.ts";
 import { rmsNormBackward } from "../../kernels/rms_norm/kernel.ts";
 import { attentionForward } from "../../kernels/attention/kernel.ts";
 import { readsBack } from "../../src/gpu/launch.ts";
@@ -25,7 +25,7 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
     run.holding(zeros(shape.reduce((a, b) => a * b)), shape, label);
   const scalar = (label: string, ...shape: number[]) => run.operand(held(label, ...shape), "scalar");
   const M = 5, N = 7, K = 12, r = 3;
-  const tile = { TILE_ROWS: 4, TILE_COLS: 2, LANES: 8 };
+  const tile = registerTile(4, 2, 8);
   run.recorder.section("forward");
   run.recorder.dispatch(
     loraForward,
@@ -36,14 +36,14 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
       u: scalar("u", M, r),
       b: scalar("b", N, r),
     },
-    { rows: M, cols: N, x_cols: K, w_cols: K, u_cols: r, b_cols: r, scale: 1 },
+    { rows: M, cols: N, first_row: 0, x_cols: K, w_cols: K, u_cols: r, b_cols: r, scale: 1 },
     tile,
   );
   run.recorder.section("backward");
   run.recorder.dispatch(
     loraBackwardA,
     { out: held("dA", r, K), left: scalar("v", M, r), right: scalar("x", M, K) },
-    { rows: M, left_cols: r, right_cols: K },
+    { rows: M, first_row: 0, left_cols: r, right_cols: K },
   );
   run.recorder.dispatch(
     rmsNormBackward,
@@ -89,7 +89,15 @@ onEveryAdapter("a profile's entries count what each launch moves and computes", 
   assert.equal(forward!.bytesWritten, 4 * M * N);
   assert.deepEqual(forward!.constants, tile);
   // not the scale, which is no size
-  assert.deepEqual(forward!.sizes, { rows: M, cols: N, x_cols: K, w_cols: K, u_cols: r, b_cols: r });
+  assert.deepEqual(forward!.sizes, {
+    rows: M,
+    cols: N,
+    first_row: 0,
+    x_cols: K,
+    w_cols: K,
+    u_cols: r,
+    b_cols: r,
+  });
   assert.deepEqual(forward!.sources, { x: "scalar", w: "scalar", u: "scalar", b: "scalar" });
   assert.equal(factor!.flops, 2 * M * r * K);
   // gradients are added to: read and written

@@ -8,13 +8,19 @@ import { inFile, type Mutant } from "./mutant.ts";
 const NORM: readonly Mutant[] = [
   ...inFile("kernels/rms_norm/forward.wgsl", ["test/kernels/rms_norm_test.ts"], [
     ["norm without eps", "+ params.eps)", "+ 0.0 * params.eps)"],
+    ["every head is normed as the first", "let first = (i % params.heads) *", "let first = 0u *"],
+    [
+      "weights around zero are taken as they are",
+      "(params.offset + load_weight(0u, c))",
+      "load_weight(0u, c)",
+    ],
   ]),
   ...inFile("kernels/rms_norm/backward.wgsl", ["test/kernels/rms_norm_test.ts"], [
-    ["norm's gradient replaces the residual stream's", "dx[first + c] += r *", "dx[first + c] = r *"],
-    ["norm's gradient pulls by a sum, not a mean", "products) / f32(params.cols);", "products);"],
+    ["norm's gradient replaces the residual stream's", "dx += load_addend", "dx = load_addend"],
+    ["norm's gradient pulls by a sum, not a mean", "products) / f32(params.weight_cols);", "products);"],
   ]),
   ...inFile("kernels/rms_norm/backward_weight.wgsl", ["test/kernels/rms_norm_test.ts"], [
-    ["norm's weight forgets earlier micro-batches", "dweight[c] += sum;", "dweight[c] = sum;"],
+    ["norm's weight forgets earlier micro-batches", "+ j] += sum[j];", "+ j] = sum[j];"],
   ]),
 ];
 
@@ -36,12 +42,21 @@ const REDUCTIONS: readonly Mutant[] = [
 
 const ELEMENTWISE: readonly Mutant[] = [
   ...inFile("kernels/rope/rotate.wgsl", ["test/kernels/rope_test.ts"], [
-    ["rotation that never turns back", "params.direction * sin_table[at]", "sin_table[at]"],
-    ["rotation that counts on from row to row", "(row % params.row_length)", "row"],
-    ["rotation of neighbours, not of halves", "low + params.half_dim;", "low + 1u;"],
+    ["rotation that never turns back", "params.direction * vec4f(sines", "vec4f(sines"],
+    ["rotation by rows, not by positions", "positions[row] * params.pairs", "row * params.pairs"],
+    ["rotation of neighbours, not of halves", "element + pairs, low)", "element + 4u, low)"],
+    [
+      "rotation of the part of a head that stays",
+      "element < 2u * pairs;",
+      "element < vec4u(params.head_dim);",
+    ],
   ]),
-  ...inFile("kernels/swiglu/backward.wgsl", ["test/kernels/swiglu_test.ts"], [
-    ["gate's derivative with the wrong sigmoid", "g * (1.0 - s))", "g * s)"],
+  ...inFile("kernels/gated/activation.wgsl", ["test/kernels/gated_test.ts"], [
+    ["gate's derivative with the wrong sigmoid", "x * (1.0 - s))", "x * s)"],
+    ["gelu's slope without that of its argument", "* ROOT * (1.0 + 3.0 * CUBE * b * b)", ""],
+  ]),
+  ...inFile("kernels/stage/to_texture.wgsl", ["test/kernels/stage_test.ts"], [
+    ["narrow matrices are staged along their rows", "select(along, along.yx, DOWN == 1u)", "along"],
   ]),
   ...inFile("kernels/rows/gather.wgsl", ["test/kernels/rows_test.ts"], [
     ["filler rows gather the first row", "{ y[i] = 0.0; }", "{ y[i] = x[i % params.cols]; }"],
@@ -56,12 +71,13 @@ const ELEMENTWISE: readonly Mutant[] = [
   ...inFile("kernels/embedding/forward.wgsl", ["test/kernels/embedding_test.ts"], [
     [
       "shard of the embedding one row too long",
-      "id >= params.first_id + params",
-      "id > params.first_id + params",
+      "id - params.first_id < params.shard_rows",
+      "id - params.first_id <= params.shard_rows",
     ],
+    ["unknown ids keep what lay there", "id >= params.vocab && params.first_id == 0u", "false"],
   ]),
   ...inFile("kernels/embedding/backward.wgsl", ["test/kernels/embedding_test.ts"], [
-    ["embedding forgets earlier micro-batches", "* params.cols + c] += sum;", "* params.cols + c] = sum;"],
+    ["embedding forgets earlier micro-batches", "+ c] += params.scale * sum;", "+ c] = params.scale * sum;"],
   ]),
 ];
 
@@ -69,9 +85,15 @@ const LOSS: readonly Mutant[] = [
   ...inFile("kernels/cross_entropy/stats.wgsl", ["test/kernels/cross_entropy_test.ts"], [
     ["sums of earlier shards keep their old scale", "old_s * exp(old_m - m)", "old_s"],
     ["a logit that is NaN goes unseen", "if (bad) { atomicOr(&flags[0], 1u); }", ""],
+    [
+      "columns beyond a shard count",
+      "capped(load_logits(row, c)), inside);",
+      "capped(load_logits(row, c)), vec4<bool>(true));",
+    ],
   ]),
   ...inFile("kernels/cross_entropy/grad.wgsl", ["test/kernels/cross_entropy_test.ts"], [
     ["filler rows get a gradient", "select(scalars[0], 0.0, id == NO_TARGET)", "scalars[0]"],
+    ["capped logits keep their slope", " * capped_slope(z));", ");"],
   ]),
   ...inFile("kernels/cross_entropy/loss.wgsl", ["test/kernels/cross_entropy_test.ts"], [
     ["loss of the last chunk alone", "totals[0] += sum;", "totals[0] = sum;"],
@@ -146,13 +168,21 @@ const PRODUCTS: readonly Mutant[] = [
   ...inFile("kernels/matmul/generate.ts", ["test/kernels/matmul_test.ts"], [
     [
       "product drops what is left of four columns",
-      "(params.${left}_cols + 3u) / 4u; k++) {`,\n    ...cols.map(",
-      "params.${left}_cols / 4u; k++) {`,\n    ...cols.map(",
+      "(params.${left}_cols + 3u) / 4u",
+      "params.${left}_cols / 4u",
     ],
-    ["product adds its first column's addend to all", "addend[row + ${j * LANES}u]", "addend[row]"],
-    ["product without its scale", "`params.scale * s${i}_${j}", "`s${i}_${j}"],
-    ["input gradients replace each other", '=== "accumulate" ? "+=" : "="', '=== "accumulate" ? "=" : "="'],
-    ["factors forget earlier micro-batches", "}] += s${b}${name}.${q};", "}] = s${b}${name}.${q};"],
+    ["product adds its first column's addend to all", " + addend[at + ${j * tile.LANES}u]", " + addend[at]"],
+    ["product without its scale", "`params.scale * s${i}_${j}$", "`s${i}_${j}$"],
+    ["input gradients replace each other", 'accumulate ? "+=" : "="', 'accumulate ? "=" : "="'],
+    ["factors forget earlier micro-batches", "out[${at}] += s${i}", "out[${at}] = s${i}"],
+    ["bias is that of the first column", "bias[${position(right, j)}]", "bias[col]"],
+  ]),
+  ...inFile("kernels/matmul/shared_tile.ts", ["test/kernels/matmul_test.ts"], [
+    ["a block of operands is read before it is there", '"workgroupBarrier();",\n', ""],
+    ["blocks read on beyond the end of the sum", "first + d / ${side.vectors}u < ${end}", "true"],
+  ]),
+  ...inFile("kernels/matmul/vector_tile.ts", ["test/kernels/matmul_test.ts"], [
+    ["half of the parts of a sum get lost", "apart = ${K_LANES / 2}u", "apart = ${K_LANES / 4}u"],
   ]),
 ];
 

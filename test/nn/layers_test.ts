@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as attentionReference from "../../kernels/attention/reference.ts";
 import { crossEntropy, softcap } from "../../kernels/cross_entropy/reference.ts";
 import * as gatedReference from "../../kernels/gated/reference.ts";
+import { registerTile } from "../../kernels/matmul/kernel.ts";
 import { matmulBackwardInput, matmulForward } from "../../kernels/matmul/reference.ts";
 import * as rmsReference from "../../kernels/rms_norm/reference.ts";
 import { ropeRotate } from "../../kernels/rope/reference.ts";
@@ -27,15 +28,15 @@ import { onEachCompiler, type TestAdapter, TestProgram, withLimits } from "../he
 import { wide } from "../helpers/gradient.ts";
 
 /** Small tiles for both sources of operands: that every tile is right is shown by the kernels' tests. */
-const SMALL = { forward: { TILE_ROWS: 2, TILE_COLS: 2, LANES: 4 }, rowLanes: 16 };
+const SMALL = { forward: registerTile(2, 2, 4), rowLanes: 16 };
 const CHOICES: readonly Variants[] = [
   {
     ...VARIANTS.software,
     ...SMALL,
     operands: "texture",
-    backwardInput: { TILE_ROWS: 2, TILE_COLS: 2, LANES: 4 },
+    backwardInput: registerTile(2, 2, 4),
   },
-  { ...VARIANTS.software, ...SMALL, backwardInput: { TILE_ROWS: 2, TILE_COLS: 2, LANES: 4 } },
+  { ...VARIANTS.software, ...SMALL, backwardInput: registerTile(2, 2, 4) },
 ];
 
 async function frozen(
