@@ -1,20 +1,20 @@
 /**
  * The decoder's forward pass for tokens that lie anywhere in a cache: some of a prompt, or the newest of each row. The
- * formulas are those of `models/decoder.ts`. Keys and values go into the cache; attention reads those of earlier tokens from
+ * formulas are those of `models/decoder_block.ts`. Keys and values go into the cache; attention reads those of earlier tokens from
  * there, but for whole prompts, which attend to themselves as in training.
  *
  * @module
  */
 import { attentionDecode } from "../../kernels/attention_decode/kernel.ts";
 import { scatterRows } from "../../kernels/rows/kernel.ts";
-import type { Block, Decoder } from "../models/decoder.ts";
-import type { ModelConfig } from "../models/config.ts";
+import type { Decoder } from "../models/decoder.ts";
+import type { DecoderBlock, Turning } from "../models/decoder_block.ts";
+import type { Rope } from "../models/rope.ts";
 import type { Attention } from "../nn/attention.ts";
 import type { SpanTensors } from "../nn/attention_spans.ts";
 import { embed } from "../nn/embedding.ts";
-import { type RopeTables, rotate } from "../nn/rope.ts";
+import type { RopeTables } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
-import * as gated from "../nn/gated.ts";
 import type { Tensor } from "../tensor.ts";
 import type { KvCache, LayerCache } from "./kv_cache.ts";
 
@@ -30,34 +30,29 @@ export interface TokenInputs {
 }
 
 /** What every block of a pass shares. */
-interface Pass {
-  readonly config: ModelConfig;
+interface Pass extends Turning {
   readonly attention: Attention;
   readonly places: Tensor;
   readonly prompts: TokenInputs["prompts"];
   /** Places of one row of the cache. */
   readonly rowLength: number;
-  readonly positions: Tensor;
-  /** A row for each position. */
-  readonly rope: RopeTables;
 }
 
-/** Records the blocks for R tokens: x [R, C] before the final norm. `rope` holds a row for each position. */
+/** Records the blocks for R tokens: x [R, C] before the final norm. `ropes` hold a row for each position. */
 export function cachedForward(
   run: StepRecorder,
   decoder: Decoder,
   cache: KvCache,
-  rope: RopeTables,
+  ropes: ReadonlyMap<Rope, RopeTables>,
   { ids, positions, places, prompts }: TokenInputs,
 ): Tensor {
   const pass: Pass = {
-    config: decoder.config,
     attention: decoder.attention,
     places,
     prompts,
     rowLength: cache.size.length,
     positions,
-    rope,
+    ropes,
   };
   let x = embed(run, decoder.embedding, ids, decoder.config.embeddingScale);
   decoder.blocks.forEach((block, i) => {
@@ -67,23 +62,20 @@ export function cachedForward(
   return x;
 }
 
-/** h = x + O·attention(rope(Q·n₁), …), y = h + D·(g(G·n₂) · U·n₂) */
-function cachedBlock(run: StepRecorder, block: Block, x: Tensor, layer: LayerCache, pass: Pass): Tensor {
-  const norm1 = block.norm1.forward(run, x).y;
-  const plain = { q: block.q.forward(run, norm1).y, k: block.k.forward(run, norm1).y };
-  const v = block.v.forward(run, norm1).y;
-  const { positions, config: { headDim, activation } } = pass;
-  const { q, k } = rotate(run, plain, pass.rope, { positions, headDim, direction: 1 });
+function cachedBlock(
+  run: StepRecorder,
+  block: DecoderBlock,
+  x: Tensor,
+  layer: LayerCache,
+  pass: Pass,
+): Tensor {
+  const { q, k, v } = block.qkv(run, x, pass), { window } = block.layer;
   keep(run, k, layer.k, pass.places);
   keep(run, v, layer.v, pass.places);
   const attended = pass.prompts
-    ? pass.attention.forward(run, { q, k, v }, pass.prompts.spans.get(block.window)!, pass.prompts.rowLength)
-      .y
-    : attendCached(run, q, layer, block.window, pass);
-  const h = block.o.forward(run, attended, x).y;
-  const norm2 = block.norm2.forward(run, h).y;
-  const gate = block.gate.forward(run, norm2).y, up = block.up.forward(run, norm2).y;
-  return block.down.forward(run, gated.forward(run, gate, up, activation).y, h).y;
+    ? pass.attention.forward(run, { q, k, v }, pass.prompts.spans.get(window)!, pass.prompts.rowLength).y
+    : attendCached(run, q, layer, window, pass);
+  return block.afterAttention(run, attended, x);
 }
 
 function attendCached(run: StepRecorder, q: Tensor, layer: LayerCache, window: number, pass: Pass): Tensor {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { readText, type ReadableFolder } from "../storage.ts";
+import { type ReadableFolder, readText } from "../storage.ts";
 import { Fields, parseObject } from "./config_fields.ts";
 import { MODEL_FAMILIES } from "./registry.ts";
 import type { Rope } from "./rope.ts";

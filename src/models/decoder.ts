@@ -1,38 +1,31 @@
 /**
- * The pre-norm decoder: token embedding, blocks, final norm and head. A block, with residual stream x:
- *
- *     h = x + O·attention(rope(Q·n₁), rope(K·n₁), V·n₁)        n₁ = norm₁(x)
- *     y = h + D·(g(G·n₂) · U·n₂)                               n₂ = norm₂(h)
- *
- * Backward is the same lines read from below. To the gradient of the residual stream each norm adds that of its branch.
+ * The pre-norm decoder: token embedding, blocks (their formulas are in `decoder_block.ts`), final norm and head. Every
+ * family is built here from what it says of itself; none is known by name.
  *
  * @module
  */
 import type { Gpu } from "../gpu/device.ts";
-import { BufferUsage } from "../gpu/usage.ts";
-import { Attention, type AttentionSaved } from "../nn/attention.ts";
+import { Attention } from "../nn/attention.ts";
 import type { SpanTensors } from "../nn/attention_spans.ts";
 import { embed, embedBackward, type SortedRows } from "../nn/embedding.ts";
-import { FrozenMatrix } from "../nn/frozen_matrix.ts";
 import { LmHead } from "../nn/lm_head.ts";
-import { LoraLinear, type LoraLinearSaved, type LowRank } from "../nn/lora_linear.ts";
-import type { Parameter, ParameterPool } from "../nn/parameter_pool.ts";
-import { RmsNorm, type RmsNormSaved } from "../nn/rms_norm.ts";
-import { type QueriesAndKeys, type RopeTables, rotate } from "../nn/rope.ts";
+import { LoraLinear, type LowRank } from "../nn/lora_linear.ts";
+import type { ParameterPool } from "../nn/parameter_pool.ts";
+import { type Projection, Projections } from "../nn/projections.ts";
+import { ResidualBranch } from "../nn/residual_branch.ts";
+import { RmsNorm } from "../nn/rms_norm.ts";
+import type { RopeTables } from "../nn/rope.ts";
 import type { StepRecorder } from "../nn/step_recorder.ts";
-import * as gated from "../nn/gated.ts";
 import type { Variants } from "../nn/variants.ts";
-import { type MatrixWeight, TrainedMatrix } from "../nn/weight.ts";
+import type { MatrixWeight } from "../nn/weight.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
-import { type ModelFamily, normPaths } from "./family.ts";
-import { ropeTables } from "./rope.ts";
+import { type BlockSaved, DecoderBlock } from "./decoder_block.ts";
+import { DecoderWeights, type LoadProgress, type WeightSource } from "./decoder_weights.ts";
+import { type LinearPart, linearShape, type ModelFamily, partWidths } from "./family.ts";
+import { type Rope, ropeTables } from "./rope.ts";
 
-/** Where a decoder's weights come from; names and shapes were checked against the config before. */
-export interface WeightSource {
-  readF32(name: string): Promise<Float32Array<ArrayBuffer>>;
-  readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>>;
-}
+export type { WeightSource } from "./decoder_weights.ts";
 
 /** The tensors that a batch comes in by. */
 export interface DecoderInputs {
@@ -48,169 +41,93 @@ export interface DecoderInputs {
   readonly rowLength: number;
 }
 
-/** What one block keeps for its backward. */
-interface BlockSaved {
-  readonly norm1: RmsNormSaved;
-  readonly q: LoraLinearSaved;
-  readonly k: LoraLinearSaved;
-  readonly v: LoraLinearSaved;
-  readonly attention: AttentionSaved;
-  readonly o: LoraLinearSaved;
-  readonly norm2: RmsNormSaved;
-  readonly gate: LoraLinearSaved;
-  readonly up: LoraLinearSaved;
-  readonly gated: gated.GatedSaved;
-  readonly down: LoraLinearSaved;
-}
-
 /** A block's input and, unless it is to be computed again, what backward needs. */
 export interface SavedBlock {
   readonly x: Tensor;
   readonly kept: BlockSaved | null;
 }
 
-/** The maps of one block, in the order of the forward pass. */
-export interface Block {
-  /** Keys that a token sees at most, its own included; Infinity without a sliding window. */
-  readonly window: number;
-  readonly norm1: RmsNorm;
-  readonly q: LoraLinear;
-  readonly k: LoraLinear;
-  readonly v: LoraLinear;
-  readonly o: LoraLinear;
-  readonly norm2: RmsNorm;
-  readonly gate: LoraLinear;
-  readonly up: LoraLinear;
-  readonly down: LoraLinear;
-}
-
 /** Gives the trainable half of a linear map by its module path and shape, or null where none is wanted. */
 export type LowRankOf = (path: string, rows: number, cols: number) => LowRank | null;
 
+/** Where and how a decoder runs, and what of it is trained. */
+export interface DecoderOptions {
+  readonly gpu: Gpu;
+  readonly variants: Variants;
+  readonly lowRankOf: LowRankOf;
+  /** The longest row that will be run, tokens. */
+  readonly maxRowLength: number;
+  /** Takes every weight as a parameter; without it, all are frozen. */
+  readonly trained?: ParameterPool | null;
+}
+
 export class Decoder {
   readonly config: ModelConfig;
-  readonly head: LmHead;
-  readonly #gpu: Gpu;
   readonly embedding: MatrixWeight;
-  readonly blocks: Block[] = [];
+  readonly blocks: readonly DecoderBlock[];
   readonly attention: Attention;
-  readonly #matrices = new Map<string, FrozenMatrix>();
-  readonly #norms = new Map<string, Tensor>();
-  readonly #trained = new Map<string, Parameter>();
-  readonly rope: RopeTables;
-  readonly #ropeLength: number;
+  readonly head: LmHead;
+  /** Tables of the angles of each kind of layer. */
+  readonly ropes: ReadonlyMap<Rope, RopeTables>;
+  readonly #gpu: Gpu;
+  readonly #family: ModelFamily;
+  readonly #lowRankOf: LowRankOf;
+  readonly #weights: DecoderWeights;
+  readonly #maxRowLength: number;
 
-  /**
-   * Plans every weight; takes no memory. `maxRowLength` is the longest row that will be run. With `trained`, every
-   * weight is a parameter of that pool; without it, all are frozen.
-   */
+  /** Plans every weight; takes no memory. */
   constructor(
     config: ModelConfig,
     family: ModelFamily,
-    { gpu, variants, lowRankOf, maxRowLength, trained = null }: {
-      gpu: Gpu;
-      variants: Variants;
-      lowRankOf: LowRankOf;
-      maxRowLength: number;
-      trained?: ParameterPool | null;
-    },
+    { gpu, variants, lowRankOf, maxRowLength, trained = null }: DecoderOptions,
   ) {
     this.config = config;
     this.#gpu = gpu;
-    const { hiddenSize: C, intermediateSize: F, headDim: D, rmsNormEps } = config;
-    const queries = config.numAttentionHeads * D, keys = config.numKeyValueHeads * D;
-    const parameter = (pool: ParameterPool, name: string, shape: readonly number[]) => {
-      const made = pool.add(name, shape);
-      this.#trained.set(name, made);
-      return made;
-    };
-    const matrix = (path: string, rows: number, cols: number): MatrixWeight => {
-      if (trained) return new TrainedMatrix(parameter(trained, `${path}.weight`, [rows, cols]));
-      const made = new FrozenMatrix(`${path}.weight`, rows, cols, gpu, variants);
-      this.#matrices.set(made.label, made);
-      return made;
-    };
-    const linear = (path: string, rows: number, cols: number) =>
-      new LoraLinear(matrix(path, rows, cols), lowRankOf(path, rows, cols));
-    const norm = (path: string) => {
-      if (trained) {
-        const { value, grad } = parameter(trained, `${path}.weight`, [C]);
-        return new RmsNorm(value, rmsNormEps, grad, family.normOffset);
-      }
-      const weight = tensor(`${path}.weight`, [C]);
-      this.#norms.set(weight.label, weight);
-      return new RmsNorm(weight, rmsNormEps, null, family.normOffset);
-    };
-    this.embedding = matrix(family.embedding, config.vocabSize, C);
-    for (let i = 0; i < config.numHiddenLayers; i++) {
-      const [q, k, v, o, gate, up, down] = family.linears.map(({ path }) => `${family.layer(i)}.${path}`);
-      const [norm1, norm2] = normPaths(family).map((path) => `${family.layer(i)}.${path}`);
-      this.blocks.push({
-        window: config.layers[i]!.window,
-        norm1: norm(norm1!),
-        q: linear(q!, queries, C),
-        k: linear(k!, keys, C),
-        v: linear(v!, keys, C),
-        o: linear(o!, C, queries),
-        norm2: norm(norm2!),
-        gate: linear(gate!, F, C),
-        up: linear(up!, F, C),
-        down: linear(down!, C, F),
-      });
-    }
-    const head = config.tieWordEmbeddings ? this.embedding : matrix(family.head, config.vocabSize, C);
-    this.head = new LmHead(norm(family.finalNorm), head, config.logitSoftcap);
+    this.#family = family;
+    this.#lowRankOf = lowRankOf;
+    this.#maxRowLength = maxRowLength;
+    this.#weights = new DecoderWeights(gpu, variants, trained);
+    const { hiddenSize: C, vocabSize: V } = config;
     this.attention = new Attention({
       heads: config.numAttentionHeads,
       kvHeads: config.numKeyValueHeads,
-      headDim: D,
+      headDim: config.headDim,
       scale: config.attentionScale,
       softcap: config.attentionSoftcap,
     });
-    this.#ropeLength = maxRowLength;
-    const pairs = config.layers[0]!.rope.rotaryDim / 2;
-    this.rope = {
-      cos: tensor("rope cosines", [maxRowLength, pairs]),
-      sin: tensor("rope sines", [maxRowLength, pairs]),
-    };
+    this.embedding = this.#weights.matrix(`${family.embedding}.weight`, V, C);
+    this.blocks = config.layers.map((_, i) => this.#block(i));
+    const head = config.tieWordEmbeddings
+      ? this.embedding
+      : this.#weights.matrix(`${family.head}.weight`, V, C);
+    this.head = new LmHead(this.#norm(family.finalNorm, C), head, config.logitSoftcap);
+    this.ropes = new Map(config.layers.map(({ rope }) => [rope, plannedTables(rope, maxRowLength)]));
   }
 
-  /** Bytes of all frozen weights on the GPU. */
+  /** Bytes of all frozen weights and tables on the GPU. */
   get bytes(): number {
-    const small = [...this.#norms.values(), this.rope.cos, this.rope.sin];
-    return [...this.#matrices.values(), ...small].reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#tables().reduce((sum, { bytes }) => sum + bytes, this.#weights.bytes);
   }
 
   /** The different windows of its blocks. */
   get windows(): readonly number[] {
-    return [...new Set(this.blocks.map(({ window }) => window))];
+    return [...new Set(this.blocks.map(({ layer }) => layer.window))];
   }
 
-  /** Uploads the weights, tensor by tensor; at most a few megabytes are on the host at a time. */
-  async load(weights: WeightSource, onTensor?: (done: number, all: number) => void): Promise<void> {
-    const all = this.#matrices.size + this.#norms.size + this.#trained.size;
-    let done = 0;
-    for (const [name, matrix] of this.#matrices) {
-      await matrix.load((first, count) => weights.readRowsF32(name, first, count));
-      onTensor?.(++done, all);
-    }
-    for (const [name, weight] of this.#norms) {
-      this.#upload(weight, await weights.readF32(name));
-      onTensor?.(++done, all);
-    }
-    for (const [name, { value }] of this.#trained) {
-      this.#gpu.device.queue.writeBuffer(value.buffer!, value.offset, await weights.readF32(name));
-      onTensor?.(++done, all);
-    }
+  /** Uploads the weights, tensor by tensor, and the tables. */
+  async load(weights: WeightSource, onTensor?: LoadProgress): Promise<void> {
+    await this.#weights.load(weights, onTensor);
     this.loadTables();
     await this.#gpu.settle();
   }
 
   /** Uploads what follows from the config alone. Part of `load`; for models whose weights come from elsewhere. */
   loadTables(): void {
-    const { cos, sin } = ropeTables(this.config.layers[0]!.rope, this.#ropeLength);
-    this.#upload(this.rope.cos, cos);
-    this.#upload(this.rope.sin, sin);
+    for (const [rope, to] of this.ropes) {
+      const { cos, sin } = ropeTables(rope, this.#maxRowLength);
+      this.#weights.upload(to.cos, cos);
+      this.#weights.upload(to.sin, sin);
+    }
   }
 
   /**
@@ -222,22 +139,22 @@ export class Decoder {
     let x = embed(run, this.embedding, inputs.ids, this.config.embeddingScale);
     const saved = this.blocks.map((block, i) => {
       const input = x;
-      const { y, kept } = this.#blockForward(run, block, x, inputs);
-      x = y;
+      const made = block.forward(run, x, { ...inputs, ropes: this.ropes });
+      x = made.y;
       run.endScope();
-      return { x: input, kept: i < recompute ? null : kept };
+      return { x: input, kept: i < recompute ? null : made.saved };
     });
     return { x, saved };
   }
 
   /** Records the blocks' backward. dy [R, C] is the gradient of x before the final norm. */
   backward(run: StepRecorder, dy: Tensor, saved: readonly SavedBlock[], inputs: DecoderInputs): void {
+    const shared = { ...inputs, ropes: this.ropes };
     let dx: Tensor | null = dy;
     for (let i = this.blocks.length - 1; i >= 0; i--) {
       const block = this.blocks[i]!, { x, kept } = saved[i]!;
-      const needed = kept ?? this.#blockAgain(run, block, x, inputs);
-      const belowNeeded = i > 0 || this.embedding.grad !== null;
-      dx = this.#blockBackward(run, block, dx!, needed, inputs, belowNeeded);
+      const needed = kept ?? block.recompute(run, x, shared);
+      dx = block.backward(run, dx!, needed, shared, i > 0 || this.embedding.grad !== null);
       run.endScope();
     }
     if (dx && inputs.rowsById) {
@@ -247,102 +164,54 @@ export class Decoder {
   }
 
   destroy(): void {
-    for (const matrix of this.#matrices.values()) matrix.destroy();
-    for (const weight of [...this.#norms.values(), this.rope.cos, this.rope.sin]) weight.buffer?.destroy();
+    this.#weights.destroy();
+    for (const table of this.#tables()) table.buffer?.destroy();
   }
 
-  #blockForward(run: StepRecorder, block: Block, x: Tensor, inputs: DecoderInputs) {
-    const { h, activated, kept } = this.#blockInside(run, block, x, inputs);
-    const down = block.down.forward(run, activated, h);
-    return { y: down.y, kept: { ...kept, down: down.saved } };
+  #block(index: number): DecoderBlock {
+    const { config, attention } = this, { norms, layer } = this.#family, C = config.hiddenSize;
+    const norm = (path: string, width = C) => this.#norm(`${layer(index)}.${path}`, width);
+    const optional = (path: string | null, width = C) => path === null ? null : norm(path, width);
+    const maps = (...parts: LinearPart[]) => this.#projections(index, parts);
+    return new DecoderBlock({
+      layer: config.layers[index]!,
+      norm1: norm(norms.beforeAttention),
+      qkv: new Projections(maps("q", "k", "v")),
+      queryNorm: optional(norms.query, config.headDim),
+      keyNorm: optional(norms.key, config.headDim),
+      attention,
+      o: new ResidualBranch(maps("o")[0]!.map, optional(norms.afterAttention)),
+      norm2: norm(norms.beforeFeedForward),
+      gateUp: new Projections(maps("gate", "up")),
+      activation: config.activation,
+      down: new ResidualBranch(maps("down")[0]!.map, optional(norms.afterFeedForward)),
+    });
   }
 
-  /** What the block's backward needs, from its input: all of forward but the last product. */
-  #blockAgain(run: StepRecorder, block: Block, x: Tensor, inputs: DecoderInputs): BlockSaved {
-    const { activated, kept } = this.#blockInside(run, block, x, inputs);
-    return { ...kept, down: block.down.recompute(run, activated) };
+  /** The maps of a layer that compute the parts. */
+  #projections(index: number, parts: readonly LinearPart[]): Projection[] {
+    return this.#family.linears.filter((map) => parts.includes(map.parts[0]!)).map((map) => {
+      const path = `${this.#family.layer(index)}.${map.path}`, [rows, cols] = linearShape(map, this.config);
+      const matrix = this.#weights.matrix(`${path}.weight`, rows, cols);
+      const bias = map.bias ? this.#weights.vector(`${path}.bias`, rows) : null;
+      return {
+        map: new LoraLinear(matrix, this.#lowRankOf(path, rows, cols), bias?.value, bias?.grad),
+        widths: partWidths(map.parts, this.config),
+      };
+    });
   }
 
-  #blockInside(
-    run: StepRecorder,
-    block: Block,
-    x: Tensor,
-    { positions, spans, rowLength }: DecoderInputs,
-  ) {
-    const norm1 = block.norm1.forward(run, x);
-    const q = block.q.forward(run, norm1.y),
-      k = block.k.forward(run, norm1.y),
-      v = block.v.forward(run, norm1.y);
-    const turned = this.#rotate(run, { q: q.y, k: k.y }, positions, 1);
-    const attention = this.attention.forward(
-      run,
-      { ...turned, v: v.y },
-      spans.get(block.window)!,
-      rowLength,
-    );
-    const o = block.o.forward(run, attention.y, x);
-    const norm2 = block.norm2.forward(run, o.y);
-    const gate = block.gate.forward(run, norm2.y), up = block.up.forward(run, norm2.y);
-    const activated = gated.forward(run, gate.y, up.y, this.config.activation);
-    const kept: Omit<BlockSaved, "down"> = {
-      norm1: norm1.saved,
-      q: q.saved,
-      k: k.saved,
-      v: v.saved,
-      attention: attention.saved,
-      o: o.saved,
-      norm2: norm2.saved,
-      gate: gate.saved,
-      up: up.saved,
-      gated: activated.saved,
-    };
-    return { h: o.y, activated: activated.y, kept };
+  #norm(path: string, width: number): RmsNorm {
+    const { value, grad } = this.#weights.vector(`${path}.weight`, width);
+    return new RmsNorm(value, this.config.rmsNormEps, grad, this.#family.normOffset);
   }
 
-  /** Gradient of the block's input; null for the first block where the embedding below it is frozen. */
-  #blockBackward(
-    run: StepRecorder,
-    block: Block,
-    dy: Tensor,
-    saved: BlockSaved,
-    { positions, spans, rowLength }: DecoderInputs,
-    belowNeeded: boolean,
-  ): Tensor | null {
-    const rows = dy.shape[0]!;
-    const { hiddenSize: C, intermediateSize: F } = this.config;
-
-    const dactivated = run.tensor("dgated", [rows, F]);
-    block.down.backward(run, dy, saved.down, dactivated, "set");
-    const { dgate, dup } = gated.backward(run, dactivated, saved.gated);
-    const dnorm2 = run.tensor("dnorm2", [rows, C]);
-    block.up.backward(run, dup, saved.up, dnorm2, "set");
-    block.gate.backward(run, dgate, saved.gate, dnorm2, "accumulate");
-    const dh = block.norm2.backward(run, dnorm2, saved.norm2, dy);
-
-    const dattention = run.tensor("dattention", saved.attention.out.shape);
-    block.o.backward(run, dh, saved.o, dattention, "set");
-    const { dq: dTurnedQ, dk: dTurnedK, dv } = this.attention.backward(
-      run,
-      dattention,
-      saved.attention,
-      spans.get(block.window)!,
-      rowLength,
-    );
-    const { q: dq, k: dk } = this.#rotate(run, { q: dTurnedQ, k: dTurnedK }, positions, -1);
-    const dnorm1 = belowNeeded ? run.tensor("dnorm1", [rows, C]) : null;
-    block.v.backward(run, dv, saved.v, dnorm1, "set");
-    block.k.backward(run, dk, saved.k, dnorm1, "accumulate");
-    block.q.backward(run, dq, saved.q, dnorm1, "accumulate");
-    return dnorm1 && block.norm1.backward(run, dnorm1, saved.norm1, dh);
+  #tables(): Tensor[] {
+    return [...this.ropes.values()].flatMap(({ cos, sin }) => [cos, sin]);
   }
+}
 
-  #rotate(run: StepRecorder, x: QueriesAndKeys, positions: Tensor, direction: 1 | -1): QueriesAndKeys {
-    return rotate(run, x, this.rope, { positions, headDim: this.config.headDim, direction });
-  }
-
-  #upload(to: Tensor, values: Float32Array<ArrayBuffer>): void {
-    const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST | BufferUsage.COPY_SRC;
-    to.buffer = this.#gpu.device.createBuffer({ label: to.label, size: to.bytes, usage });
-    this.#gpu.device.queue.writeBuffer(to.buffer, 0, values);
-  }
+function plannedTables({ rotaryDim }: Rope, length: number): RopeTables {
+  const shape = [length, rotaryDim / 2];
+  return { cos: tensor("rope cosines", shape), sin: tensor("rope sines", shape) };
 }

@@ -7,15 +7,22 @@
 
 import { ModelFormatError } from "../errors.ts";
 import type { ModelConfig } from "./config.ts";
+import { gemma2 } from "./families/gemma2.ts";
+import { gemma3, gemma3Text } from "./families/gemma3.ts";
 import { llama } from "./families/llama.ts";
 import { mistral } from "./families/mistral.ts";
+import { phi3 } from "./families/phi3.ts";
+import { qwen2 } from "./families/qwen2.ts";
+import { qwen3 } from "./families/qwen3.ts";
 import { linearShape, type ModelFamily, normPaths } from "./family.ts";
 
 export type { ModelFamily } from "./family.ts";
 
 /** Families by `model_type`. */
 export const MODEL_FAMILIES: ReadonlyMap<string, ModelFamily> = new Map(
-  [llama, mistral].map((family) => [family.modelType, family]),
+  [llama, mistral, qwen2, qwen3, gemma2, gemma3Text, gemma3, phi3].map((
+    family,
+  ) => [family.modelType, family]),
 );
 
 /** Module paths of every linear map of every layer, in layer order: what PEFT's `all-linear` means. */

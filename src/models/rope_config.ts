@@ -47,7 +47,6 @@ export function plainRope(theta: number, { headDim }: RopeSizes): Rope {
 function readRotaryDim(fields: Fields, rope: Fields, headDim: number): number {
   const place = rope.get("partial_rotary_factor") === undefined ? fields : rope;
   const rotaryDim = Math.floor(headDim * place.positive("partial_rotary_factor", 1));
-  if (rotaryDim !== headDim) throw place.unsupported(`partial_rotary_factor ${rotaryDim / headDim}`, "1");
   if (rotaryDim >= 2 && rotaryDim <= headDim && rotaryDim % 2 === 0) return rotaryDim;
   throw place.wrong("partial_rotary_factor", `a share of the head's ${headDim} elements that is even`);
 }

@@ -377,7 +377,9 @@ function refuseUnknownIds(ids: Uint32Array, vocabSize: number): void {
   const at = ids.findIndex((id) => id >= vocabSize);
   if (at < 0) return;
   throw new RangeError(
-    `Cannot embed token id ${ids[at]} at position ${at} of the batch: the model knows ids 0..${vocabSize - 1}; ` +
+    `Cannot embed token id ${ids[at]} at position ${at} of the batch: the model knows ids 0..${
+      vocabSize - 1
+    }; ` +
       "use the tokenizer that came with it",
   );
 }
