@@ -73,7 +73,7 @@ export function readLayers(fields: Fields, count: number, pattern: LayerPattern)
       throw fields.unsupported(`layer_types with ${JSON.stringify(type)}`, `${FULL}, ${SLIDING}`);
     }
     if (window !== null) return sliding;
-    throw fields.wrong("sliding_window", "a whole number of 1 or more, as layer_types has sliding layers,");
+    throw fields.wrong("layer_types", `only ${FULL}, as no sliding_window is set or in use,`);
   });
 }
 

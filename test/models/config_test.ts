@@ -132,7 +132,6 @@ Deno.test("parseModelConfig() refuses by name what would change the mathematics"
       /rope_scaling with rope_type "dynamic" is not[^]*default, linear, llama3, longrope\)/,
     ],
     [{ rope_parameters: { rope_type: "yarn" } }, /rope_parameters with rope_type "yarn"/],
-    [{ partial_rotary_factor: 0.75 }, /partial_rotary_factor 0.75 is not supported/],
   ];
   for (const [fields, message] of cases) {
     assert.throws(() => parse(fields), (error: Error) => {

@@ -7,11 +7,11 @@ import { inFile, type Mutant } from "./mutant.ts";
 
 const LAYERS: readonly Mutant[] = [
   ...inFile("src/nn/lora_linear.ts", ["test/nn/layers_test.ts"], [
-    ["backward forgets alpha / rank", "w_cols: out, scale: scaling }", "w_cols: out, scale: 1 }"],
+    ["backward forgets alpha / rank", "inner: out,\n      scale: scaling,", "inner: out,\n      scale: 1,"],
     [
       "A's gradient from the wrong side",
-      "left: run.operand(v), right: run.operand(saved.x)",
-      "left: run.operand(saved.u!), right: run.operand(saved.x)",
+      "left: run.operand(v),\n      right: run.operand(x)",
+      "left: run.operand(u!),\n      right: run.operand(x)",
     ],
   ]),
   ...inFile("src/nn/step_recorder.ts", ["test/nn/layers_test.ts"], [
@@ -32,15 +32,20 @@ const LAYERS: readonly Mutant[] = [
 ];
 
 const MODEL: readonly Mutant[] = [
-  ...inFile("src/models/decoder.ts", ["test/models/trainable_model_test.ts"], [
-    ["keys' gradient is not turned back", "this.#rotate(run, dk, rowLength, -1);", ""],
-    ["gate's gradient replaces up's", 'saved.gate, dnorm2, "accumulate")', 'saved.gate, dnorm2, "set")'],
-    [
-      "attention without its residual path",
-      "block.o.forward(run, attention.y, x)",
-      "block.o.forward(run, attention.y)",
-    ],
-    ["gate and up change places", "[q, k, v, o, gate, up, down] =", "[q, k, v, o, up, gate, down] ="],
+  ...inFile("src/models/decoder_block.ts", ["test/models/trainable_model_test.ts"], [
+    ["gradients are turned on, not back", "headDim, direction: -1 }", "headDim, direction: 1 }"],
+    ["gate and up change places", "[gate, up] = parts", "[up, gate] = parts"],
+    ["heads' norms are passed by", "normedQ?.y ?? plainQ", "plainQ"],
+  ]),
+  ...inFile("src/nn/residual_branch.ts", ["test/models/trainable_model_test.ts"], [
+    ["a branch without its residual path", "forward(run, x, stream);", "forward(run, x);"],
+  ]),
+  ...inFile("src/nn/projections.ts", ["test/models/trainable_model_test.ts"], [
+    ["gradients of one input replace each other", 'i === 0 ? "set" : "accumulate"', '"set"'],
+    ["the parts of a fused map start at the first", "x_first: first }", "x_first: 0 }"],
+  ]),
+  ...inFile("src/models/families/gemma2.ts", ["test/models/families_test.ts"], [
+    ["the other half of the layers slides", "layer % 2 === 0", "layer % 2 === 1"],
   ]),
   ...inFile("src/models/trainable_model.ts", ["test/models/trainable_model_test.ts"], [
     [
@@ -50,7 +55,7 @@ const MODEL: readonly Mutant[] = [
     ],
   ]),
   ...inFile("src/models/rope.ts", ["test/models/rope_test.ts"], [
-    ["frequencies fall half as fast", "ropeTheta ** (-2 * i / headDim)", "ropeTheta ** (-i / headDim)"],
+    ["frequencies fall half as fast", "theta ** (-2 * i / rotaryDim)", "theta ** (-i / rotaryDim)"],
     ["slow frequencies are not stretched", "if (turns < low) return frequency / factor;", ""],
   ]),
 ];
