@@ -51,6 +51,7 @@ export const adamwUpdate = defineKernel({
     numbers: read(),
   },
   params: { vectors: "u32" },
-  constants: { WORKGROUP_SIZE: 64 },
-  grid: ({ vectors }, { WORKGROUP_SIZE }) => foldGrid(Math.ceil(vectors / WORKGROUP_SIZE)),
+  constants: { WORKGROUP_SIZE: 64, VECTORS: 4 },
+  grid: ({ vectors }, { WORKGROUP_SIZE, VECTORS }) =>
+    foldGrid(Math.ceil(vectors / (WORKGROUP_SIZE * VECTORS))),
 });

@@ -5,7 +5,8 @@
 //   p <- p (1 - lr wd) - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
 // The step's numbers come from the host, computed in f64. Where flags[0] is raised nothing is touched:
-// parameters and moments stay those of the last good step. One invocation four parameters.
+// parameters and moments stay those of the last good step. One invocation takes VECTORS times four parameters, so that
+// the step's numbers are read once for all of them.
 
 struct Params { vectors: u32 }
 
@@ -24,8 +25,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_id) lane: vec3u,
 ) {
-  let i = (group.x + group.y * groups.x) * WORKGROUP_SIZE + lane.x;
-  if (i >= params.vectors || flags[0] != 0u) { return; }
+  if (flags[0] != 0u) { return; }
   let keep = numbers[0];
   let beta1 = numbers[1];
   let rest1 = numbers[2];
@@ -34,10 +34,15 @@ fn main(
   let step_size = numbers[5];
   let root_correction = numbers[6];
   let eps = numbers[7];
-  let g = totals[2] * grads[i];
-  let m_new = beta1 * m[i] + rest1 * g;
-  let v_new = beta2 * v[i] + rest2 * g * g;
-  m[i] = m_new;
-  v[i] = v_new;
-  p[i] = keep * p[i] - step_size * m_new / (sqrt(v_new) / root_correction + eps);
+  let clip = totals[2];
+  let first = (group.x + group.y * groups.x) * WORKGROUP_SIZE * VECTORS + lane.x;
+  let end = min(first + WORKGROUP_SIZE * VECTORS, params.vectors);
+  for (var i = first; i < end; i += WORKGROUP_SIZE) {
+    let g = clip * grads[i];
+    let m_new = beta1 * m[i] + rest1 * g;
+    let v_new = beta2 * v[i] + rest2 * g * g;
+    m[i] = m_new;
+    v[i] = v_new;
+    p[i] = keep * p[i] - step_size * m_new / (sqrt(v_new) / root_correction + eps);
+  }
 }

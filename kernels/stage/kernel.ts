@@ -19,7 +19,7 @@ export const toTexture = defineKernel({
   source: toTextureText,
   bindings: { staged: textureWrite(), source: read() },
   params,
-  constants: { WORKGROUP_SIZE: 8, DOWN: 0 },
+  constants: { WORKGROUP_SIZE: 64, DOWN: 0 },
   grid: ({ width, height }, { WORKGROUP_SIZE, DOWN }) =>
     DOWN === 1 ? [Math.ceil(height / WORKGROUP_SIZE), width] : [Math.ceil(width / WORKGROUP_SIZE), height],
 });
@@ -30,7 +30,7 @@ export const toTextureTransposed = defineKernel({
   source: toTextureTransposedText,
   bindings: { staged: textureWrite(), source: read() },
   params,
-  constants: { WORKGROUP_SIZE: 8 },
+  constants: { WORKGROUP_SIZE: 64 },
   grid: ({ width, height }, { WORKGROUP_SIZE }) => [Math.ceil(width / WORKGROUP_SIZE), height],
 });
 

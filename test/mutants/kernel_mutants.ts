@@ -198,7 +198,7 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("kernels/adamw/step.wgsl", ["test/kernels/adamw_test.ts"], [
     ["second moment without its correction", "sqrt(v_new) / root_correction", "sqrt(v_new)"],
     ["weights do not decay", "keep * p[i]", "p[i]"],
-    ["a bad step is taken all the same", " || flags[0] != 0u", ""],
+    ["a bad step is taken all the same", "if (flags[0] != 0u) { return; }", ""],
   ]),
 ];
 
