@@ -20,12 +20,17 @@ export const LIMIT_WISHES: readonly LimitWish[] = [
   { name: "maxTextureDimension2D", reason: "a weight in textures needs fewer shards" },
 ];
 
+/** Features that are requested where the adapter has them; no kernel needs one. */
+const OPTIONAL_FEATURES = ["timestamp-query", "shader-f16", "subgroups"] as const;
+
 /** Options of {@link openGpu}. */
 export interface OpenGpuOptions {
   /** WebGPU's entry point; `navigator.gpu` unless given (another implementation, a fake). */
   readonly entry?: GPU | undefined;
   /** `default` requests WebGPU's default limits and no more. Default `raised`. */
   readonly limits?: "raised" | "default";
+  /** `none` requests no optional feature, as where the adapter has none. Default `optional`. */
+  readonly features?: "optional" | "none";
   /** Refuse a software adapter. Default false. */
   readonly requireHardware?: boolean;
   readonly powerPreference?: GPUPowerPreference;
@@ -179,11 +184,11 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   if (options.limits !== "default") {
     for (const { name } of LIMIT_WISHES) requiredLimits[name] = adapter.limits[name];
   }
-  const optional = ["timestamp-query"] as const;
+  const wanted = options.features === "none" ? [] : OPTIONAL_FEATURES;
   const device = await adapter.requestDevice({
     label: "lowrank",
     requiredLimits,
-    requiredFeatures: optional.filter((feature) => adapter.features.has(feature)),
+    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
   });
   const gpu = new Gpu(device, adapter.info, options.submissionMs);
   try {

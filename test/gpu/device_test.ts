@@ -41,6 +41,18 @@ onEveryAdapter("openGpu({ limits: default }) asks for WebGPU's default limits", 
   assert.equal(gpu.limits.maxTextureDimension2D, 8192);
 }, ["deno-default"]);
 
+onEveryAdapter("openGpu() asks for features that the adapter has, or for none", async ({ gpu, name }) => {
+  const adapter = await navigator.gpu.requestAdapter();
+  for (const feature of ["timestamp-query", "shader-f16", "subgroups"] as const) {
+    assert.equal(gpu.features.has(feature), adapter!.features.has(feature), `${feature} on ${name}`);
+  }
+  const plain = await openGpu({ features: "none" });
+  for (const feature of ["timestamp-query", "shader-f16", "subgroups"]) {
+    assert.equal(plain.features.has(feature), false, feature);
+  }
+  await plain.close();
+}, ["deno"]);
+
 onEveryAdapter(
   "a device destroyed in the middle gives GpuLostError from every way of waiting",
   async ({ name }) => {
