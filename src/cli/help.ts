@@ -47,6 +47,7 @@ Usage: lowrank <command> [options]
   generate                  Continue a prompt, or many
   chat                      Talk to a model
   doctor                    Show what this machine computes on, and what to install
+  models                    List the models that can be fine-tuned
   explain RUN               Show where the time and memory of a run go, as one HTML page
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file

@@ -12,6 +12,7 @@ import { configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { explainHelp } from "./explain_flags.ts";
+import { models, modelsHelp } from "./models.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
 import { generate } from "./generate.ts";
 import { chatHelp, generateHelp, mainHelp, trainHelp } from "./help.ts";
@@ -28,6 +29,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   chat: chatHelp,
   doctor: doctorHelp,
   explain: explainHelp,
+  models: modelsHelp,
 };
 
 function help([verb = ""]: readonly string[], io: CliIo): void {
@@ -40,6 +42,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   generate,
   chat,
   doctor: async (args, io) => (await import("./doctor.ts")).doctor(args, io), // the engine, only where it is wanted
+  models,
   explain: async (args, io) => (await import("./explain.ts")).explain(args, io),
   config: configVerb,
   help,

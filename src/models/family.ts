@@ -53,6 +53,8 @@ export interface ModelFamily {
   readonly modelType: string;
   /** Models of it that people use, for lists. */
   readonly knownAs: string;
+  /** What it was tried with, for lists. */
+  readonly tried: string;
   readonly embedding: string;
   /** Path of layer i, from 0. */
   readonly layer: (index: number) => string;

@@ -103,7 +103,7 @@ Deno.test("gemma3 reads the text part of a model with eyes", () => {
   );
   assert.deepEqual([config.vocabSize, config.headDim, config.embeddingScale], [262_208, 256, 25.25]);
   const paths = linearPaths(MODEL_FAMILIES.get("gemma3")!, 1);
-  assert.equal(paths[0], "model.language_model.layers.0.self_attn.q_proj");
+  assert.equal(paths[0], "language_model.model.layers.0.self_attn.q_proj");
 });
 
 Deno.test("a Phi-3's fused maps are one map each", () => {

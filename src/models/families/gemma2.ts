@@ -33,6 +33,7 @@ export const gemma2: ModelFamily = {
   ...llama,
   modelType: "gemma2",
   knownAs: "Gemma 2",
+  tried: "tiny models against transformers and PEFT",
   norms: {
     ...llama.norms,
     afterAttention: "post_attention_layernorm",

@@ -20,6 +20,7 @@ export const gemma3Text: ModelFamily = {
   ...gemma2,
   modelType: "gemma3_text",
   knownAs: "Gemma 3 270M and 1B",
+  tried: "tiny models against transformers and PEFT",
   norms: { ...gemma2.norms, query: "self_attn.q_norm", key: "self_attn.k_norm" },
   fields: withDefaults(DEFAULTS),
   read: (fields, sizes) => ({
@@ -47,14 +48,19 @@ function readRopes(fields: Fields, sizes: FamilySizes) {
   };
 }
 
-/** The part of a Gemma 3 with eyes that reads and writes text; its config.json holds it in `text_config`. */
+/**
+ * The part of a Gemma 3 with eyes that reads and writes text; its config.json holds it in `text_config`. Names are those of
+ * its files; PEFT maps adapters of these names to the modules of later transformers.
+ */
 export const gemma3: ModelFamily = {
   ...gemma3Text,
   modelType: "gemma3",
   knownAs: "Gemma 3 4B, 12B and 27B, without images",
-  embedding: "model.language_model.embed_tokens",
-  layer: (index) => `model.language_model.layers.${index}`,
-  finalNorm: "model.language_model.norm",
+  tried: "names and config.json; the mathematics is gemma3_text's",
+  embedding: "language_model.model.embed_tokens",
+  layer: (index) => `language_model.model.layers.${index}`,
+  finalNorm: "language_model.model.norm",
+  head: "language_model.lm_head",
   fields: (root) => {
     const { uri, values } = root, text = root.object("text_config");
     const shared = ["dtype", "torch_dtype", "tie_word_embeddings", "quantization_config"].map((name) => [

@@ -11,6 +11,7 @@ const linear = (path: string, part: LinearMap["parts"][number]): LinearMap => ({
 export const llama: ModelFamily = {
   modelType: "llama",
   knownAs: "Llama 2 and 3, SmolLM2, TinyLlama",
+  tried: "SmolLM2 135M: 20 training steps as PEFT's; stories260K; the bundled model",
   embedding: "model.embed_tokens",
   layer: (index) => `model.layers.${index}`,
   linears: [

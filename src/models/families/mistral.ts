@@ -8,6 +8,7 @@ export const mistral: ModelFamily = {
   ...llama,
   modelType: "mistral",
   knownAs: "Mistral 7B, Mistral Nemo",
+  tried: "tiny models against transformers and PEFT",
   fields: withDefaults({ sliding_window: 4096, num_key_value_heads: 8, max_position_embeddings: 131_072 }),
   read: (fields, sizes) => ({
     ...plainFacts(fields, sizes),

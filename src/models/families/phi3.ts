@@ -11,6 +11,7 @@ export const phi3: ModelFamily = {
   ...llama,
   modelType: "phi3",
   knownAs: "Phi-3, Phi-3.5 and Phi-4 mini",
+  tried: "tiny models against transformers and PEFT",
   linears: [
     { path: "self_attn.qkv_proj", parts: ["q", "k", "v"], bias: false },
     { path: "self_attn.o_proj", parts: ["o"], bias: false },

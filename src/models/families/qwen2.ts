@@ -9,6 +9,7 @@ export const qwen2: ModelFamily = {
   ...llama,
   modelType: "qwen2",
   knownAs: "Qwen 1.5, 2 and 2.5",
+  tried: "tiny models against transformers and PEFT",
   linears: llama.linears.map((map) => ({ ...map, bias: /[qkv]_proj$/.test(map.path) })),
   fields: withDefaults({ max_position_embeddings: 32_768, sliding_window: 4096 }),
   read: readQwen,
