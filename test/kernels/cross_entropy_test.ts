@@ -136,15 +136,6 @@ onEachCompiler("logits are capped as the f64 reference does, also large ones", a
   }
 });
 
-onEachCompiler("cross-entropy of as many rows as the loss may loop over is right", async (adapter) => {
-  const targets = Array.from({ length: 59_999 }, (_, i) => i % 3);
-  const made = { vocab: 3, shards: [3], targets, logits: ramp(3 * targets.length, { scale: 3 }) };
-  const form = { lanes: { WORKGROUP_SIZE: 64, ROW_LANES: 64 }, source: "scalar" } as const;
-  const { dlogits } = await runKernels(adapter, made, form);
-  const want = crossEntropy(wide(made.logits), targets, 3, WEIGHT).dlogits;
-  assertClose(dlogits[0]!, want, arithmetic("f32", "f32", 3));
-});
-
 onEachCompiler("cross-entropy of one row over one word is zero, and so is its gradient", async (adapter) => {
   await check(adapter, { vocab: 1, shards: [1], targets: [0], logits: ramp(1) }, SHARED);
 });
