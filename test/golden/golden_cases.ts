@@ -27,6 +27,7 @@ import {
   type TensorKind,
 } from "./compare.ts";
 import { batchOf, openModel, readInts } from "./model_fixture.ts";
+import { quantisedBase } from "./quantised_base.ts";
 
 /** One line of the report. */
 export interface GoldenResult {
@@ -43,6 +44,9 @@ const ADAPTER_FOLDERS: Readonly<Record<string, string>> = {
   rslora: "adapter-rslora",
   dora: "adapter-dora",
 };
+
+/** Variants whose base is in NF4, and whether its scales are quantised too. Their adapter is that of `lora`. */
+const QUANTISED: Readonly<Record<string, boolean>> = { qlora: false, qlora_dq: true };
 
 /** Schedules as the goldens name them, and whether gradients are clipped. */
 const SCHEDULES: Readonly<Record<string, { type: ScheduleType; clips: boolean }>> = {
@@ -146,8 +150,15 @@ class GoldenCase {
     try {
       if (variant === "base") yield* this.#base();
       else if (variant === "full") yield* this.#full();
-      else if (ADAPTER_FOLDERS[variant]) {
-        yield* this.#adapter(variant, this.folder.folder(ADAPTER_FOLDERS[variant]));
+      else if (Object.hasOwn(QUANTISED, variant)) {
+        const base = await quantisedBase(this.folder.folder("base"), QUANTISED[variant]!);
+        yield* this.#adapter(variant, this.folder.folder("adapter"), base);
+      } else if (ADAPTER_FOLDERS[variant]) {
+        yield* this.#adapter(
+          variant,
+          this.folder.folder(ADAPTER_FOLDERS[variant]),
+          this.folder.folder("base"),
+        );
       } else yield { name, outcome: "skipped", detail: "this version does not train it" };
     } catch (error) {
       if (!(error instanceof UnsupportedModelError)) throw error;
@@ -181,10 +192,10 @@ class GoldenCase {
     yield* this.#schedules("full", "all", facts);
   }
 
-  async *#adapter(variant: string, folder: Folder): AsyncGenerator<GoldenResult> {
+  async *#adapter(variant: string, folder: Folder, base: Folder): AsyncGenerator<GoldenResult> {
     const adapter = await readAdapter(folder);
     const facts = this.facts[variant]!;
-    const { model, close } = await this.#open(this.folder.folder("base"), folder);
+    const { model, close } = await this.#open(base, folder);
     try {
       yield await this.#logitsResult(variant, `${variant}.logits`, await model.logits(this.#batch(0)));
       const loss = await this.#backward(model, 0);
