@@ -18,7 +18,7 @@ import type { OperandSource } from "../../src/gpu/kernel.ts";
 import { matrixShape, type Tensor } from "../../src/tensor.ts";
 import { arithmetic, assertClose } from "./close.ts";
 import { ramp } from "./fill.ts";
-import { type TestAdapter, TestProgram } from "./gpu.ts";
+import { adapters, onEveryAdapter, type TestAdapter, TestProgram } from "./gpu.ts";
 import { wide } from "./gradient.ts";
 
 /** A product's sizes. */
@@ -41,6 +41,20 @@ export interface ProductSetting {
 
 export const sum = (...parts: Float64Array[]) =>
   parts[0]!.map((_, i) => parts.reduce((total, part) => total + part[i]!, 0));
+
+/** Declares a test on every adapter that has a feature; skipped by name on the others. */
+export function onFeature(
+  feature: string,
+  name: string,
+  test: (adapter: TestAdapter) => Promise<void>,
+): void {
+  for (const adapterName of ["deno", "dawn"] as const) {
+    const has = adapters.find((adapter) => adapter.name === adapterName)?.gpu.features.has(feature);
+    if (has === false) {
+      Deno.test({ name: `${name} [${adapterName}] (no ${feature})`, ignore: true, fn: () => {} });
+    } else onEveryAdapter(name, test, [adapterName]);
+  }
+}
 
 const ALL: ForwardParts = { lowRank: true, bias: true, addend: true };
 const BARE: ForwardParts = { lowRank: false, bias: false, addend: false };

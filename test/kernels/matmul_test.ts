@@ -15,13 +15,14 @@ import * as reference from "../../kernels/matmul/reference.ts";
 import type { OperandSource } from "../../src/gpu/kernel.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 import { ramp, SENTINEL } from "../helpers/fill.ts";
-import { onEachCompiler, onEveryAdapter, TestProgram } from "../helpers/gpu.ts";
+import { onEachCompiler, type TestAdapter, TestProgram } from "../helpers/gpu.ts";
 import { assertGradient, dot, wide } from "../helpers/gradient.ts";
 import {
   checkBackwardFactor,
   checkBackwardInput,
   checkForward,
   EVERY_PART,
+  onFeature,
   type ProductSize,
   sum,
 } from "../helpers/products.ts";
@@ -58,17 +59,17 @@ Deno.test("the matmul references agree with central differences", () => {
 
 for (const [kind, tile] of Object.entries(KINDS)) {
   const { features } = requirements("forward", tile);
-  // without a feature: naga and Tint on default limits; with one: whichever adapter has it
-  const declare = features.length === 0 ? onEachCompiler : onEveryAdapter;
-  declare(`products of a ${kind} tile match the f64 reference`, async (adapter) => {
-    if (features.some((feature) => !adapter.gpu.features.has(feature))) return;
+  const check = async (adapter: TestAdapter) => {
     for (const size of SIZES) {
       const setting = { tile, source: "vec4" } as const;
       await checkForward(adapter, size, setting);
       await checkBackwardInput(adapter, size, setting);
       await checkBackwardFactor(adapter, size, setting);
     }
-  });
+  };
+  const name = `products of a ${kind} tile match the f64 reference`;
+  if (features.length === 0) onEachCompiler(name, check);
+  else onFeature(features[0]!, name, check);
 }
 
 onEachCompiler("products match the f64 reference, operands from textures", async (adapter) => {
