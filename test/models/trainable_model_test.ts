@@ -267,3 +267,27 @@ onEveryAdapter("a batch beyond what was planned is refused with both sizes", asy
   );
   model.destroy();
 });
+
+onEveryAdapter("documents packed into one row give the step of a row each", async (adapter) => {
+  const { model } = await loadModel(adapter, { limits: { rows: 2, length: 11 } });
+  const apart = await stepOf(model, [batchOf([LONG, SHORT])]);
+  const row = batchOf([{ ids: [...LONG.ids, ...SHORT.ids], from: 0 }], 11);
+  for (const t of [0, 1, LONG.ids.length - 1]) row.targets[t] = -100; // not trained alone, or the next document's
+  const packed = { ...row, documents: [[LONG.ids.length, SHORT.ids.length]] };
+  const together = await stepOf(model, [packed]);
+  assertClose([together.loss], [apart.loss], arithmetic("f32", "f32", 11));
+  for (const [name, grad] of apart.grads) assertClose(together.grads.get(name)!, grad, tensor("f32"));
+  const { loss } = await stepOf(model, [row]);
+  assert.ok(Math.abs(loss - apart.loss) > 1e-4, "without documents the second would see the first");
+  model.destroy();
+});
+
+onEveryAdapter("a token id that the embedding lacks is refused with its place", async (adapter) => {
+  const { model } = await loadModel(adapter);
+  const unknown = { ids: [257, 5, 261, 17], from: 0 };
+  await assert.rejects(
+    model.accumulate(batchOf([SHORT, unknown]), 1),
+    /token id 261 at position 9 of the batch: the model knows ids 0\.\.260/,
+  );
+  model.destroy();
+}, ["deno"]);
