@@ -1,10 +1,11 @@
 /**
- * A Llama decoder with LoRA in f64, forward and backward, composed of the kernels' references: slow, obvious, and the
- * measure of the one on the GPU.
+ * The decoder of every family with LoRA in f64, forward and backward, composed of the kernels' references: slow, obvious,
+ * and the measure of the one on the GPU.
  *
  * @module
  */
 import * as attention from "../../kernels/attention/reference.ts";
+import { takeColumns } from "../../kernels/columns/reference.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/reference.ts";
 import { embeddingForward } from "../../kernels/embedding/reference.ts";
 import { gatedBackward, gatedForward } from "../../kernels/gated/reference.ts";
@@ -13,9 +14,9 @@ import { rmsNormBackward, rmsNormForward } from "../../kernels/rms_norm/referenc
 import { ropeRotate } from "../../kernels/rope/reference.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
 import type { ModelBatch } from "../../src/models/trainable_model.ts";
-import { normPaths } from "../../src/models/family.ts";
+import { type LinearPart, linearShape, partWidths } from "../../src/models/family.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
-import { ropeTables } from "../../src/models/rope.ts";
+import { type Rope, ropeTables } from "../../src/models/rope.ts";
 import { attentionSpans } from "../../src/nn/attention_spans.ts";
 import { rowPositions } from "../../src/nn/rope.ts";
 import { wide } from "./gradient.ts";
@@ -73,7 +74,7 @@ export function decoderReference(
   tokenWeight: number,
 ): { loss: number; grads: Map<string, Values> } {
   const family = MODEL_FAMILIES.get(config.modelType)!;
-  const { hiddenSize: C, intermediateSize: F, vocabSize: V, headDim: D, rmsNormEps: eps } = config;
+  const { hiddenSize: C, vocabSize: V, headDim: D, rmsNormEps: eps, activation } = config;
   const { numAttentionHeads: H, numKeyValueHeads: G } = config;
   const rows = batch.rows * batch.length;
   const grads = new Map<string, Values>();
@@ -82,66 +83,93 @@ export function decoderReference(
     const a = factors.get(`${path} A`), b = factors.get(`${path} B`);
     return a && b ? { a: wide(a), b: wide(b), rank, scaling } : null;
   };
-  const linear = (path: string, x: Values, cols: number, inner: number) => {
-    const sizes = { rows, cols, inner }, w = weight(path), low = lowOf(path);
-    const backward = (dy: Values) => {
-      const { dx, da, db } = loraBackward(dy, x, w, sizes, low);
-      if (da) grads.set(`${path} A`, da);
-      if (db) grads.set(`${path} B`, db);
-      return dx;
-    };
-    return { y: loraForward(x, w, sizes, low), backward };
-  };
-  const norm = (path: string, x: Values) => {
-    const w = weight(path), { y, rstd } = rmsNormForward(x, w, eps);
-    return { y, backward: (dy: Values) => rmsNormBackward(dy, x, w, rstd) };
-  };
-  const tables = ropeTables(config.layers[0]!.rope, batch.length);
-  const rotate = (x: Values, heads: number, direction: 1 | -1) =>
-    ropeRotate(x, wide(tables.cos), wide(tables.sin), {
-      positions: rowPositions(batch.rows, batch.length, batch.documents),
-      heads,
-      headDim: D,
-      direction,
+  /** The parts of a layer's maps of one input, and what their gradients give. */
+  const maps = (layer: number, x: Values, ...parts: LinearPart[]) => {
+    const made = family.linears.filter((map) => parts.includes(map.parts[0]!)).map((map) => {
+      const path = `${family.layer(layer)}.${map.path}`, [cols, inner] = linearShape(map, config);
+      const sizes = { rows, cols, inner }, w = weight(path), low = lowOf(path);
+      const plain = loraForward(x, w, sizes, low), bias = base.get(`${path}.bias`);
+      const y = bias ? plain.map((value, i) => value + bias[i % cols]!) : plain;
+      const backward = (dy: Values) => {
+        const { dx, da, db } = loraBackward(dy, x, w, sizes, low);
+        if (da) grads.set(`${path} A`, da);
+        if (db) grads.set(`${path} B`, db);
+        return dx;
+      };
+      return { y, cols, widths: partWidths(map.parts, config), backward };
     });
-  const shape = {
-    batch: batch.rows,
-    rowLength: batch.length,
-    heads: H,
-    kvHeads: G,
-    headDim: D,
-    scale: D ** -0.5,
-    spans: attentionSpans({ ...batch, rowLength: batch.length }),
+    return {
+      ys: made.flatMap(({ y, cols, widths }) =>
+        widths.map((width, i) => takeColumns(y, cols, sumOf(widths.slice(0, i)), width))
+      ),
+      backward: (...dys: Values[]) =>
+        made.map(({ widths, backward }) => backward(sideBySide(dys.splice(0, widths.length), widths, rows)))
+          .reduce(plus),
+    };
   };
-  let x = embeddingForward(weight(family.embedding), batch.inputIds, C);
-  const blocks = Array.from({ length: config.numHiddenLayers }, (_, layer) => {
-    const [pq, pk, pv, po, pg, pu, pd] = family.linears.map(({ path }) => `${family.layer(layer)}.${path}`);
-    const [p1, p2] = normPaths(family).map((path) => `${family.layer(layer)}.${path}`);
-    const n1 = norm(p1!, x);
-    const q = linear(pq!, n1.y, H * D, C), k = linear(pk!, n1.y, G * D, C), v = linear(pv!, n1.y, G * D, C);
-    const rq = rotate(q.y, H, 1), rk = rotate(k.y, G, 1);
-    const o = linear(po!, attention.attentionForward(rq, rk, v.y, shape), C, H * D);
-    const h = plus(x, o.y);
-    const n2 = norm(p2!, h);
-    const gate = linear(pg!, n2.y, F, C), up = linear(pu!, n2.y, F, C);
-    const down = linear(pd!, gatedForward(gate.y, up.y), C, F);
-    x = plus(h, down.y);
-    return (dx: Values): Values => {
-      const { dgate, dup } = gatedBackward(gate.y, up.y, down.backward(dx));
-      const dh = plus(dx, n2.backward(plus(gate.backward(dgate), up.backward(dup))));
-      const { dq, dk, dv } = attention.attentionBackward(rq, rk, v.y, o.backward(dh), shape);
-      const dn1 = plus(
-        plus(q.backward(rotate(dq, H, -1)), k.backward(rotate(dk, G, -1))),
-        v.backward(dv),
-      );
-      return plus(dh, n1.backward(dn1));
+  /** Nothing where the family has no such norm. */
+  const norm = (path: string | null, x: Values) => {
+    if (path === null) return { y: x, backward: (dy: Values) => dy };
+    const w = weight(path), { y, rstd } = rmsNormForward(x, w, eps, family.normOffset);
+    return { y, backward: (dy: Values) => rmsNormBackward(dy, x, w, rstd, family.normOffset) };
+  };
+  const positions = rowPositions(batch.rows, batch.length, batch.documents);
+  const rotate = (rope: Rope, x: Values, heads: number, direction: 1 | -1) => {
+    const { cos, sin } = ropeTables(rope, batch.length), pairs = rope.rotaryDim / 2;
+    return ropeRotate(x, wide(cos), wide(sin), { positions, heads, headDim: D, pairs, direction });
+  };
+  let x = embeddingForward(weight(family.embedding), batch.inputIds, C, config.embeddingScale);
+  const blocks = config.layers.map(({ rope, window }, layer) => {
+    const path = (name: string | null) => name === null ? null : `${family.layer(layer)}.${name}`;
+    const { norms } = family;
+    const shape = {
+      batch: batch.rows,
+      rowLength: batch.length,
+      heads: H,
+      kvHeads: G,
+      headDim: D,
+      scale: config.attentionScale,
+      ...(config.attentionSoftcap === null ? {} : { softcap: config.attentionSoftcap }),
+      spans: attentionSpans({ ...batch, rowLength: batch.length, window }),
+    };
+    const a = norm(path(norms.beforeAttention), x);
+    const qkv = maps(layer, a.y, "q", "k", "v"), [plainQ, plainK, v] = qkv.ys as [Values, Values, Values];
+    const q = norm(path(norms.query), plainQ), k = norm(path(norms.key), plainK);
+    const rq = rotate(rope, q.y, H, 1), rk = rotate(rope, k.y, G, 1);
+    const o = maps(layer, attention.attentionForward(rq, rk, v, shape), "o");
+    const p1 = norm(path(norms.afterAttention), o.ys[0]!), h = plus(x, p1.y);
+    const b = norm(path(norms.beforeFeedForward), h);
+    const gateUp = maps(layer, b.y, "gate", "up"), [gate, up] = gateUp.ys as [Values, Values];
+    const down = maps(layer, gatedForward(gate, up, activation), "down");
+    const p2 = norm(path(norms.afterFeedForward), down.ys[0]!);
+    x = plus(h, p2.y);
+    return (dy: Values): Values => {
+      const { dgate, dup } = gatedBackward(gate, up, down.backward(p2.backward(dy)), activation);
+      const dh = plus(dy, b.backward(gateUp.backward(dgate, dup)));
+      const { dq, dk, dv } = attention.attentionBackward(rq, rk, v, o.backward(p1.backward(dh)), shape);
+      const dPlainQ = q.backward(rotate(rope, dq, H, -1)), dPlainK = k.backward(rotate(rope, dk, G, -1));
+      return plus(dh, a.backward(qkv.backward(dPlainQ, dPlainK, dv)));
     };
   });
   const final = norm(family.finalNorm, x);
   const head = config.tieWordEmbeddings ? weight(family.embedding) : weight(family.head);
   const logits = matmulForward(final.y, head, { rows, cols: V, inner: C });
-  const { loss, dlogits } = crossEntropy(logits, [...batch.targets], V, tokenWeight);
+  const { loss, dlogits } = crossEntropy(logits, [...batch.targets], V, tokenWeight, config.logitSoftcap);
   let dx = final.backward(matmulBackwardInput(dlogits, head, { rows, cols: C, inner: V }));
   for (const backward of blocks.toReversed()) dx = backward(dx);
   return { loss, grads };
+}
+
+const sumOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0);
+
+/** Matrices [rows, width] as one. */
+function sideBySide(parts: readonly Values[], widths: readonly number[], rows: number): Values {
+  const whole = new Float64Array(rows * sumOf(widths));
+  for (let r = 0, at = 0; r < rows; r++) {
+    parts.forEach((part, i) => {
+      whole.set(part.subarray(r * widths[i]!, (r + 1) * widths[i]!), at);
+      at += widths[i]!;
+    });
+  }
+  return whole;
 }

@@ -53,7 +53,7 @@ export async function writeTinyModel(folder: Folder, options: TinyModelOptions =
   const { tied = true, dtype = "F32", shards = 1, config = {}, tokenizer = {} } = options;
   const text = JSON.stringify({ ...TINY_CONFIG, tie_word_embeddings: tied, ...config }, null, 2);
   const parsed = parseModelConfig(text, CONFIG_FILE);
-  const tensors = [...weightShapes(MODEL_FAMILIES.get("llama")!, parsed)].map(
+  const tensors = [...weightShapes(MODEL_FAMILIES.get(parsed.modelType)!, parsed)].map(
     ([name, shape]): TensorToWrite => {
       return { name, dtype, shape, data: encodeFloats(dtype, tinyWeights(name, shape)) };
     },
