@@ -10,6 +10,7 @@ import { MemoryFolder } from "../src/storage/memory.ts";
 import { assertClose, exact } from "./helpers/close.ts";
 import { onGpu } from "./helpers/device.ts";
 import { ramp } from "./helpers/fill.ts";
+import { tinyGguf } from "./helpers/tiny_gguf.ts";
 import { TINY_PARAMETERS, type TinyModelOptions, writeTinyModel } from "./helpers/tiny_model.ts";
 
 async function tiny(options: TinyModelOptions = {}) {
@@ -49,6 +50,27 @@ Deno.test("open() says of a folder without config.json what it holds instead", a
       /Cannot find a model at "models\/x": the folder is empty or does not exist, and a model folder holds config\.json/,
   });
   await assert.rejects(open({ "a.gguf": "", "b.txt": "" }), /the folder holds a\.gguf, b\.txt, and/);
+});
+
+Deno.test("open() takes a GGUF file for the folder that it was made from", async () => {
+  const { bytes, folder } = await tinyGguf("Q8_0");
+  const asked: string[] = [];
+  const manager = new ModelManager((uri) => {
+    asked.push(uri);
+    return new MemoryFolder(uri, { "tiny.Q8_0.gguf": bytes });
+  });
+  const base = await manager.open("models/tiny.Q8_0.gguf"), inHere = await manager.open("tiny.Q8_0.gguf");
+  assert.deepEqual(asked, ["models/", "."]);
+  assert.equal(ModelManager.countParameters(base), TINY_PARAMETERS.tied);
+  assert.equal(base.uri, "models/tiny.Q8_0.gguf");
+  const original = await new ModelManager(() => folder).open("tiny");
+  const { raw: _, ...config } = original.config, { raw: __, ...read } = inHere.config;
+  assert.deepEqual(read, config);
+  ModelManager.checkLora(base, LORA);
+  await assert.rejects(manager.open("models"), {
+    name: "StorageNotFoundError",
+    message: /holds tiny\.Q8_0\.gguf, and a .*; to take the GGUF file, name it: "models\/tiny\.Q8_0\.gguf"$/,
+  });
 });
 
 Deno.test("open() refuses element types that it cannot widen, and closes the files", async () => {
