@@ -60,7 +60,7 @@ Deno.test("the matmul references agree with central differences", () => {
 for (const [kind, tile] of Object.entries(KINDS)) {
   const { features } = requirements("forward", tile);
   const check = async (adapter: TestAdapter) => {
-    for (const size of SIZES) {
+    for (const size of features.length === 0 ? SIZES : SIZES.slice(2)) { // f16 compiles slowly on processors
       const setting = { tile, source: "vec4" } as const;
       await checkForward(adapter, size, setting);
       await checkBackwardInput(adapter, size, setting);

@@ -7,6 +7,7 @@ import {
   checkBackwardFactor,
   checkBackwardInput,
   checkForward,
+  onFeature,
   type ProductSize,
 } from "../helpers/products.ts";
 
