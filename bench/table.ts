@@ -6,7 +6,8 @@
 import { formatFigures } from "../src/cli/format.ts";
 import type { Spread } from "./statistics.ts";
 
-const cell = (text: string) => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
+/** Text that stays in its cell. */
+export const cell = (text: string) => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
 
 /** A table; `deno fmt` aligns its columns. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {

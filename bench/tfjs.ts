@@ -21,8 +21,9 @@ export interface TfVariable extends TfTensor {
 /** The part of TensorFlow.js that is used here. */
 export interface Tfjs {
   setBackend(name: string): Promise<boolean>;
-  /** The backend of WebGPU; `commandEncoder` is null while nothing is recorded. */
+  /** The backend of WebGPU; `commandEncoder` is null while nothing is recorded. A pass left open voids the submission. */
   backend(): {
+    endComputePassEncoder(): void;
     submitQueue(): void;
     readonly commandEncoder: GPUCommandEncoder | null;
     readonly queue: GPUQueue;
@@ -59,6 +60,7 @@ export async function openTfjs(): Promise<Tfjs> {
 /** Submits what is recorded and waits for all of it, without reading anything back. */
 export async function settleTfjs(tf: Tfjs): Promise<void> {
   const backend = tf.backend();
+  backend.endComputePassEncoder();
   if (backend.commandEncoder) backend.submitQueue();
   await backend.queue.onSubmittedWorkDone();
 }

@@ -7,6 +7,7 @@ import type { Machine } from "../src/cli/doctor_machine.ts";
 import { formatBytes, formatFigures } from "../src/cli/format.ts";
 import type { GoldenResult } from "../test/golden/golden_cases.ts";
 import type { Roofline } from "./roofline.ts";
+import { cell, table } from "./table.ts";
 import type { ReplayOutcome, Skipped, SuiteOutcome } from "./verify_checks.ts";
 
 /** Everything that a verification found. */
@@ -65,13 +66,6 @@ export function formatVerification(found: Verification): string {
     "## Speed",
     ...speedParts(found.roofline, adapter.software),
   ].join("\n\n") + "\n";
-}
-
-const cell = (text: string) => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(cell).join(" | ")} |`;
-  return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
 function notRun({ skipped, failed = false }: Skipped): string {

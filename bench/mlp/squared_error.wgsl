@@ -12,6 +12,8 @@ struct Params { count: u32 }
 @group(0) @binding(3) var<storage, read> goal: array<f32>;       // [n]
 @group(0) @binding(4) var<uniform> params: Params;
 
+const ROW_LANES = WORKGROUP_SIZE; // all of them sum together
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(local_invocation_id) lane: vec3u) {
   let share = 1.0 / f32(params.count);

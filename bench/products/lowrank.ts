@@ -43,7 +43,7 @@ export async function openLowrankProduct(
       await gpu.settle();
     },
     async read() {
-      program.run(["product", "result"]);
+      program.run(["result"]);
       return new Float32Array(await gpu.read(result.buffer!, 0, result.bytes));
     },
     async close() {

@@ -18,7 +18,7 @@ export interface ProductRunner {
   readonly name: string;
   /** Computes the product `count` times, from buffers to a buffer, and waits once, for the last of them. */
   run(count: number): Promise<void>;
-  /** The product, [n, n]. */
+  /** The last product of the last run, [n, n]. */
   read(): Promise<Float32Array>;
   close(): Promise<void>;
 }
