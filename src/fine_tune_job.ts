@@ -20,7 +20,6 @@ import type { TrainingEvent } from "./job.ts";
 import { fitPlan } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { BatchLimits } from "./models/trainable_model.ts";
-import { chooseVariants } from "./nn/variants.ts";
 import { checkPlaces, clearOutput, emptyFolder, refuseUsed } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";
 import { chosenCheckpoint, resumeWarnings, RunCheckpoints, runIdentity } from "./run_checkpoints.ts";
@@ -28,7 +27,9 @@ import { MetricsLog, type RunRecord, writeRunRecord } from "./run_files.ts";
 import { checkMerged, saveAdapter, saveMerged, trainedAdapter } from "./run_output.ts";
 import { heldOutAnswers, Sampler } from "./samples.ts";
 import { type Folder, readText } from "./storage.ts";
-import { batchLimits, countSteps, ModelTrainer } from "./trainer.ts";
+import { batchLimits, countSteps, ModelTrainer, typicalTokens } from "./trainer.ts";
+import { type RunTiles, tilesOf, variantsForRun } from "./tuning/for_run.ts";
+import { modelWork } from "./tuning/model_work.ts";
 
 /** What a job needs from the outside. */
 export interface FineTuneJobDeps {
@@ -39,6 +40,8 @@ export interface FineTuneJobDeps {
   readonly signal?: AbortSignal;
   /** Memory that a software adapter may take, bytes; unknown unless given. */
   readonly availableMemoryBytes?: number;
+  /** Where measurements of the adapter are kept from run to run; nowhere unless given. */
+  readonly tuning?: Folder;
   /** How the GPU is opened; for other WebGPU implementations. */
   readonly gpu?: OpenGpuOptions;
   /** An open GPU for several jobs, one after the other; it stays open. Default: one of the job's own. */
@@ -141,7 +144,7 @@ export class FineTuneJob {
     ModelManager.checkLora(base, lora);
     const chatTemplate = await this.#template();
     const dataset = await this.#loadData(
-      new DataManager({ files, tokenizer, chatTemplate }),
+      new DataManager({ files, tokenizer, chatTemplate, allowSpecialTokens: training.allowSpecialTokens }),
     );
     checkTokens(dataset, base);
     const source = chatTemplate ?? tokenizer.chatTemplate;
@@ -156,7 +159,21 @@ export class FineTuneJob {
     yield { type: "phase", message: "planning" };
     const { gpu, pipelines } = await this.#openDevice(closers);
     const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId };
-    const variants = chooseVariants(gpu);
+    yield { type: "phase", message: "choosing kernels" };
+    const variants = await variantsForRun({
+      gpu,
+      pipelines,
+      setting: job.variant,
+      work: modelWork(base.family, base.config, {
+        tokens: typicalTokens(data, training),
+        rank: lora.rank,
+      }),
+      microBatches: this.#deps.dryRun ? 0 : steps.totalSteps * training.gradientAccumulationSteps,
+      tiles: checkpoint?.record.tiles as RunTiles | undefined ?? null,
+      folder: this.#deps.tuning ?? null,
+      retune: job.retune && !this.#deps.dryRun,
+      signal: this.#signal,
+    });
     const plan = (limits: BatchLimits) => {
       const model = this.#models.plan(base, lora, { gpu, pipelines, variants, limits });
       model.plan();
@@ -176,7 +193,7 @@ export class FineTuneJob {
     closers.push(() => model.destroy());
     closers.push(() => gpu.settle().catch(() => {})); // a stopped run leaves work behind
     if (start) ModelManager.checkAdapter(model, start);
-    const identity = { ...made, gpu: gpu.name };
+    const identity = { ...made, gpu: gpu.name, tiles: tilesOf(variants) };
     for (const message of checkpoint ? resumeWarnings(checkpoint.record, identity) : []) {
       yield { type: "warning", message };
     }

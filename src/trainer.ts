@@ -70,6 +70,12 @@ export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: Tra
   return { rows: Math.max(batchSize, evalBatchSize), trainRows: batchSize, length: bucketLength(longest) };
 }
 
+/** Tokens of a micro-batch of middling rows, padded; what its kernels are tuned for. */
+export function typicalTokens({ train }: TrainerData, { batchSize }: TrainingConfig): number {
+  const lengths = train.map(({ inputIds }) => inputIds.length).sort((a, b) => a - b);
+  return batchSize * bucketLength(lengths[lengths.length >> 1] ?? 1);
+}
+
 function samplerOf(
   examples: number,
   { batchSize, gradientAccumulationSteps, seed }: TrainingConfig,

@@ -80,6 +80,7 @@ async function start(current: Session, wire: Readonly<Record<string, unknown>>):
     const job = createFineTuneJob(config, {
       files: filesOf(root),
       signal: stopper.signal,
+      tuning: root.folder("tuning"),
       gpu: { submissionMs: SUBMISSION_MS },
     });
     for await (const event of job.run()) tell({ type: "event", event });

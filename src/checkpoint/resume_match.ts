@@ -15,6 +15,8 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "resume",
   "require_gpu",
   "memory_limit_gb",
+  "gradient_checkpointing",
+  "retune",
   "logging_steps",
   "eval_steps",
   "num_generation_samples",

@@ -54,6 +54,8 @@ export interface RunIdentity {
   readonly base_model: string;
   readonly gpu: string;
   readonly lowrank: string;
+  /** Tiles of the products by kind, since another one may sum in another order; see `src/tuning/for_run.ts`. */
+  readonly tiles?: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 /** Numbers that the end of a run reports. */

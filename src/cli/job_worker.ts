@@ -6,6 +6,7 @@
  */
 import { parseFineTuneJobConfig } from "../config.ts";
 import { createFineTuneJob } from "../fine_tune_job.ts";
+import { cacheFolder } from "./cache_folder.ts";
 import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
 import { openFolder } from "./open_folder.ts";
 
@@ -24,12 +25,14 @@ scope.onmessage = ({ data }) => {
 
 async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Promise<void> {
   const { available } = Deno.systemMemoryInfo();
+  const tuning = cacheFolder();
   try {
     const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
       files: openFolder,
       dryRun,
       signal: stop.signal,
       availableMemoryBytes: available,
+      ...(tuning ? { tuning } : {}),
     });
     for await (const event of job.run()) scope.postMessage({ type: "event", event });
     scope.postMessage({ type: "over", error: null });

@@ -87,6 +87,29 @@ export const jobSchema = z.strictObject({
     section: "Device",
     help: "Refuse adapters that compute on the CPU",
   }),
+  variant: z._default(
+    z.enum([
+      "auto",
+      "llvmpipe",
+      "llvmpipe_wide",
+      "software",
+      "hardware",
+      "register64",
+      "shared64",
+      "shared128",
+      "shared_half",
+      "subgroup",
+    ]),
+    "auto",
+  ).register(fieldMeta, {
+    section: "Device",
+    help: "Form of the kernels; auto measures what the adapter is fastest at",
+    aliases: ["kernel_variant"],
+  }),
+  retune: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Device",
+    help: "Measure the adapter again, whatever earlier runs found",
+  }),
   memory_limit_gb: z._default(z.nullable(z.number().check(z.gt(0))), null).register(fieldMeta, {
     section: "Device",
     help: "Refuse a run whose memory plan is larger than this many GB (10^9 bytes)",
@@ -176,6 +199,10 @@ export const trainingSchema = z.strictObject({
     section: "Data",
     help: "Longest example in tokens; longer ones are cut",
     aliases: ["max_seq_length", "cutoff_len", "sequence_len"],
+  }),
+  allow_special_tokens: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Data",
+    help: "Let the text of special tokens inside messages be those tokens, not text",
   }),
   batch_size: z._default(wholeNumber(1, 65_535), 4).register(fieldMeta, {
     section: "Training",

@@ -47,6 +47,12 @@ export interface LossSinks {
   readonly scalars: Tensor;
 }
 
+/** Labelled tokens whose logits over a vocabulary exist at a time, of a batch of `rows` tokens. */
+export function headChunkRows(vocabulary: number, rows: number): number {
+  const fitting = Math.floor(CHUNK_BYTES / (4 * vocabulary) / 16) * 16;
+  return Math.min(rows, MOST_CHUNK_ROWS, Math.max(LEAST_CHUNK_ROWS, fitting));
+}
+
 export class LmHead {
   readonly norm: RmsNorm;
   readonly weight: MatrixWeight;
@@ -61,8 +67,7 @@ export class LmHead {
 
   /** Rows of one chunk for a batch of `rows` rows. */
   chunkRows(rows: number): number {
-    const fitting = Math.floor(CHUNK_BYTES / (4 * this.weight.rows) / 16) * 16;
-    return Math.min(rows, MOST_CHUNK_ROWS, Math.max(LEAST_CHUNK_ROWS, fitting));
+    return headChunkRows(this.weight.rows, rows);
   }
 
   /** Logits [rows, shard] of the chunk that starts at labelled row `first`, one tensor a shard. */
