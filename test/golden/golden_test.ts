@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
-import { MODEL_FAMILIES } from "../../src/models/registry.ts";
 import { VARIANTS } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { type GoldenResult, runGolden } from "./golden_cases.ts";
@@ -44,16 +43,15 @@ for (const name of ["llvmpipe", "software", "hardware"] as const) {
 }
 
 Deno.test({
-  name: "runGolden() names what it skips and why (needs shared data)",
+  name: "runGolden() finds PyTorch's numbers for every other family (needs shared data)",
   ignore: !present,
   fn: async () => {
-    const gpu = await openGpu();
-    const unsupported = ["qwen2", "gemma2", "phi3"].filter((type) => !MODEL_FAMILIES.has(type));
-    const results = await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), { cases: unsupported }));
+    const gpu = await openGpu(), cases = ["qwen2", "qwen3", "gemma2", "gemma3", "mistral", "phi3"];
+    const results = await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), { cases }));
     await gpu.close();
-    for (const { outcome, detail } of results) {
-      assert.equal(outcome, "skipped");
-      assert.match(detail, /is not supported \(supported: llama|this version does not train it/);
+    assert.deepEqual(results.filter(({ outcome }) => outcome !== "passed"), []);
+    for (const name of cases) {
+      assert.ok(results.some((result) => result.name.startsWith(`${name} lora grad`)));
     }
   },
 });
