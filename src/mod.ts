@@ -61,7 +61,10 @@ export {
 } from "./checkpoint/adapter.ts";
 export { mergeModel, type MergeOptions } from "./checkpoint/merge.ts";
 export { SafetensorsFile, type TensorInfo, writeSafetensors } from "./checkpoint/safetensors.ts";
-export { WeightFiles } from "./checkpoint/weight_files.ts";
+export { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
+export { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.ts";
+export { GgufFile, type GgufTensorInfo, type GgufValue } from "./checkpoint/gguf.ts";
+export { type GgufModel, openGgufModel } from "./checkpoint/gguf_model.ts";
 
 export { Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
 export { chooseVariants, VARIANTS, type Variants } from "./nn/variants.ts";
