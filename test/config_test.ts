@@ -45,6 +45,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     numTrainEpochs: 3,
     maxSteps: -1,
     maxLength: 512,
+    allowSpecialTokens: false,
     batchSize: 3,
     evalBatchSize: 4,
     gradientAccumulationSteps: 5,

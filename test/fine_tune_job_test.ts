@@ -233,6 +233,15 @@ onGpu("run() accepts the merged model of a run whose loss is next to nothing", a
   assert.equal(events.at(-1)!.type, "finished");
 });
 
+onGpu("run() takes special-token text in messages for text, unless allow_special_tokens is set", async () => {
+  const turns = [{ role: "user", content: "?" }, { role: "assistant", content: "<|end|>".repeat(3) }];
+  const root = await diskOf({}, jsonl(Array.from({ length: 4 }, () => ({ messages: turns }))));
+  const trained = async (wire: Wire) =>
+    summaryOf(await run(root, { train_test_split: 0, ...wire }, { dryRun: true })).trainableTokensPerEpoch;
+  const [text, special] = [await trained({}), await trained({ allow_special_tokens: true })];
+  assert.equal(text - special, 4 * 3 * ("<|end|>".length - 1)); // seven bytes each, or one token
+});
+
 onGpu("run() with dryRun tells the plan and writes nothing", async () => {
   const root = await diskOf();
   const events = await run(root, {}, { dryRun: true });

@@ -32,15 +32,15 @@ const LAYERS: readonly Mutant[] = [
 ];
 
 const MODEL: readonly Mutant[] = [
-  ...inFile("src/models/decoder_block.ts", ["test/models/trainable_model_test.ts"], [
+  ...inFile("src/models/decoder_block.ts", ["test/models/family_decoder_test.ts"], [
     ["gradients are turned on, not back", "headDim, direction: -1 }", "headDim, direction: 1 }"],
     ["gate and up change places", "[gate, up] = parts", "[up, gate] = parts"],
     ["heads' norms are passed by", "normedQ?.y ?? plainQ", "plainQ"],
   ]),
-  ...inFile("src/nn/residual_branch.ts", ["test/models/trainable_model_test.ts"], [
+  ...inFile("src/nn/residual_branch.ts", ["test/models/family_decoder_test.ts"], [
     ["a branch without its residual path", "forward(run, x, stream);", "forward(run, x);"],
   ]),
-  ...inFile("src/nn/projections.ts", ["test/models/trainable_model_test.ts"], [
+  ...inFile("src/nn/projections.ts", ["test/models/family_decoder_test.ts"], [
     ["gradients of one input replace each other", 'i === 0 ? "set" : "accumulate"', '"set"'],
     ["the parts of a fused map start at the first", "x_first: first }", "x_first: 0 }"],
   ]),
