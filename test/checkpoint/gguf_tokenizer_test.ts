@@ -31,11 +31,12 @@ const BYTES = Array.from(
   (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`,
 );
 
-/** A SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, 256 bytes, then words by falling score, then single letters. */
+/** A SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, 256 bytes, then words, the best scored last, then single letters. */
 function sentencePiece(words: readonly string[], more: Readonly<Record<string, GgufEntry>> = {}) {
-  const letters = [..."▁abcd"], tokens = ["<unk>", "<s>", "</s>", ...BYTES, ...words, ...letters];
+  const letters = [..."▁abcd"],
+    tokens = ["<unk>", "<s>", "</s>", ...BYTES, ...[...words].reverse(), ...letters];
   const first = 3 + BYTES.length;
-  const score = (id: number) => id < first ? 0 : id < first + words.length ? first - id - 1 : -1e6;
+  const score = (id: number) => id < first ? 0 : id < first + words.length ? id - first - words.length : -1e6;
   const kind = (id: number) => id === 0 ? 2 : id < 3 ? 3 : id < first ? 6 : 1;
   return {
     idOf: (token: string) => tokens.indexOf(token),
