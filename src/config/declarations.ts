@@ -15,7 +15,7 @@ import { fieldMeta, fraction, MAX_STEPS, onlyFor, path, wanted, wholeNumber } fr
 export const jobSchema = z.strictObject({
   base_model: path().register(fieldMeta, {
     section: "Job",
-    help: "Folder of the base model: config.json, tokenizer.json, *.safetensors",
+    help: "Base model: a folder with config.json, tokenizer.json and *.safetensors, or a GGUF file",
     aliases: ["model", "model_name_or_path"],
     placeholder: "PATH",
   }),
