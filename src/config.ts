@@ -22,6 +22,7 @@ import {
   type quantizationSchema,
   type trainingSchema,
 } from "./config/declarations.ts";
+import { issuesAcross } from "./config/across.ts";
 import { flatSchema, QUANTIZATION_WORDS, WIRE_NAME_BY_ANY_NAME } from "./config/fields.ts";
 import { describeIssue, show } from "./config/issues.ts";
 import { type CamelGroup, camelName } from "./config/naming.ts";
@@ -139,6 +140,12 @@ export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig {
       ...valueIssues.map(({ path, message }) => ({ path: path.join("."), message })),
     ]);
   }
+  if (parsed.data.load_in_4bit && parsed.data.load_in_8bit) {
+    const message = "cannot be set beside load_in_4bit: weights are kept in one of the two";
+    throw new ConfigError([{ path: "load_in_8bit", message }]);
+  }
+  const across = issuesAcross(parsed.data);
+  if (across.length > 0) throw new ConfigError(across);
   return complete(parsed.data);
 }
 

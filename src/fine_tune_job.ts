@@ -136,7 +136,7 @@ export class FineTuneJob {
     }
 
     yield { type: "phase", message: "reading the base model" };
-    const base = await this.#models.open(job.baseModel);
+    const base = ModelManager.quantized(await this.#models.open(job.baseModel), this.#config.quantization);
     closers.push(() => base.weights.close());
     const tokenizer = await Tokenizer.load(base.folder);
     const start = await this.#startAdapter(checkpoint);

@@ -14,7 +14,9 @@ export function memoryRows(model: TrainableModel): MemoryRow[] {
   const { buffers, textures } = model.resources.arena.bytes;
   const adapter = model.pool.bytes;
   return [
-    { what: "base weights", bytes: model.decoder.bytes },
+    ...[...model.decoder.bytesByFormat].map(([format, bytes]) => {
+      return { what: format === "f32" ? "base weights" : `base weights in ${format}`, bytes };
+    }),
     { what: "adapter", bytes: adapter },
     { what: "gradients", bytes: adapter },
     { what: "optimizer moments", bytes: 2 * adapter },

@@ -4,6 +4,11 @@
  *
  * @module
  */
+import { BF16, F16 } from "../kernels/packed/own.ts";
+import { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.ts";
+import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
+import { isPacked } from "./models/decoder_weights.ts";
+import type { QuantizationConfig } from "./config.ts";
 import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
 import { isGgufName, openGgufModel } from "./checkpoint/gguf_model.ts";
 import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts";
@@ -101,7 +106,30 @@ export class ModelManager {
       scaling: lora.alpha / lora.rank,
       nameOf: loraKey,
     };
-    return new TrainableModel(base.config, base.family, spec, device);
+    const { weights } = base;
+    const formatOf = isPacked(weights) ? (name: string) => weights.formatOf(name) : undefined;
+    return new TrainableModel(base.config, base.family, spec, { ...device, formatOf });
+  }
+
+  /**
+   * The same model with its linear maps quantised as they are read.
+   *
+   * @throws {ConfigError} If the model is quantised already.
+   */
+  static quantized(base: BaseModel, { loadIn4bit, loadIn8bit, doubleQuant }: QuantizationConfig): BaseModel {
+    if (!loadIn4bit && !loadIn8bit) return base;
+    const { config, family, weights, uri } = base;
+    const names = linearPaths(family, config.numHiddenLayers).map((path) => `${path}.weight`);
+    const packed = isPacked(weights) ? names.map((name) => weights.formatOf(name)) : [];
+    const quantised = packed.find((format) => format !== null && format !== F16 && format !== BF16);
+    if (quantised) {
+      const path = loadIn4bit ? "load_in_4bit" : "load_in_8bit";
+      const message =
+        `cannot be set for "${uri}": its weights are in ${quantised.name} already; leave quantization at none`;
+      throw new ConfigError([{ path, message }]);
+    }
+    const how = loadIn8bit ? "int8" : doubleQuant ? "nf4_double" : "nf4";
+    return { ...base, weights: new QuantizedWeights(weights, how, names) };
   }
 
   /**
@@ -162,6 +190,7 @@ async function checked(
     const config = await readModelConfig(folder);
     const family = MODEL_FAMILIES.get(config.modelType)!; // readModelConfig refuses others
     opened ??= await WeightFiles.open(folder);
+    if (isBitsandbytes(opened.infos)) opened = await BitsandbytesWeights.open(opened);
     const base = { uri, folder, config, family, weights: opened };
     checkWeights(family, config, opened.infos, uri);
     checkElementTypes(base);

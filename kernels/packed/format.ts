@@ -14,6 +14,8 @@ import type { PackedFormat } from "../../src/gpu/kernel.ts";
 export interface GroupedFormat extends PackedFormat {
   /** Values from a multiple of it on share scale and offset; `row` where a whole row does. */
   readonly group: number | "row";
+  /** True where rows are whole groups, so that a matrix can be cut between any 64 rows. Default false. */
+  readonly cuttable?: true;
   /** Words of a [rows, cols] matrix. */
   readonly wordCount: (rows: number, cols: number) => number;
   /** Declares `scale_NAME(i) -> vec2f` and `codes_NAME(i) -> vec4f`; i counts vectors of four values, row by row. */

@@ -30,6 +30,7 @@ function block32(
   return groupedFormat({
     name,
     group: 32,
+    cuttable: true,
     wordCount: blocks(32, blockBytes),
     declare: (w) =>
       `${byteReaders(w)}
@@ -91,6 +92,7 @@ const kNibbles = (w: string, blockBytes: number, codesAt: number) =>
 const q4_K = groupedFormat({
   name: "Q4_K",
   group: 32,
+  cuttable: true,
   wordCount: blocks(256, 144),
   declare: (w) =>
     `${byteReaders(w)}
@@ -100,6 +102,7 @@ fn codes_${w}(i: u32) -> vec4f { return vec4f(bytes_${w}(${kNibbles(w, 144, 16)}
 const q5_K = groupedFormat({
   name: "Q5_K",
   group: 32,
+  cuttable: true,
   wordCount: blocks(256, 176),
   declare: (w) =>
     `${byteReaders(w)}
@@ -112,6 +115,7 @@ fn codes_${w}(i: u32) -> vec4f {
 const q6_K = groupedFormat({
   name: "Q6_K",
   group: 16,
+  cuttable: true,
   wordCount: blocks(256, 210),
   declare: (w) =>
     `${byteReaders(w)}

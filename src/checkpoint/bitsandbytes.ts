@@ -11,10 +11,14 @@
  *
  * @module
  */
-import { dequantizeScales, type NestedScales } from "../quant/double_quant.ts";
+import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
+import { int8Words, nf4DoubleWords, nf4Words } from "../../kernels/packed/layout.ts";
+import { INT8, NF4, NF4_DOUBLE } from "../../kernels/packed/own.ts";
+import { UnsupportedModelError } from "../errors.ts";
+import { dequantizeScales, NESTED_BLOCK_VALUES, type NestedScales } from "../quant/double_quant.ts";
 import { encodeFloats } from "../quant/float16.ts";
 import { dequantizeInt8 } from "../quant/int8.ts";
-import { dequantizeNf4 } from "../quant/nf4.ts";
+import { dequantizeNf4, NF4_BLOCK_VALUES, NF4_LEVELS } from "../quant/nf4.ts";
 import { checkedInt8, checkedNf4, formatOf, NF4_STATE } from "./bitsandbytes_checks.ts";
 import type { Nf4State } from "./bitsandbytes_state.ts";
 import type { TensorInfo } from "./safetensors.ts";
@@ -119,6 +123,32 @@ export class BitsandbytesWeights implements ModelWeights {
    */
   async readCodes(name: string, firstByte?: number, byteLength?: number): Promise<Uint8Array<ArrayBuffer>> {
     return await this.#inner.readRaw(name, firstByte, byteLength);
+  }
+
+  /** How a matrix stays on the GPU; null for one that is not quantised, or in blocks of other sizes. */
+  formatOf(name: string): GroupedFormat | null {
+    const found = this.#found.get(name);
+    if (!found) return null;
+    if (found.kind === "int8") return INT8;
+    const { blockValues, nested } = found.state;
+    if (blockValues !== NF4_BLOCK_VALUES) return null;
+    if (!nested) return NF4;
+    return nested.blockValues === NESTED_BLOCK_VALUES ? NF4_DOUBLE : null;
+  }
+
+  /** Rows of a matrix in its format; of NF4 all of them. @throws {UnsupportedModelError} If its levels are not NF4's. */
+  async readWords(name: string, firstRow: number, rowCount: number): Promise<Uint32Array<ArrayBuffer>> {
+    const matrix = (await this.quantised(name))!, cols = matrix.shape[1]!;
+    if (matrix.kind === "int8") {
+      const bytes = await this.readCodes(name, firstRow * cols, rowCount * cols);
+      const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      return int8Words(codes, matrix.absmax.subarray(firstRow, firstRow + rowCount), cols);
+    }
+    if (!matrix.levels.every((level, i) => level === NF4_LEVELS[i])) {
+      throw new UnsupportedModelError(`Cannot use "${name}": its quant_map is not that of NF4`);
+    }
+    const codes = await this.readCodes(name);
+    return matrix.nested ? nf4DoubleWords(codes, matrix.nested) : nf4Words(codes, matrix.absmax);
   }
 
   /** As the matrix was before it was rounded to the compute dtype that bitsandbytes was told. */

@@ -3,6 +3,10 @@
  *
  * @module
  */
+import { GGUF_FORMATS } from "../../kernels/packed/gguf.ts";
+import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
+import { wordsOf } from "../../kernels/packed/layout.ts";
+import { BF16, F16 } from "../../kernels/packed/own.ts";
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { encodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { DECODABLE_TYPES, decodeBlocks } from "../quant/gguf_blocks.ts";
@@ -20,6 +24,13 @@ interface MappedTensor extends GgufTensorName {
   /** Rows of a head, where rows are turned within heads. */
   readonly headDim: number | null;
 }
+
+/** Types that products read packed. */
+const PACKED_FORMATS: ReadonlyMap<string, GroupedFormat> = new Map([
+  ...GGUF_FORMATS,
+  ["F16", F16],
+  ["BF16", BF16],
+]);
 
 export class GgufWeights implements ModelWeights {
   /**
@@ -71,6 +82,17 @@ export class GgufWeights implements ModelWeights {
       rows.set(heads.subarray(from, from + rowBytes), i * rowBytes);
     }
     return rows;
+  }
+
+  /** How a matrix stays on the GPU: as the file packs it, where its values are not changed on the way. */
+  formatOf(name: string): GroupedFormat | null {
+    const { type, added } = this.#tensor(name);
+    return added === 0 ? PACKED_FORMATS.get(type.name) ?? null : null;
+  }
+
+  /** Rows of {@link GgufWeights.formatOf}, as words. */
+  async readWords(name: string, firstRow: number, rowCount: number): Promise<Uint32Array<ArrayBuffer>> {
+    return wordsOf(await this.readRows(name, firstRow, rowCount));
   }
 
   async readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>> {

@@ -5,6 +5,9 @@
  * @module
  */
 
+import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
+import { wordsOf } from "../../kernels/packed/layout.ts";
+import { BF16, F16 } from "../../kernels/packed/own.ts";
 import { ModelFormatError, StorageNotFoundError } from "../errors.ts";
 import { type ReadableFolder, readText } from "../storage.ts";
 import { SafetensorsFile, type TensorInfo, type TensorSource } from "./safetensors.ts";
@@ -85,6 +88,18 @@ export class WeightFiles implements ModelWeights {
 
   async readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>> {
     return await this.#source(name).readRowsF32(name, firstRow, rowCount);
+  }
+
+  /** Halves can stay as they are on the GPU. */
+  formatOf(name: string): GroupedFormat | null {
+    const dtype = this.infos.get(name)?.dtype;
+    return dtype === "F16" ? F16 : dtype === "BF16" ? BF16 : null;
+  }
+
+  /** Rows of halves, two values a word. */
+  async readWords(name: string, firstRow: number, rowCount: number): Promise<Uint32Array<ArrayBuffer>> {
+    const { shape, byteLength } = this.infos.get(name)!, rowBytes = byteLength / shape[0]!;
+    return wordsOf(await this.readRaw(name, firstRow * rowBytes, rowCount * rowBytes));
   }
 
   async close(): Promise<void> {

@@ -10,6 +10,7 @@
 
 import * as z from "zod/mini";
 import { fieldMeta, fraction, MAX_STEPS, onlyFor, path, wanted, wholeNumber } from "./field_types.ts";
+import { SCHEDULE_TYPES } from "./scheduler_kwargs.ts";
 
 /** What to train on what, and where the results go. */
 export const jobSchema = z.strictObject({
@@ -145,29 +146,24 @@ export const loraSchema = z.strictObject({
   }),
 });
 
-const NO_QUANTIZATION = "must be false as this version keeps base weights unquantised (quantization none)";
-
-/** How frozen base weights are stored. Only unquantised storage is accepted in this version. */
+/** How frozen base weights are stored on the GPU; embeddings, head and norms keep their precision. */
 export const quantizationSchema = z.strictObject({
-  load_in_4bit: z._default(onlyFor(z.boolean(), false, NO_QUANTIZATION), false).register(fieldMeta, {
+  load_in_4bit: z._default(z.boolean(), false).register(fieldMeta, {
     section: "Quantization",
-    help: "Store base weights in 4 bits; not in this version",
+    help: "Keep the linear maps of the base model in 4 bits (NF4)",
   }),
-  load_in_8bit: z._default(onlyFor(z.boolean(), false, NO_QUANTIZATION), false).register(fieldMeta, {
+  load_in_8bit: z._default(z.boolean(), false).register(fieldMeta, {
     section: "Quantization",
-    help: "Store base weights in 8 bits; not in this version",
+    help: "Keep the linear maps of the base model in 8 bits, a scale a row",
   }),
   quant_type: z._default(z.enum(["nf4"]), "nf4").register(fieldMeta, {
     section: "Quantization",
     help: "4-bit code",
     aliases: ["bnb_4bit_quant_type"],
   }),
-  double_quant: z._default(
-    onlyFor(z.boolean(), false, "must be false as there is nothing to quantise twice without 4-bit weights"),
-    false,
-  ).register(fieldMeta, {
+  double_quant: z._default(z.boolean(), true).register(fieldMeta, {
     section: "Quantization",
-    help: "Quantise the scales of 4-bit weights too; not in this version",
+    help: "Quantise the scales of 4-bit weights too: 4.13 bits a weight in place of 4.5",
     aliases: ["bnb_4bit_use_double_quant"],
   }),
   compute_dtype: z._default(z.enum(["f32"]), "f32").register(fieldMeta, {
@@ -230,12 +226,19 @@ export const trainingSchema = z.strictObject({
     help: "Largest learning rate of the schedule",
     aliases: ["lr"],
   }),
-  lr_scheduler_type: z._default(z.enum(["linear", "cosine", "constant", "constant_with_warmup"]), "cosine")
-    .register(fieldMeta, {
-      section: "Training",
-      help: "Course of the learning rate after the warm-up",
-      aliases: ["lr_scheduler"],
-    }),
+  lr_scheduler_type: z._default(z.enum(SCHEDULE_TYPES), "cosine").register(fieldMeta, {
+    section: "Training",
+    help: "Course of the learning rate after the warm-up",
+    aliases: ["lr_scheduler"],
+  }),
+  lr_scheduler_kwargs: z._default(
+    z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])),
+    {},
+  ).register(fieldMeta, {
+    section: "Training",
+    help: "Options of the schedule, as transformers and torch name them, such as num_cycles=2",
+    placeholder: "NAME=VALUE,…",
+  }),
   warmup_steps: z._default(
     z.number().check(
       z.gte(0),
@@ -253,7 +256,22 @@ export const trainingSchema = z.strictObject({
   }),
   weight_decay: z._default(z.number().check(z.gte(0), z.lte(1)), 0).register(fieldMeta, {
     section: "Training",
-    help: "Decoupled weight decay of AdamW",
+    help: "Weight decay: decoupled for AdamW, part of the gradient for SGD, as in torch",
+  }),
+  optim: z._default(z.enum(["adamw_torch", "sgd"]), "adamw_torch").register(fieldMeta, {
+    section: "Training",
+    help: "Optimizer",
+    aliases: ["optimizer"],
+  }),
+  sgd_momentum: z._default(fraction(), 0).register(fieldMeta, {
+    section: "Training",
+    help: "Momentum of SGD",
+    aliases: ["momentum"],
+  }),
+  sgd_nesterov: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Training",
+    help: "Nesterov's form of SGD's momentum",
+    aliases: ["nesterov"],
   }),
   adam_beta1: z._default(fraction(), 0.9).register(fieldMeta, {
     section: "Training",

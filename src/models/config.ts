@@ -120,8 +120,13 @@ function refuseUnsupported(fields: Fields): void {
   for (const name of REFUSED) {
     if (fields.boolean(name, false)) throw fields.unsupported(`${name} true`, "false");
   }
-  if (fields.get("quantization_config") !== undefined) {
-    throw fields.unsupported("a quantization_config", "unquantised F32, F16 or BF16 weights");
+  const quantised = fields.get("quantization_config") as { quant_method?: unknown } | null | undefined;
+  if (quantised && quantised.quant_method !== "bitsandbytes") {
+    const method = JSON.stringify(quantised.quant_method) ?? "nothing";
+    throw fields.unsupported(
+      `a quantization_config of ${method}`,
+      "bitsandbytes, GGUF or unquantised weights",
+    );
   }
 }
 

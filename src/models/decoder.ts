@@ -21,7 +21,12 @@ import type { MatrixWeight } from "../nn/weight.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import { type BlockSaved, DecoderBlock } from "./decoder_block.ts";
-import { DecoderWeights, type LoadProgress, type WeightSource } from "./decoder_weights.ts";
+import {
+  DecoderWeights,
+  type LoadProgress,
+  type PackedSource,
+  type WeightSource,
+} from "./decoder_weights.ts";
 import { type LinearPart, linearShape, type ModelFamily, partWidths } from "./family.ts";
 import { type Rope, ropeTables } from "./rope.ts";
 
@@ -59,6 +64,8 @@ export interface DecoderOptions {
   readonly maxRowLength: number;
   /** Takes every weight as a parameter; without it, all are frozen. */
   readonly trained?: ParameterPool | null;
+  /** How frozen matrices are kept, by the names of their tensors; null, or none given, is f32. */
+  readonly formatOf?: PackedSource["formatOf"] | undefined;
 }
 
 export class Decoder {
@@ -79,14 +86,14 @@ export class Decoder {
   constructor(
     config: ModelConfig,
     family: ModelFamily,
-    { gpu, variants, lowRankOf, maxRowLength, trained = null }: DecoderOptions,
+    { gpu, variants, lowRankOf, maxRowLength, trained = null, formatOf }: DecoderOptions,
   ) {
     this.config = config;
     this.#gpu = gpu;
     this.#family = family;
     this.#lowRankOf = lowRankOf;
     this.#maxRowLength = maxRowLength;
-    this.#weights = new DecoderWeights(gpu, variants, trained);
+    this.#weights = new DecoderWeights(gpu, variants, trained, formatOf);
     const { hiddenSize: C, vocabSize: V } = config;
     this.attention = new Attention({
       heads: config.numAttentionHeads,
@@ -95,11 +102,11 @@ export class Decoder {
       scale: config.attentionScale,
       softcap: config.attentionSoftcap,
     });
-    this.embedding = this.#weights.matrix(`${family.embedding}.weight`, V, C);
+    this.embedding = this.#weights.vocabulary(`${family.embedding}.weight`, V, C);
     this.blocks = config.layers.map((_, i) => this.#block(i));
     const head = config.tieWordEmbeddings
       ? this.embedding
-      : this.#weights.matrix(`${family.head}.weight`, V, C);
+      : this.#weights.vocabulary(`${family.head}.weight`, V, C);
     this.head = new LmHead(this.#norm(family.finalNorm, C), head, config.logitSoftcap);
     this.ropes = new Map(config.layers.map(({ rope }) => [rope, plannedTables(rope, maxRowLength)]));
   }
@@ -107,6 +114,13 @@ export class Decoder {
   /** Bytes of all frozen weights and tables on the GPU. */
   get bytes(): number {
     return this.#tables().reduce((sum, { bytes }) => sum + bytes, this.#weights.bytes);
+  }
+
+  /** The same by how weights are kept, such as `f32` and `nf4_double`. */
+  get bytesByFormat(): ReadonlyMap<string, number> {
+    const bytes = new Map(this.#weights.bytesByFormat);
+    const tables = this.#tables().reduce((sum, { bytes }) => sum + bytes, 0);
+    return bytes.set("f32", tables + (bytes.get("f32") ?? 0));
   }
 
   /** The different windows of its blocks. */

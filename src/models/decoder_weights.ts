@@ -4,9 +4,12 @@
  *
  * @module
  */
+import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
+import { BF16, F16 } from "../../kernels/packed/own.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import { FrozenMatrix } from "../nn/frozen_matrix.ts";
+import { PackedMatrix } from "../nn/packed_matrix.ts";
 import type { Parameter, ParameterPool } from "../nn/parameter_pool.ts";
 import type { Variants } from "../nn/variants.ts";
 import { type MatrixWeight, TrainedMatrix } from "../nn/weight.ts";
@@ -16,6 +19,19 @@ import { type Tensor, tensor } from "../tensor.ts";
 export interface WeightSource {
   readF32(name: string): Promise<Float32Array<ArrayBuffer>>;
   readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>>;
+}
+
+/** A source that has matrices in packed formats, or makes them. */
+export interface PackedSource extends WeightSource {
+  /** How a matrix is kept on the GPU; null for f32. */
+  formatOf(name: string): GroupedFormat | null;
+  /** Words of rows of a matrix in that format. Matrices of formats that cannot be cut are asked for whole. */
+  readWords(name: string, firstRow: number, rowCount: number): Promise<Uint32Array<ArrayBuffer>>;
+}
+
+/** Whether a source knows of packed formats. */
+export function isPacked(source: object): source is PackedSource {
+  return "formatOf" in source;
 }
 
 /** A vector of the model and where its gradient accumulates; null for a frozen one. */
@@ -31,21 +47,53 @@ export class DecoderWeights {
   readonly #gpu: Gpu;
   readonly #variants: Variants;
   readonly #pool: ParameterPool | null;
-  readonly #matrices = new Map<string, FrozenMatrix>();
+  readonly #formatOf: PackedSource["formatOf"];
+  readonly #matrices = new Map<string, FrozenMatrix | PackedMatrix>();
   readonly #vectors = new Map<string, Tensor>();
   readonly #trained = new Map<string, Parameter>();
 
-  /** With a pool, every weight is a parameter of it; without, all are frozen. */
-  constructor(gpu: Gpu, variants: Variants, pool: ParameterPool | null) {
+  /** With a pool, every weight is a parameter of it; without, all are frozen, in the formats that are given. */
+  constructor(
+    gpu: Gpu,
+    variants: Variants,
+    pool: ParameterPool | null,
+    formatOf: PackedSource["formatOf"] = () => null,
+  ) {
+    this.#formatOf = formatOf;
     this.#gpu = gpu;
     this.#variants = variants;
     this.#pool = pool;
   }
 
-  /** Plans a [rows, cols] matrix. */
+  /** Plans a [rows, cols] matrix that blocks multiply by. */
   matrix(name: string, rows: number, cols: number): MatrixWeight {
     if (this.#pool) return new TrainedMatrix(this.#parameter(this.#pool, name, [rows, cols]));
-    const made = new FrozenMatrix(name, rows, cols, this.#gpu, this.#variants);
+    const format = cols % 4 === 0 ? this.#formatFor(name) : null;
+    return this.#keep(
+      name,
+      format
+        ? new PackedMatrix(name, rows, cols, format, this.#gpu)
+        : new FrozenMatrix(name, rows, cols, this.#gpu, this.#variants),
+    );
+  }
+
+  /**
+   * Plans the embedding or the head. Where products do not read packed words it is kept in f32: unpacking a whole
+   * vocabulary for each use would cost more than it saves.
+   */
+  vocabulary(name: string, rows: number, cols: number): MatrixWeight {
+    if (this.#pool || this.#variants.packed === "read") return this.matrix(name, rows, cols);
+    return this.#keep(name, new FrozenMatrix(name, rows, cols, this.#gpu, this.#variants));
+  }
+
+  /** Halves are widened where products cannot read them as they lie: unpacking would cost time and save the lesser part. */
+  #formatFor(name: string): GroupedFormat | null {
+    const format = this.#formatOf(name);
+    const isHalf = format === F16 || format === BF16;
+    return isHalf && this.#variants.packed === "unpack" ? null : format;
+  }
+
+  #keep(name: string, made: FrozenMatrix | PackedMatrix): MatrixWeight {
     this.#matrices.set(name, made);
     return made;
   }
@@ -63,12 +111,29 @@ export class DecoderWeights {
     return [...this.#matrices.values(), ...this.#vectors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
+  /** The same by how they are kept, such as `f32` and `nf4_double`. */
+  get bytesByFormat(): ReadonlyMap<string, number> {
+    const bytes = new Map<string, number>();
+    const add = (format: string, more: number) => bytes.set(format, more + (bytes.get(format) ?? 0));
+    for (const matrix of this.#matrices.values()) {
+      add(matrix instanceof PackedMatrix ? matrix.format.name : "f32", matrix.bytes);
+    }
+    for (const vector of this.#vectors.values()) add("f32", vector.bytes);
+    return bytes;
+  }
+
   /** Uploads tensor by tensor; at most a few megabytes are on the host at a time. */
   async load(source: WeightSource, onTensor?: LoadProgress): Promise<void> {
     const all = this.#matrices.size + this.#vectors.size + this.#trained.size;
     let done = 0;
     for (const [name, matrix] of this.#matrices) {
-      await matrix.load((first, count) => source.readRowsF32(name, first, count));
+      if (matrix instanceof FrozenMatrix) {
+        await matrix.load((first, count) => source.readRowsF32(name, first, count));
+      } else if (isPacked(source)) {
+        await matrix.load((first, count) => source.readWords(name, first, count));
+      } else {throw new TypeError(
+          `Cannot load "${name}": it was planned packed and its source has values only`,
+        );}
       onTensor?.(++done, all);
     }
     for (const [name, vector] of this.#vectors) {

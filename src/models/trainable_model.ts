@@ -21,6 +21,7 @@ import { StepRecorder } from "../nn/step_recorder.ts";
 import type { Variants } from "../nn/variants.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
+import type { PackedSource } from "./decoder_weights.ts";
 import { Decoder, type DecoderInputs } from "./decoder.ts";
 import type { ModelFamily } from "./registry.ts";
 
@@ -81,6 +82,8 @@ export interface ModelDevice {
   readonly pipelines?: PipelineCache;
   readonly variants: Variants;
   readonly limits: BatchLimits;
+  /** How frozen matrices are kept; see {@link DecoderOptions}. */
+  readonly formatOf?: PackedSource["formatOf"] | undefined;
 }
 
 export class TrainableModel {
@@ -99,7 +102,7 @@ export class TrainableModel {
     config: ModelConfig,
     family: ModelFamily,
     trainable: Trainable,
-    { gpu, pipelines = new PipelineCache(gpu), variants, limits }: ModelDevice,
+    { gpu, pipelines = new PipelineCache(gpu), variants, limits, formatOf }: ModelDevice,
   ) {
     this.#variants = variants;
     this.#limits = limits;
@@ -109,6 +112,7 @@ export class TrainableModel {
       gpu,
       variants,
       maxRowLength: limits.length,
+      formatOf,
       trained: trainable === "all" ? this.pool : null,
       lowRankOf: (path, rows, cols) => {
         const lora = trainable === "all" ? null : trainable;

@@ -4,6 +4,12 @@
  *
  * @module
  */
+import {
+  type GroupedFormat,
+  unpackToBuffer,
+  unpackToTexture,
+  vectorsPerLane,
+} from "../../kernels/packed/kernel.ts";
 import { toTexture, toTextureTransposed, transpose } from "../../kernels/stage/kernel.ts";
 import type { MatrixTexture, Operand } from "../gpu/kernel.ts";
 import type { ProgramResources } from "../gpu/program.ts";
@@ -13,6 +19,17 @@ import type { Variants } from "./variants.ts";
 
 /** Bytes that a row must be a multiple of to be copied into a texture without a kernel. */
 const COPY_ROW_BYTES = 256;
+
+const UNPACK_LANES = 8;
+
+/** What a packed matrix is. */
+export interface PackedShape {
+  readonly label: string;
+  readonly rows: number;
+  /** Divisible by 4. */
+  readonly cols: number;
+  readonly format: GroupedFormat;
+}
 
 /** A recorder that knows the adapter's variants and keeps staged operands as long as they are valid. */
 export class StepRecorder extends Recorder {
@@ -39,6 +56,13 @@ export class StepRecorder extends Recorder {
     return ready ?? (copyable(tensor) ? this.operand(tensor) : inStorage(tensor));
   }
 
+  /** A packed matrix as an operand: its words, or its values for as long as this scope. */
+  unpacked(words: Tensor, { label, rows, cols, format }: PackedShape): Operand {
+    if (this.variants.packed === "read") return { source: format, tensor: words };
+    const staged = this.#stagedOf(words);
+    return staged.plain ??= this.#unpack(words, { label, rows, cols, format });
+  }
+
   /** The transpose of the tensor as an operand. */
   transposed(tensor: Tensor): Operand {
     const staged = this.#stagedOf(tensor);
@@ -62,6 +86,10 @@ export class StepRecorder extends Recorder {
 
   #inTexture(tensor: Tensor): boolean {
     const { rows, cols } = matrixShape(tensor);
+    return this.#fitsTexture(rows, cols);
+  }
+
+  #fitsTexture(rows: number, cols: number): boolean {
     const limit = this.resources.gpu.limits.maxTextureDimension2D;
     return this.variants.operands === "texture" && rows <= limit && Math.ceil(cols / 4) <= limit;
   }
@@ -77,6 +105,19 @@ export class StepRecorder extends Recorder {
       this.dispatch(toTexture, { staged: texture, source: tensor }, texels(texture, rows, cols), constants);
     }
     return { source: "texture", texture };
+  }
+
+  #unpack(words: Tensor, { label, rows, cols, format }: PackedShape): Operand {
+    const sizes = { rows, w_cols: cols };
+    const constants = { WORKGROUP_SIZE: UNPACK_LANES, VECTORS: vectorsPerLane(format, cols) };
+    if (this.#fitsTexture(rows, cols)) {
+      const texture = this.texture(`${label} (unpacked)`, 4 * Math.ceil(rows / 4), cols);
+      this.dispatch(unpackToTexture(format), { y: texture, w: words }, sizes, constants);
+      return { source: "texture", texture };
+    }
+    const y = this.tensor(`${label} (unpacked)`, [rows, cols]);
+    this.dispatch(unpackToBuffer(format), { y, w: words }, sizes, constants);
+    return inStorage(y);
   }
 
   #stageTransposed(tensor: Tensor): Operand {

@@ -32,6 +32,11 @@ export interface Variants {
   readonly narrow: Tile;
   /** Tile of x·wᵀ with at most {@link VECTOR_ROWS} rows, as in generation. */
   readonly vector: Tile;
+  /**
+   * Packed weights: `unpack` them in front of each use into what products read fastest, or let products `read` the packed
+   * words.
+   */
+  readonly packed: "unpack" | "read";
   /** Floating-point operations of one launch of a product at most; longer ones are divided. */
   readonly dispatchFlops: number;
   readonly attention: AttentionLanes;
@@ -56,6 +61,7 @@ const LLVMPIPE: Variants = {
   backwardFactor: registerTile(2, 1, 8),
   narrow: registerTile(16, 8, 8),
   vector: registerTile(4, 8, 8),
+  packed: "unpack",
   dispatchFlops: Infinity,
   attention: { LANES: 8, laneVectors: 256, stepKeys: 2, staged: false },
   rowLanes: 16,
@@ -79,6 +85,7 @@ const SOFTWARE: Variants = {
   backwardFactor: registerTile(2, 1, 8),
   narrow: registerTile(8, 4, 8),
   vector: registerTile(4, 4, 8),
+  packed: "unpack",
   dispatchFlops: Infinity,
   attention: { LANES: 8, laneVectors: 32, stepKeys: 1, staged: false },
   rowLanes: 16,
@@ -94,6 +101,7 @@ const HARDWARE: Variants = {
   backwardFactor: vectorTile(2, 1, 8, 8),
   narrow: vectorTile(4, 1, 8, 8),
   vector: vectorTile(4, 1, 4, 16),
+  packed: "read",
   dispatchFlops: 5e10,
   attention: { LANES: 64, laneVectors: 32, stepKeys: 1, staged: true },
   rowLanes: 64,
