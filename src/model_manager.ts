@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BF16, F16 } from "../kernels/packed/own.ts";
+import { BF16, F16 } from "../kernels/packed/kernel.ts";
 import { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.ts";
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
 import { isPacked } from "./models/decoder_weights.ts";

@@ -8,6 +8,9 @@ import { defineKernel, foldGrid, read, textureWrite, write } from "../../src/gpu
 import type { GroupedFormat } from "./format.ts";
 
 export type { GroupedFormat } from "./format.ts";
+export { GGUF_FORMATS } from "./gguf.ts";
+export { int8Words, nf4DoubleWords, nf4Words, wordsOf } from "./layout.ts";
+export { BF16, F16, INT8, NF4, NF4_DOUBLE } from "./own.ts";
 
 /** Vectors of four values that one invocation unpacks at most. */
 const MOST_VECTORS = 8;

@@ -11,9 +11,15 @@
  *
  * @module
  */
-import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
-import { int8Words, nf4DoubleWords, nf4Words } from "../../kernels/packed/layout.ts";
-import { INT8, NF4, NF4_DOUBLE } from "../../kernels/packed/own.ts";
+import {
+  type GroupedFormat,
+  INT8,
+  int8Words,
+  NF4,
+  NF4_DOUBLE,
+  nf4DoubleWords,
+  nf4Words,
+} from "../../kernels/packed/kernel.ts";
 import { UnsupportedModelError } from "../errors.ts";
 import { dequantizeScales, NESTED_BLOCK_VALUES, type NestedScales } from "../quant/double_quant.ts";
 import { encodeFloats } from "../quant/float16.ts";

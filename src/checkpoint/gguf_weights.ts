@@ -3,10 +3,7 @@
  *
  * @module
  */
-import { GGUF_FORMATS } from "../../kernels/packed/gguf.ts";
-import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
-import { wordsOf } from "../../kernels/packed/layout.ts";
-import { BF16, F16 } from "../../kernels/packed/own.ts";
+import { BF16, F16, GGUF_FORMATS, type GroupedFormat, wordsOf } from "../../kernels/packed/kernel.ts";
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { encodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { DECODABLE_TYPES, decodeBlocks } from "../quant/gguf_blocks.ts";

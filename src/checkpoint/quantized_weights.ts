@@ -6,9 +6,15 @@
  *
  * @module
  */
-import { int8Words, nf4DoubleWords, nf4Words } from "../../kernels/packed/layout.ts";
-import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
-import { INT8, NF4, NF4_DOUBLE } from "../../kernels/packed/own.ts";
+import {
+  type GroupedFormat,
+  INT8,
+  int8Words,
+  NF4,
+  NF4_DOUBLE,
+  nf4DoubleWords,
+  nf4Words,
+} from "../../kernels/packed/kernel.ts";
 import {
   dequantizeScales,
   DYNAMIC_LEVELS,

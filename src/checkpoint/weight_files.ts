@@ -5,9 +5,7 @@
  * @module
  */
 
-import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
-import { wordsOf } from "../../kernels/packed/layout.ts";
-import { BF16, F16 } from "../../kernels/packed/own.ts";
+import { BF16, F16, type GroupedFormat, wordsOf } from "../../kernels/packed/kernel.ts";
 import { ModelFormatError, StorageNotFoundError } from "../errors.ts";
 import { type ReadableFolder, readText } from "../storage.ts";
 import { SafetensorsFile, type TensorInfo, type TensorSource } from "./safetensors.ts";

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { GroupedFormat } from "../../kernels/packed/kernel.ts";
-import { BF16, F16 } from "../../kernels/packed/own.ts";
+import { BF16, F16, type GroupedFormat } from "../../kernels/packed/kernel.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import { FrozenMatrix } from "../nn/frozen_matrix.ts";

@@ -1,15 +1,22 @@
-import assert from "node:assert/strict";
-import { matmulBackwardInput, matmulForward } from "../../kernels/matmul/kernel.ts";
-import * as matmul from "../../kernels/matmul/reference.ts";
-import { GGUF_FORMATS } from "../../kernels/packed/gguf.ts";
-import { int8Words, nf4DoubleWords, nf4Words, wordsOf } from "../../kernels/packed/layout.ts";
 import {
+  BF16,
+  F16,
+  GGUF_FORMATS,
   type GroupedFormat,
+  INT8,
+  int8Words,
+  NF4,
+  NF4_DOUBLE,
+  nf4DoubleWords,
+  nf4Words,
   unpackToBuffer,
   unpackToTexture,
   vectorsPerLane,
+  wordsOf,
 } from "../../kernels/packed/kernel.ts";
-import { BF16, F16, INT8, NF4, NF4_DOUBLE } from "../../kernels/packed/own.ts";
+import assert from "node:assert/strict";
+import { matmulBackwardInput, matmulForward } from "../../kernels/matmul/kernel.ts";
+import * as matmul from "../../kernels/matmul/reference.ts";
 import { dequantizeScales, DYNAMIC_LEVELS, quantizeScales } from "../../src/quant/double_quant.ts";
 import { decodeFloats, encodeFloats } from "../../src/quant/float16.ts";
 import { decodeBlocks } from "../../src/quant/gguf_blocks.ts";
