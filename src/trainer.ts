@@ -12,7 +12,7 @@ import type { TokenizedExample } from "./data/example.ts";
 import { DivergedError, ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
-import { AdamW } from "./optim/adamw.ts";
+import { createOptimizer, type Optimizer } from "./optim/optimizer.ts";
 import { learningRateAt, type Schedule } from "./optim/schedule.ts";
 import { Breather } from "./trainer/breather.ts";
 import { StepMeter, type StepTokens } from "./trainer/step_meter.ts";
@@ -88,7 +88,7 @@ interface TrainerRun {
   readonly signal: AbortSignal;
   readonly checkpoints: Checkpoints | null;
   readonly schedule: Schedule;
-  readonly optimizer: AdamW;
+  readonly optimizer: Optimizer;
   readonly meter: StepMeter;
   /** Whole steps done; whether the evaluation after the last one is done, too; and the last one with a checkpoint. */
   step: number;
@@ -126,11 +126,12 @@ export class ModelTrainer {
   async *train(signal: AbortSignal, options: TrainOptions = {}): AsyncGenerator<TrainingEvent> {
     const { from = null, checkpoints = null } = options;
     const { totalSteps } = countSteps(this.#data.train.length, this.#config);
+    const { resources, pool, sinks } = this.#model;
     const run: TrainerRun = {
       signal,
       checkpoints,
       schedule: this.#schedule(totalSteps),
-      optimizer: await this.#optimizer(),
+      optimizer: await createOptimizer(resources, pool, sinks, this.#config),
       meter: new StepMeter(this.#model, totalSteps, this.#now),
       step: from?.state.step ?? 0,
       evaluated: from?.state.evaluated ?? false,
@@ -245,13 +246,6 @@ export class ModelTrainer {
     return { tokens: sum((batch) => batch.tokens), trainedTokens };
   }
 
-  #optimizer(): Promise<AdamW> {
-    const { resources, pool, sinks } = this.#model;
-    const { weightDecay, maxGradNorm, adamBeta1, adamBeta2, adamEpsilon } = this.#config;
-    const numbers = { weightDecay, maxGradNorm, beta1: adamBeta1, beta2: adamBeta2, epsilon: adamEpsilon };
-    return AdamW.create(resources, pool, sinks, numbers);
-  }
-
   #restoreMoments({ m, v }: Moments): void {
     const { pool } = this.#model;
     for (const parameter of pool.parameters) {
@@ -266,8 +260,9 @@ export class ModelTrainer {
   }
 
   #schedule(totalSteps: number): Schedule {
-    const { lrSchedulerType: type, learningRate: baseLearningRate, warmupSteps } = this.#config;
-    return { type, baseLearningRate, warmupSteps, totalSteps };
+    const { lrSchedulerType: type, lrSchedulerKwargs: kwargs } = this.#config;
+    const { learningRate: baseLearningRate, warmupSteps } = this.#config;
+    return { type, kwargs, baseLearningRate, warmupSteps, totalSteps };
   }
 
   #collate(examples: readonly TokenizedExample[], rows: number): Batch {

@@ -40,7 +40,7 @@ function placeholderOf({ kind, placeholder, choices }: ConfigField): string | nu
 function defaultOf(field: ConfigField): string | undefined {
   if (field.defaultText) return field.defaultText;
   if (field.default === undefined || field.default === null || field.default === false) return undefined;
-  return String(field.default);
+  return typeof field.default === "object" ? undefined : String(field.default);
 }
 
 function flagOf(field: ConfigField): FlagSpec {

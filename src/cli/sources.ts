@@ -68,9 +68,23 @@ export function fromText(name: string, text: string | boolean): unknown {
       return /^(false|0|no|off)$/i.test(text) ? false : text;
     case "list":
       return text === field.default ? text : text.split(",").map((part) => part.trim()).filter(Boolean);
+    case "pairs":
+      return pairsFromText(text);
     case "text":
       return text;
   }
+}
+
+/** `a=1,b=true,c=word`; a part without `=` leaves all of it text. */
+function pairsFromText(text: string): unknown {
+  const pairs = text.split(",").filter((part) => part.trim() !== "").map((part) => part.split("=", 2));
+  if (pairs.some(([, value]) => value === undefined)) return text;
+  return Object.fromEntries(pairs.map(([name, value]) => [name!.trim(), wordFromText(value!.trim())]));
+}
+
+function wordFromText(text: string): number | boolean | string {
+  if (/^(true|false)$/i.test(text)) return text.toLowerCase() === "true";
+  return text === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
 /** Warnings for `LOWRANK_` variables that look like misspelt options. */

@@ -8,8 +8,8 @@ import * as z from "zod/mini";
 import { type GroupName, groupSchemas } from "./declarations.ts";
 import { type FieldMeta, fieldMeta } from "./field_types.ts";
 
-/** What a value is read as when it arrives as text. A `list` is comma-separated. */
-export type FieldKind = "text" | "number" | "boolean" | "list";
+/** What a value is read as when it arrives as text. A `list` is comma-separated, and so are `pairs` of `name=value`. */
+export type FieldKind = "text" | "number" | "boolean" | "list" | "pairs";
 
 /** One option of a job. */
 export interface ConfigField extends FieldMeta {
@@ -46,6 +46,7 @@ interface FieldSchema {
 function kindOf(schema: FieldSchema): FieldKind {
   if (schema.anyOf?.some((option) => option.type === "array")) return "list";
   const types = [schema, ...schema.anyOf ?? []].flatMap((option) => option.type ?? []);
+  if (types.includes("object")) return "pairs";
   if (types.includes("boolean")) return "boolean";
   return types.includes("number") || types.includes("integer") ? "number" : "text";
 }

@@ -22,6 +22,7 @@ const NAMES: Readonly<Record<string, string>> = {
   boolean: "true or false",
   array: "a list",
   object: "an object of options",
+  record: "options by name, such as num_cycles=2",
 };
 
 function wanted(issue: RawIssue): string {

@@ -1,0 +1,33 @@
+/**
+ * The optimizer that a run's options name.
+ *
+ * @module
+ */
+import type { TrainingConfig } from "../config.ts";
+import type { ProgramResources } from "../gpu/program.ts";
+import type { ParameterPool } from "../nn/parameter_pool.ts";
+import { AdamW } from "./adamw.ts";
+import type { UpdateSinks } from "./pool_update.ts";
+import { Sgd } from "./sgd.ts";
+
+/** Clips the pooled gradients and updates the parameters with them. */
+export interface Optimizer {
+  /** Submits one update with this learning rate. `step` counts from 1. Where a value is not finite nothing changes. */
+  step(step: number, learningRate: number): void;
+}
+
+/** Starts with moments of zero. The pool must be allocated. */
+export function createOptimizer(
+  resources: ProgramResources,
+  pool: ParameterPool,
+  sinks: UpdateSinks,
+  config: TrainingConfig,
+): Promise<Optimizer> {
+  const { weightDecay, maxGradNorm } = config;
+  if (config.optim === "sgd") {
+    const { sgdMomentum: momentum, sgdNesterov: nesterov } = config;
+    return Sgd.create(resources, pool, sinks, { weightDecay, maxGradNorm, momentum, nesterov });
+  }
+  const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon } = config;
+  return AdamW.create(resources, pool, sinks, { weightDecay, maxGradNorm, beta1, beta2, epsilon });
+}

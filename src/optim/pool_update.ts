@@ -1,0 +1,77 @@
+/**
+ * What every optimizer does with the pooled gradients: clipping by the global norm, then one update kernel a chunk, a
+ * handful of dispatches for the whole model.
+ *
+ * @module
+ */
+import { gradNormFinish, gradNormPartial, PARTIALS } from "../../kernels/grad_norm/kernel.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Program, ProgramResources } from "../gpu/program.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import { BufferUsage } from "../gpu/usage.ts";
+import type { ParameterPool, PoolChunk } from "../nn/parameter_pool.ts";
+import { type Tensor, tensorAt } from "../tensor.ts";
+
+const BYTES_PER_VECTOR = 16;
+
+/** Totals and flags of the loss, see `LossSinks`. */
+export interface UpdateSinks {
+  readonly totals: Tensor;
+  readonly flags: Tensor;
+}
+
+/** An optimizer's own part. */
+export interface PoolUpdateSpec {
+  readonly name: string;
+  /** Length of the buffer with the step's numbers. */
+  readonly numbers: number;
+  /** Gradients are scaled down to this global norm; 0 clips nothing. */
+  readonly maxGradNorm: number;
+  /** Records the update of one chunk of so many groups of four. */
+  readonly record: (run: Recorder, chunk: PoolChunk, numbers: Tensor, vectors: number) => void;
+}
+
+export class PoolUpdate {
+  readonly #gpu: Gpu;
+  readonly #program: Program;
+  readonly #numbers: GPUBuffer;
+
+  private constructor(gpu: Gpu, program: Program, numbers: GPUBuffer) {
+    this.#gpu = gpu;
+    this.#program = program;
+    this.#numbers = numbers;
+  }
+
+  /** Starts with moments of zero. The pool must be allocated. */
+  static async create(
+    resources: ProgramResources,
+    pool: ParameterPool,
+    { totals, flags }: UpdateSinks,
+    spec: PoolUpdateSpec,
+  ): Promise<PoolUpdate> {
+    const { device } = resources.gpu, label = `${spec.name} numbers`;
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST;
+    const buffer = device.createBuffer({ label, size: 4 * spec.numbers, usage });
+    const numbers = tensorAt(label, [spec.numbers], buffer);
+    const run = new Recorder("optimizer", resources);
+    const count = PARTIALS * pool.chunks.length;
+    const partials = run.tensor("squared gradient sums", [count]);
+    pool.chunks.forEach(({ grads, bytes }, i) => {
+      const sizes = { vectors: bytes / BYTES_PER_VECTOR, first_partial: i * PARTIALS };
+      run.dispatch(gradNormPartial, { partials, flags, grads }, sizes);
+    });
+    run.dispatch(gradNormFinish, { totals, flags, partials }, { count, max_norm: spec.maxGradNorm });
+    for (const chunk of pool.chunks) spec.record(run, chunk, numbers, chunk.bytes / BYTES_PER_VECTOR);
+    const program = await run.build();
+    const encoder = device.createCommandEncoder();
+    for (const { m, v } of pool.chunks) for (const moments of [m, v]) encoder.clearBuffer(moments.buffer!);
+    device.queue.submit([encoder.finish()]);
+    return new PoolUpdate(resources.gpu, program, buffer);
+  }
+
+  /** Submits one update. Where a value is not finite nothing changes. */
+  run(numbers: Float32Array<ArrayBuffer>): void {
+    this.#gpu.device.queue.writeBuffer(this.#numbers, 0, numbers);
+    this.#program.run();
+  }
+}
