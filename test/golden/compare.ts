@@ -18,21 +18,25 @@ export interface Comparison {
   readonly limit: number;
 }
 
-const TENSOR_LIMITS: Readonly<Record<TensorKind, number>> = {
-  logits: 3e-5,
-  gradient: 1e-4,
-  parameters: 2e-5,
-  exact: 0,
+/** What operands of products are rounded to before they are multiplied. */
+export type Precision = "f32" | "f16";
+
+/**
+ * For f16 a hundred times wider, as tolerances of whole tensors are. Parameters may be as far apart as AdamW walks in five
+ * steps: where a gradient is nothing but rounding, so is its sign, and the first steps follow the sign.
+ */
+const TENSOR_LIMITS: Readonly<Record<Precision, Readonly<Record<TensorKind, number>>>> = {
+  f32: { logits: 3e-5, gradient: 1e-4, parameters: 2e-5, exact: 0 },
+  f16: { logits: 3e-3, gradient: 1e-2, parameters: 5e-3, exact: 0 },
 };
 
-const NUMBER_LIMITS: Readonly<Record<NumberKind, number>> = {
-  loss: 1e-5,
-  learningRate: 1e-6,
-  gradNorm: 1e-4,
+const NUMBER_LIMITS: Readonly<Record<Precision, Readonly<Record<NumberKind, number>>>> = {
+  f32: { loss: 1e-5, learningRate: 1e-6, gradNorm: 1e-4 },
+  f16: { loss: 1e-3, learningRate: 1e-6, gradNorm: 1e-2 },
 };
 
 /**
- * Compares a tensor with its golden values:
+ * Compares a tensor with its golden values, in f32:
  *
  *     logits       max|d| / max|want|                                      <= 3e-5
  *     gradient     the larger of ‖d‖/‖want‖ and max|d|/(max|want| + 1e-4)  <= 1e-4
@@ -41,6 +45,7 @@ const NUMBER_LIMITS: Readonly<Record<NumberKind, number>> = {
  *
  * @param mask One value per equal part of the tensor (a position of the logits); parts with 0 are padding, which
  * is not compared.
+ * @param precision Wider limits for f16.
  * @throws {RangeError} If the lengths do not fit.
  */
 export function compareTensor(
@@ -48,6 +53,7 @@ export function compareTensor(
   got: ArrayLike<number>,
   want: ArrayLike<number>,
   mask?: ArrayLike<number>,
+  precision: Precision = "f32",
 ): Comparison {
   if (got.length !== want.length) throw new RangeError(`got ${got.length} values, want ${want.length}`);
   if (mask && want.length % mask.length !== 0) {
@@ -63,7 +69,7 @@ export function compareTensor(
     squaredError += error ** 2;
     squaredWant += want[i]! ** 2;
   }
-  const limit = TENSOR_LIMITS[kind];
+  const limit = TENSOR_LIMITS[precision][kind];
   const value = kind === "logits" ? largestError / largestWant : kind === "gradient"
     ? Math.max(
       Math.sqrt(squaredError) / (Math.sqrt(squaredWant) + 1e-30),
@@ -73,9 +79,18 @@ export function compareTensor(
   return { ok: value <= limit, value, limit };
 }
 
-/** Compares a number: |d| / |want| <= 1e-5 for a loss, 1e-6 for a learning rate, 1e-4 for a gradient norm. */
-export function compareNumber(kind: NumberKind, got: number, want: number): Comparison {
-  const limit = NUMBER_LIMITS[kind];
+/**
+ * Compares a number, in f32: |d| / |want| <= 1e-5 for a loss, 1e-6 for a learning rate, 1e-4 for a gradient norm.
+ *
+ * @param precision Wider limits for f16, but for the learning rate.
+ */
+export function compareNumber(
+  kind: NumberKind,
+  got: number,
+  want: number,
+  precision: Precision = "f32",
+): Comparison {
+  const limit = NUMBER_LIMITS[precision][kind];
   const error = Math.abs(got - want);
   const value = error / (Math.abs(want) + 1e-12);
   // Equal up to the last bits of an f64: a learning rate of 0 has no relative error.

@@ -56,6 +56,15 @@ Deno.test("compareTensor() leaves out masked positions, even NaN there", () => {
   });
 });
 
+Deno.test("compareTensor() and compareNumber() allow a hundred times more of f16, but for learning rates", () => {
+  const tensor = (by: number) => compareTensor("gradient", moved(by), WANT, undefined, "f16").ok;
+  assert.deepEqual([tensor(0.99e-2 * 2), tensor(1.01e-2 * 2)], [true, false]);
+  for (const [kind, limit] of [["loss", 1e-3], ["learningRate", 1e-6], ["gradNorm", 1e-2]] as const) {
+    const number = (share: number) => compareNumber(kind, 5 * (1 + share * limit), 5, "f16").ok;
+    assert.deepEqual([number(0.99), number(1.01)], [true, false], kind);
+  }
+});
+
 Deno.test("compareNumber() bounds the relative error by kind", () => {
   for (const [kind, limit] of [["loss", 1e-5], ["learningRate", 1e-6], ["gradNorm", 1e-4]] as const) {
     assert.equal(compareNumber(kind, 5 * (1 + 0.99 * limit), 5).ok, true);

@@ -13,6 +13,7 @@ import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { UnsupportedModelError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { PipelineCache } from "../../src/gpu/pipelines.ts";
 import type { TrainableModel } from "../../src/models/trainable_model.ts";
 import type { Variants } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
@@ -24,9 +25,10 @@ import {
   compareTensor,
   type Comparison,
   type NumberKind,
+  type Precision,
   type TensorKind,
 } from "./compare.ts";
-import { batchOf, openModel, readInts } from "./model_fixture.ts";
+import { batchOf, type ModelKernels, openModel, readInts } from "./model_fixture.ts";
 import { quantisedBase } from "./quantised_base.ts";
 
 /** One line of the report. */
@@ -90,8 +92,19 @@ type VariantFacts =
   & { readonly loss: number; readonly merged_loss?: number }
   & Readonly<Record<string, Trace | number>>;
 
+/** What of the goldens is run, and with which kernels. */
+export interface GoldenOptions {
+  /** Default: all that the manifest lists. */
+  readonly cases?: readonly string[];
+  /** Parts of a case, such as `lora`; default: all that it has. */
+  readonly parts?: readonly string[];
+  /** Default: those of the adapter. */
+  readonly variants?: Variants;
+}
+
 /**
- * Runs the named cases, or all that the manifest lists, and yields a result for each thing compared or skipped.
+ * Runs the cases and yields a result for each thing compared or skipped. Where operands of products are rounded to f16, the
+ * limits are those of f16.
  *
  * @throws {RangeError} If no case is named and there is no manifest to name them.
  * @throws {StorageNotFoundError} If a named case is not there.
@@ -99,7 +112,7 @@ type VariantFacts =
 export async function* runGolden(
   gpu: Gpu,
   root: Folder,
-  { cases, variants }: { cases?: readonly string[]; variants?: Variants } = {},
+  { cases, parts, variants }: GoldenOptions = {},
 ): AsyncGenerator<GoldenResult> {
   const manifest: Manifest = await root.exists("manifest.json")
     ? JSON.parse(await readText(root, "manifest.json"))
@@ -108,10 +121,18 @@ export async function* runGolden(
   if (names.length === 0) {
     throw new RangeError(`${root.uri} has no manifest.json that lists cases: name one with --case`);
   }
+  const kernels = { variants, pipelines: new PipelineCache(gpu) };
   for (const name of names) {
-    const golden = await GoldenCase.open(gpu, root.folder(name), name, manifest.optimizer, variants);
-    for (const variant of Object.keys(golden.facts)) yield* golden.run(variant);
+    const golden = await GoldenCase.open(gpu, root.folder(name), name, manifest.optimizer, kernels);
+    for (const variant of Object.keys(golden.facts)) {
+      if (!parts || parts.includes(variant)) yield* golden.run(variant);
+    }
   }
+}
+
+/** What these variants compute with. */
+export function precisionOf({ forward, backwardInput }: Variants): Precision {
+  return forward.HALF || backwardInput.HALF ? "f16" : "f32";
 }
 
 class GoldenCase {
@@ -120,7 +141,7 @@ class GoldenCase {
     readonly folder: Folder,
     readonly name: string,
     readonly optimizer: Optimizer,
-    readonly variants: Variants | undefined,
+    readonly kernels: ModelKernels,
     readonly file: SafetensorsFile,
     readonly facts: Readonly<Record<string, VariantFacts>>,
     readonly arrays: { ids: Int32Array; mask: Int32Array; labels: Int32Array },
@@ -132,7 +153,7 @@ class GoldenCase {
     folder: Folder,
     name: string,
     optimizer: Optimizer,
-    variants: Variants | undefined,
+    kernels: ModelKernels,
   ) {
     const file = await SafetensorsFile.open(folder, "golden.safetensors");
     const facts = JSON.parse(await readText(folder, "golden.json"));
@@ -142,7 +163,11 @@ class GoldenCase {
       mask: await readInts(file, "attention_mask"),
       labels: await readInts(file, "labels"),
     };
-    return new GoldenCase(gpu, folder, name, optimizer, variants, file, facts, arrays, { rows, length });
+    return new GoldenCase(gpu, folder, name, optimizer, kernels, file, facts, arrays, { rows, length });
+  }
+
+  get #precision(): Precision {
+    return this.kernels.variants ? precisionOf(this.kernels.variants) : "f32";
   }
 
   async *run(variant: string): AsyncGenerator<GoldenResult> {
@@ -243,7 +268,7 @@ class GoldenCase {
       });
       const compared: { kind: NumberKind; at: Comparison }[] = [];
       const add = (kind: NumberKind, got: number, wanted: number) =>
-        compared.push({ kind, at: compareNumber(kind, got, wanted) });
+        compared.push({ kind, at: compareNumber(kind, got, wanted, this.#precision) });
       for (let step = 0; step < steps_run; step++) {
         const rate = learningRateAt(step, {
           type,
@@ -286,7 +311,7 @@ class GoldenCase {
   }
 
   #open(base: Folder, trained: Folder | "all" | null) {
-    return openModel(this.gpu, base, trained, this.limits, this.variants);
+    return openModel(this.gpu, base, trained, this.limits, this.kernels);
   }
 
   #batch(index: number) {
@@ -320,11 +345,12 @@ class GoldenCase {
 
   async #logitsResult(what: string, key: string, got: Float32Array): Promise<GoldenResult> {
     const want = await this.file.readF32(key);
-    return result(`${this.name} ${what} logits`, [compareTensor("logits", got, want, this.#batch(0).mask)]);
+    const compared = compareTensor("logits", got, want, this.#batch(0).mask, this.#precision);
+    return result(`${this.name} ${what} logits`, [compared]);
   }
 
   #numberResult(what: string, kind: NumberKind, got: number, want: number): GoldenResult {
-    return result(`${this.name} ${what}`, [compareNumber(kind, got, want)]);
+    return result(`${this.name} ${what}`, [compareNumber(kind, got, want, this.#precision)]);
   }
 
   /** Compares all tensors under a prefix; each must be there on both sides. */
@@ -345,7 +371,8 @@ class GoldenCase {
     }
     const compared: Comparison[] = [];
     for (const key of wanted) {
-      compared.push(compareTensor(kind, got.get(key.slice(prefix.length))!, await this.file.readF32(key)));
+      const values = got.get(key.slice(prefix.length))!, want = await this.file.readF32(key);
+      compared.push(compareTensor(kind, values, want, undefined, this.#precision));
     }
     return result(name, compared);
   }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
-import { VARIANTS } from "../../src/nn/variants.ts";
+import { openGpu } from "../../src/gpu/device.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { type GoldenResult, runGolden } from "./golden_cases.ts";
 
@@ -9,10 +8,10 @@ const dir = new URL("../../../shared/golden", import.meta.url).pathname;
 const present = existsSync(dir);
 const CASES = ["llama", "llama3rope"];
 
-async function run(gpu: Gpu, variants?: (typeof VARIANTS)[keyof typeof VARIANTS]): Promise<GoldenResult[]> {
+async function run(cases: readonly string[]): Promise<GoldenResult[]> {
+  const gpu = await openGpu();
   try {
-    const options = variants ? { cases: CASES, variants } : { cases: CASES };
-    return await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), options));
+    return await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), { cases }));
   } finally {
     await gpu.close();
   }
@@ -29,26 +28,15 @@ function assertAllPassed(results: readonly GoldenResult[]): void {
 Deno.test({
   name: "runGolden() finds PyTorch's numbers for the llama cases (needs shared data)",
   ignore: !present,
-  fn: async () => assertAllPassed(await run(await openGpu())),
+  fn: async () => assertAllPassed(await run(CASES)),
 });
-
-// the default of each kind of adapter; that the other tiles give the same answers is shown by the kernels' tests
-for (const name of ["llvmpipe", "software", "hardware"] as const) {
-  Deno.test({
-    name:
-      `runGolden() finds PyTorch's numbers within WebGPU's default limits, ${name} variants (needs shared data)`,
-    ignore: !present,
-    fn: async () => assertAllPassed(await run(await openGpu({ limits: "default" }), VARIANTS[name])),
-  });
-}
 
 Deno.test({
   name: "runGolden() finds PyTorch's numbers for every other family (needs shared data)",
   ignore: !present,
   fn: async () => {
-    const gpu = await openGpu(), cases = ["qwen2", "qwen3", "gemma2", "gemma3", "mistral", "phi3"];
-    const results = await Array.fromAsync(runGolden(gpu, new LocalFolder(dir), { cases }));
-    await gpu.close();
+    const cases = ["qwen2", "qwen3", "gemma2", "gemma3", "mistral", "phi3"];
+    const results = await run(cases);
     assert.deepEqual(results.filter(({ outcome }) => outcome !== "passed"), []);
     for (const name of cases) {
       assert.ok(results.some((result) => result.name.startsWith(`${name} lora grad`)));

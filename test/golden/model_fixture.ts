@@ -8,6 +8,7 @@ import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import type { Adapter } from "../../src/checkpoint/adapter.ts";
 import type { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import type { PipelineCache } from "../../src/gpu/pipelines.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import type { ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { chooseVariants, type Variants } from "../../src/nn/variants.ts";
@@ -20,13 +21,21 @@ export interface OpenModel {
   close(): Promise<void>;
 }
 
+/** How a model computes. */
+export interface ModelKernels {
+  /** Default: those of the adapter. */
+  readonly variants?: Variants | undefined;
+  /** What is compiled already, for several models one after the other. */
+  readonly pipelines?: PipelineCache;
+}
+
 /** Loads a base folder, with the adapter of another folder, all weights trained, or nothing. */
 export async function openModel(
   gpu: Gpu,
   baseFolder: Folder,
   trained: Folder | "all" | null,
   limits: { rows: number; length: number },
-  variants: Variants = chooseVariants(gpu),
+  { variants = chooseVariants(gpu), pipelines }: ModelKernels = {},
 ): Promise<OpenModel> {
   const manager = new ModelManager(() => baseFolder);
   const base = await manager.open(baseFolder.uri);
@@ -36,7 +45,8 @@ export async function openModel(
     alpha: adapter.config.alpha,
     targetModules: adapter.config.targetModules!,
   };
-  const model = manager.plan(base, trained === "all" ? "all" : lora, { gpu, variants, limits });
+  const device = { gpu, variants, limits, ...(pipelines ? { pipelines } : {}) };
+  const model = manager.plan(base, trained === "all" ? "all" : lora, device);
   model.plan();
   model.allocate();
   await model.decoder.load(base.weights);

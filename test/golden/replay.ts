@@ -3,23 +3,25 @@
  * and the last adapter for comparison.
  *
  *     deno task replay --base HF_DIR --curve DIR --steps N --out losses.json --adapter-out DIR
+ *     deno task replay --base HF_DIR --curve DIR --steps 2 --variant all
  *
- * The recipe is the curve's: AdamW, learning rate 2e-4 constant, weight decay 0.01, no clipping, one batch a step.
+ * The recipe is the curve's: AdamW, learning rate 2e-4 constant, weight decay 0.01, no clipping, one batch a step. With
+ * `--variant all` every variant that fits the adapter replays the steps, and a table says how far its losses are from the
+ * recorded ones; exit code 1 where one is too far.
  *
  * @module
  */
 import { parseArgs } from "node:util";
-import { writeAdapter } from "../../src/checkpoint/adapter.ts";
-import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import { quietMesa } from "../../src/cli/quiet_mesa.ts";
 import { openGpu } from "../../src/gpu/device.ts";
-import { chooseVariants, VARIANTS } from "../../src/nn/variants.ts";
-import { AdamW } from "../../src/optim/adamw.ts";
+import { chooseVariants, variantFits, VARIANTS } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
-import { batchOf, openModel, readInts } from "./model_fixture.ts";
+import { precisionOf } from "./golden_cases.ts";
+import { openRecording, replay, type Replayed, type ReplayRequest } from "./replayed_run.ts";
+import { formatRow, VARIANT_NAMES, type VariantRow } from "./variant_table.ts";
 
-const RECIPE = { weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, maxGradNorm: 0 };
-const LEARNING_RATE = 2e-4;
+/** Relative distance of losses, by what the variants compute with. */
+const LIMITS = { f32: 1e-3, f16: 2e-2 } as const;
 
 const { values: flags } = parseArgs({
   options: {
@@ -34,77 +36,68 @@ const { values: flags } = parseArgs({
 });
 const { base, curve } = flags;
 const steps = Number(flags.steps);
-const variantNames = Object.keys(VARIANTS);
-if (
-  !base || !curve || !(steps >= 1) || (flags.variant !== undefined && !variantNames.includes(flags.variant))
-) {
+const named = VARIANT_NAMES.find((name) => name === flags.variant);
+if (!base || !curve || !(steps >= 1) || (flags.variant !== undefined && flags.variant !== "all" && !named)) {
   console.error(
     "usage: deno task replay --base HF_DIR --curve DIR [--steps N] [--out losses.json] [--adapter-out DIR] " +
-      `[--variant ${variantNames.join("|")}] [--profile]`,
+      `[--variant all|${VARIANT_NAMES.join("|")}] [--profile]`,
   );
   Deno.exit(2);
 }
 
 quietMesa();
 const gpu = await openGpu();
-const file = await SafetensorsFile.open(new LocalFolder(curve), "batches.safetensors");
-const [batches, rows, length] = file.infos.get("input_ids")!.shape as [number, number, number];
-if (steps > batches) {
-  console.error(`error: ${curve} holds ${batches} batches and --steps asks for ${steps}`);
+const recording = await openRecording(new LocalFolder(curve));
+if (steps > recording.batches) {
+  console.error(`error: ${curve} holds ${recording.batches} batches and --steps asks for ${steps}`);
   Deno.exit(2);
 }
-const arrays = {
-  ids: await readInts(file, "input_ids"),
-  mask: await readInts(file, "attention_mask"),
-  labels: await readInts(file, "labels"),
-};
-const variants = flags.variant ? VARIANTS[flags.variant as keyof typeof VARIANTS] : chooseVariants(gpu);
-const started = performance.now();
-const { model, adapter, close } = await openModel(
+const request: ReplayRequest = {
   gpu,
-  new LocalFolder(base),
-  new LocalFolder(`${curve}/init-adapter`),
-  { rows, length },
-  variants,
-);
-await model.prepare("train", rows, length);
-const optimizer = await AdamW.create(model.resources, model.pool, model.sinks, RECIPE);
-const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(2);
-console.error(`${gpu.name}: ${variants.reason}; ready after ${seconds(started)} s`);
-
-const losses: number[] = [];
-const gradNorms: number[] = [];
-for (let step = 0; step < steps; step++) {
-  const stepStarted = performance.now();
-  const batch = batchOf(arrays, step, rows, length);
-  model.clearGradients();
-  model.clearTotals();
-  await model.accumulate(batch, 1 / batch.trainedTokens);
-  optimizer.step(step + 1, LEARNING_RATE);
-  const { summedLoss, gradNorm, finite } = await model.totals();
-  if (!finite) throw new Error(`Step ${step} is not finite`);
-  losses.push(summedLoss / batch.trainedTokens);
-  gradNorms.push(gradNorm);
-  console.error(
-    `step ${step + 1}/${steps}  loss ${losses.at(-1)!.toFixed(6)}  grad norm ${gradNorm.toFixed(4)}  ${
-      seconds(stepStarted)
-    } s`,
-  );
-}
-if (flags.profile) {
-  for (const { name, dispatches, ms } of (await model.profile(batchOf(arrays, 0, rows, length))).byKernel()) {
-    console.error(`${ms.toFixed(1).padStart(9)} ms  ${String(dispatches).padStart(5)}  ${name}`);
-  }
-}
-const result = JSON.stringify({ loss: losses, grad_norm: gradNorms });
-if (flags.out) await Deno.writeTextFile(flags.out, result);
-else console.log(result);
-if (flags["adapter-out"]) {
-  const trained = await model.pool.read();
-  const tensors = new Map(
-    [...trained].map(([name, data]) => [name, { shape: adapter!.tensors.get(name)!.shape, data }]),
-  );
-  await writeAdapter(new LocalFolder(flags["adapter-out"]), { config: adapter!.config, tensors });
-}
-await close();
+  base: new LocalFolder(base),
+  recording,
+  steps,
+  profiles: flags.profile,
+  tell: console.error,
+};
+const isWell = flags.variant === "all" ? await everyVariant() : await once();
 await gpu.close();
+Deno.exit(isWell ? 0 : 1);
+
+async function once(): Promise<true> {
+  const variants = named ? VARIANTS[named] : chooseVariants(gpu);
+  const out = flags["adapter-out"];
+  const { losses, gradNorms } = await replay({
+    ...request,
+    variants,
+    ...(out ? { adapterOut: new LocalFolder(out) } : {}),
+  });
+  const result = JSON.stringify({ loss: losses, grad_norm: gradNorms });
+  if (flags.out) await Deno.writeTextFile(flags.out, result);
+  else console.log(result);
+  return true;
+}
+
+async function everyVariant(): Promise<boolean> {
+  const rows: VariantRow[] = [];
+  for (const variant of VARIANT_NAMES) {
+    const adapter = gpu.name, variants = VARIANTS[variant], reason = variantFits(gpu, variants);
+    if (reason !== null) rows.push({ variant, adapter, outcome: "cannot run", detail: reason });
+    else {
+      const limit = LIMITS[precisionOf(variants)];
+      rows.push({ variant, adapter, ...judged(await replay({ ...request, variants }), limit) });
+    }
+  }
+  for (const row of rows) console.log(formatRow(row));
+  return rows.every(({ outcome }) => outcome !== "failed");
+}
+
+function judged({ losses, seconds }: Replayed, limit: number): Pick<VariantRow, "outcome" | "detail"> {
+  const distances = losses.map((loss, step) => Math.abs(loss / recording.losses[step]! - 1));
+  const worst = Math.max(...distances);
+  return {
+    outcome: worst <= limit ? "passed" : "failed",
+    detail: `${steps} steps of at least ${Math.min(...seconds).toFixed(2)} s; loss at most ` +
+      `${worst.toPrecision(2)} from the recorded one, of ${limit}`,
+  };
+}

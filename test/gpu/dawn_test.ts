@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { TABLE_MARK } from "../golden/variant_table.ts";
 import { ADAPTERS_VARIABLE } from "../helpers/gpu.ts";
 import { type JunitCase, readJunit } from "../helpers/junit.ts";
 
 /**
- * Runs the suites of kernels, layers, optimizer, model and engine once more through Dawn and Tint, on SwiftShader, in a process
+ * Runs the suites of kernels, layers, optimizer, model, engine and variants once more through Dawn and Tint, on SwiftShader, in a process
  * of its own: the driver is picked by an environment variable that Deno's WebGPU reads too.
  */
 const DRIVER = "/usr/lib/chromium/vk_swiftshader_icd.json";
@@ -16,6 +17,7 @@ const SUITES = [
   "test/generate/generator_test.ts",
   "test/gpu/program_test.ts",
   "test/gpu/tint_test.ts",
+  "test/golden/variants_test.ts",
 ];
 const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-sys", "--allow-ffi"];
 
@@ -46,6 +48,7 @@ Deno.test({
     try {
       const { results, output } = await runSuites(junitPath);
       assert.ok(results.length > 0, `no test ran on Dawn:\n${output.slice(-2000)}`);
+      for (const line of output.split("\n")) if (line.startsWith(TABLE_MARK)) console.log(line);
       for (const { name, failure } of results) await t.step(name, () => assert.equal(failure, null));
     } finally {
       await Deno.remove(junitPath);
