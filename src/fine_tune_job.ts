@@ -8,7 +8,7 @@ import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
 import { type Checkpoint, readMoments } from "./checkpoint/resume.ts";
 import { resumeIssues } from "./checkpoint/resume_match.ts";
 import type { RunIdentity } from "./checkpoint/resume_record.ts";
-import type { FineTuneJobConfig } from "./config.ts";
+import type { FineTuneJobConfig, QuantizationConfig } from "./config.ts";
 import { ChatTemplate } from "./data/chat_template.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import { DataManager, type Dataset } from "./data_manager.ts";
@@ -16,15 +16,15 @@ import { ConfigError, ModelFormatError } from "./errors.ts";
 import { readStopTokens } from "./generate/prompt.ts";
 import { type Gpu, openGpu, type OpenGpuOptions, requireHardware } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
-import type { TrainingEvent } from "./job.ts";
-import { fitPlan } from "./memory_plan.ts";
+import type { QuantizationPlan, TrainingEvent } from "./job.ts";
+import { fitPlan, planQuantizations } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { BatchLimits } from "./models/trainable_model.ts";
 import { checkPlaces, clearOutput, emptyFolder, refuseUsed } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";
 import { chosenCheckpoint, resumeWarnings, RunCheckpoints, runIdentity } from "./run_checkpoints.ts";
 import { MetricsLog, type RunRecord, writeRunRecord } from "./run_files.ts";
-import { checkMerged, saveAdapter, saveMerged, trainedAdapter } from "./run_output.ts";
+import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } from "./run_output.ts";
 import { heldOutAnswers, Sampler } from "./samples.ts";
 import { type Folder, readText } from "./storage.ts";
 import { batchLimits, countSteps, ModelTrainer, typicalTokens } from "./trainer.ts";
@@ -136,7 +136,8 @@ export class FineTuneJob {
     }
 
     yield { type: "phase", message: "reading the base model" };
-    const base = ModelManager.quantized(await this.#models.open(job.baseModel), this.#config.quantization);
+    const opened = await this.#models.open(job.baseModel);
+    const base = ModelManager.quantized(opened, this.#config.quantization);
     closers.push(() => base.weights.close());
     const tokenizer = await Tokenizer.load(base.folder);
     const start = await this.#startAdapter(checkpoint);
@@ -174,21 +175,31 @@ export class FineTuneJob {
       retune: job.retune && !this.#deps.dryRun,
       signal: this.#signal,
     });
-    const plan = (limits: BatchLimits) => {
-      const model = this.#models.plan(base, lora, { gpu, pipelines, variants, limits });
+    const planOf = (planned: BaseModel, limits: BatchLimits) => {
+      const model = this.#models.plan(planned, lora, { gpu, pipelines, variants, limits });
       model.plan();
       return model;
     };
     const { batchSize, evalBatchSize, gradientCheckpointing } = training;
     const limits = batchLimits(data, training);
-    const { model, recompute, rows: memory } = fitPlan({
+    const request = {
       setting: gradientCheckpointing,
       blocks: base.config.numHiddenLayers,
       limits,
-      sizes: { batchSize, evalBatchSize, length: limits.length },
       gpu,
       memory: { limitGb: job.memoryLimitGb, availableBytes: this.#deps.availableMemoryBytes },
-      plan,
+    };
+    if (this.#deps.dryRun && ModelManager.packing(opened) === null) {
+      const quantizations = planQuantizations({
+        ...request,
+        plan: (word, some) => planOf(ModelManager.quantized(opened, this.#quantization(word)), some),
+      });
+      yield { type: "planned", quantizations };
+    }
+    const { model, recompute, rows: memory } = fitPlan({
+      ...request,
+      sizes: { batchSize, evalBatchSize, length: limits.length },
+      plan: (some) => planOf(base, some),
     });
     closers.push(() => model.destroy());
     closers.push(() => gpu.settle().catch(() => {})); // a stopped run leaves work behind
@@ -216,6 +227,15 @@ export class FineTuneJob {
     };
     yield { type: "started", summary: runSummary(this.#config, run) };
     return run;
+  }
+
+  /** The configured quantisation in another number of bits. */
+  #quantization(word: QuantizationPlan["quantization"]): QuantizationConfig {
+    return {
+      ...this.#config.quantization,
+      loadIn4bit: word === "4bit",
+      loadIn8bit: word === "8bit",
+    };
   }
 
   async #openDevice(closers: Closers): Promise<OpenDevice> {
@@ -295,9 +315,15 @@ export class FineTuneJob {
     }
     if (job.save !== "adapter") {
       const folder = this.#output.folder("merged");
-      await saveMerged(folder, adapter, run, facts);
+      const { mergeBase } = job, signal = this.#signal;
+      await saveMerged(folder, adapter, run, mergeBase);
       yield { type: "phase", message: "reading the merged model back" };
-      await checkMerged(folder, run, training, this.#signal);
+      const compared = await checkMerged(run, { folder, adapter, mergeBase, training, signal });
+      if (compared) {
+        this.#progress.note(compared);
+        yield compared;
+      }
+      await saveMergedCard(folder, { ...facts, merged: this.#progress.merged });
       yield { type: "saved", what: "merged", path: folder.uri };
     }
   }

@@ -14,6 +14,18 @@ export interface MemoryRow {
   readonly bytes: number;
 }
 
+/** What a run would take with the base's linear maps kept in so many bits; nothing of it is allocated. */
+export interface QuantizationPlan {
+  readonly quantization: "none" | "4bit" | "8bit";
+  /** Frozen weights, of which embedding, head and norms are in f32. */
+  readonly weightBytes: number;
+  readonly totalBytes: number;
+  /** Blocks whose activations backward would compute again. */
+  readonly recomputedBlocks: number;
+  /** Null where nobody knows what the adapter has. */
+  readonly fits: boolean | null;
+}
+
 /** What was decided before the first step, and why. */
 export interface RunSummary {
   readonly baseModel: string;
@@ -41,10 +53,22 @@ export interface Sample {
   readonly answer: string;
 }
 
+/** What an adapter is merged onto: the values that it was trained on, or the model before it was quantised. */
+export type MergeBase = "quantized" | "original";
+
+/** Mean loss per labelled token, nats: of quantised base and adapter, and of the adapter merged onto either base. */
+export interface MergedLosses {
+  readonly adapter: number;
+  readonly quantized: number;
+  readonly original: number;
+}
+
 /** Everything a run tells, in order. Terminal, tracker, SSE, worker and page consume this union. */
 export type TrainingEvent =
   | { readonly type: "phase"; readonly message: string }
   | { readonly type: "warning"; readonly message: string }
+  /** Told by a dry run of a model that is not quantised already. */
+  | { readonly type: "planned"; readonly quantizations: readonly QuantizationPlan[] }
   | { readonly type: "started"; readonly summary: RunSummary }
   | {
     readonly type: "step";
@@ -83,6 +107,15 @@ export type TrainingEvent =
     readonly exactMatch: number | null;
     /** Held-out rows answered. */
     readonly rows: number;
+  }
+  /** What merging changes, where the base was quantised: losses of the same rows, nats. */
+  | {
+    readonly type: "compared";
+    /** What was written. */
+    readonly mergeBase: MergeBase;
+    readonly rows: number;
+    readonly tokens: number;
+    readonly losses: MergedLosses;
   }
   /** The run goes on from a checkpoint, after this many steps. */
   | { readonly type: "resumed"; readonly step: number; readonly path: string }

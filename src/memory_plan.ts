@@ -6,7 +6,7 @@
 import { bucketLength } from "./data/collate.ts";
 import { GpuMemoryError } from "./errors.ts";
 import type { Gpu } from "./gpu/device.ts";
-import type { MemoryRow } from "./job.ts";
+import type { MemoryRow, QuantizationPlan } from "./job.ts";
 import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
 
 /** GPU memory by purpose, bytes; the activations are those of the largest batch. */
@@ -145,6 +145,34 @@ function settings(from: BatchSizes, to: BatchSizes): string {
 /** In 10⁶ bytes, as memory_limit_gb counts. */
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 0)} MB`;
+}
+
+/** What {@link planQuantizations} needs. */
+export interface QuantizationRequest
+  extends Pick<FitRequest, "setting" | "blocks" | "limits" | "gpu" | "memory"> {
+  /** Plans the run with the linear maps in so many bits, allocating nothing. */
+  readonly plan: (quantization: QuantizationPlan["quantization"], limits: BatchLimits) => TrainableModel;
+}
+
+/** What the run would take with each quantisation, each with the least recomputation with which it fits. */
+export function planQuantizations(
+  { setting, blocks, limits, gpu, memory, plan }: QuantizationRequest,
+): QuantizationPlan[] {
+  const allowed = allowedBytes(gpu, memory);
+  return (["none", "8bit", "4bit"] as const).map((quantization) => {
+    const bytesOf = (recompute: number) =>
+      totalBytes(memoryRows(plan(quantization, { ...limits, recompute })));
+    const recomputedBlocks = chooseRecompute(setting, blocks, allowed, bytesOf);
+    const model = plan(quantization, { ...limits, recompute: recomputedBlocks });
+    const bytes = totalBytes(memoryRows(model));
+    return {
+      quantization,
+      weightBytes: model.decoder.bytes,
+      totalBytes: bytes,
+      recomputedBlocks,
+      fits: allowed === Infinity ? null : bytes <= allowed,
+    };
+  });
 }
 
 /** What {@link fitPlan} needs. */

@@ -7,7 +7,7 @@
 import { BF16, F16 } from "../kernels/packed/kernel.ts";
 import { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.ts";
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
-import { isPacked } from "./models/decoder_weights.ts";
+import { isPacked, type WeightSource } from "./models/decoder_weights.ts";
 import type { QuantizationConfig } from "./config.ts";
 import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
 import { isGgufName, openGgufModel } from "./checkpoint/gguf_model.ts";
@@ -37,6 +37,9 @@ export interface BaseModel {
   readonly family: ModelFamily;
   readonly weights: ModelWeights;
 }
+
+/** Of a model what a plan needs: what it is, and where its values come from. */
+export type PlannedModel = Pick<BaseModel, "config" | "family"> & { readonly weights: WeightSource };
 
 /** Low-rank updates to train. */
 export interface LoraSettings {
@@ -98,7 +101,7 @@ export class ModelManager {
    *
    * @throws {ConfigError} If a target is no linear map of the model. @throws {RangeError} If the rank is too large.
    */
-  plan(base: BaseModel, lora: LoraSettings | "all" | null, device: ModelDevice): TrainableModel {
+  plan(base: PlannedModel, lora: LoraSettings | "all" | null, device: ModelDevice): TrainableModel {
     if (lora === "all") return new TrainableModel(base.config, base.family, "all", device);
     const spec = lora && {
       targets: new Set(targetPaths(base, lora.targetModules)),
@@ -116,20 +119,35 @@ export class ModelManager {
    *
    * @throws {ConfigError} If the model is quantised already.
    */
-  static quantized(base: BaseModel, { loadIn4bit, loadIn8bit, doubleQuant }: QuantizationConfig): BaseModel {
+  static quantized(
+    base: BaseModel,
+    { loadIn4bit, loadIn8bit, doubleQuant }: Pick<
+      QuantizationConfig,
+      "loadIn4bit" | "loadIn8bit" | "doubleQuant"
+    >,
+  ): BaseModel {
     if (!loadIn4bit && !loadIn8bit) return base;
     const { config, family, weights, uri } = base;
     const names = linearPaths(family, config.numHiddenLayers).map((path) => `${path}.weight`);
-    const packed = isPacked(weights) ? names.map((name) => weights.formatOf(name)) : [];
-    const quantised = packed.find((format) => format !== null && format !== F16 && format !== BF16);
-    if (quantised) {
+    const quantised = ModelManager.packing(base);
+    if (quantised !== null) {
       const path = loadIn4bit ? "load_in_4bit" : "load_in_8bit";
       const message =
-        `cannot be set for "${uri}": its weights are in ${quantised.name} already; leave quantization at none`;
+        `cannot be set for "${uri}": its weights are in ${quantised} already; leave quantization at none`;
       throw new ConfigError([{ path, message }]);
     }
     const how = loadIn8bit ? "int8" : doubleQuant ? "nf4_double" : "nf4";
     return { ...base, weights: new QuantizedWeights(weights, how, names) };
+  }
+
+  /** Name of the format that linear maps are quantised in, the first one's where they differ; null for floats. */
+  static packing({ config, family, weights }: BaseModel): string | null {
+    if (!isPacked(weights)) return null;
+    for (const path of linearPaths(family, config.numHiddenLayers)) {
+      const format = weights.formatOf(`${path}.weight`);
+      if (format !== null && format !== F16 && format !== BF16) return format.name;
+    }
+    return null;
   }
 
   /**

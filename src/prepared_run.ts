@@ -55,6 +55,8 @@ export class Progress {
   /** Shares of exact answers, 0..1. */
   exactMatchBefore: number | null = null;
   exactMatchAfter: number | null = null;
+  /** Null until merged, and where the base was not quantised. */
+  merged: RunRecord["merged"] = null;
   #secondsBefore = 0;
 
   /** What a checkpoint keeps. */
@@ -79,7 +81,7 @@ export class Progress {
     this.#secondsBefore = progress.seconds;
   }
 
-  /** Takes step, checkpoint, evaluation and sample events; ignores others. */
+  /** Takes step, checkpoint, evaluation, sample and comparison events; ignores others. */
   note(event: TrainingEvent): void {
     if (event.type === "step") {
       this.steps = event.step;
@@ -91,6 +93,9 @@ export class Progress {
     } else if (event.type === "sampled") {
       if (event.step === 0) this.exactMatchBefore = event.exactMatch;
       else this.exactMatchAfter = event.exactMatch;
+    } else if (event.type === "compared") {
+      const { mergeBase, rows, tokens, losses } = event;
+      this.merged = { merge_base: mergeBase, rows, tokens, loss: losses };
     }
   }
 
@@ -154,6 +159,7 @@ export function runRecord(
       model_type: base.config.modelType,
       parameters: ModelManager.countParameters(base),
       trainable_parameters: model.pool.size,
+      quantization: ModelManager.packing(base),
     },
     data: [dataset.report, dataset.evalReport].filter((report) => report !== null).map(dataRecord),
     micro_batch: {
@@ -167,6 +173,7 @@ export function runRecord(
     eval_loss_after: progress.evalLossAfter,
     exact_match_before: progress.exactMatchBefore,
     exact_match_after: progress.exactMatchAfter,
+    merged: progress.merged,
     error,
   };
 }
@@ -189,8 +196,10 @@ export async function cardFacts(
     name: job.outputModelName,
     baseModel: base.uri,
     baseLicense: await readLicense(base.folder),
+    baseFormat: ModelManager.packing(base),
     evalLossBefore: progress.evalLossBefore,
     evalLossAfter: progress.evalLossAfter,
+    merged: progress.merged,
     steps: progress.steps,
     epochs: steps.totalEpochs,
     tokens: progress.tokens,

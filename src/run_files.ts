@@ -6,7 +6,7 @@
  */
 import type { MetricsState } from "./checkpoint/resume_record.ts";
 import { ModelFormatError } from "./errors.ts";
-import type { JobStatus, TrainingEvent } from "./job.ts";
+import type { JobStatus, MergeBase, MergedLosses, TrainingEvent } from "./job.ts";
 import { type Folder, writeFile } from "./storage.ts";
 
 export const METRICS_FILE = "metrics.jsonl";
@@ -121,6 +121,8 @@ export interface RunRecord {
     readonly model_type: string;
     readonly parameters: number;
     readonly trainable_parameters: number;
+    /** Format that the linear maps were trained in, such as `nf4_double` or `Q4_1`; null for plain values. */
+    readonly quantization: string | null;
   };
   readonly data: readonly {
     readonly file: string;
@@ -145,6 +147,13 @@ export interface RunRecord {
   /** Shares of held-out prompts answered exactly, 0..1; null where that was not measured. */
   readonly exact_match_before: number | null;
   readonly exact_match_after: number | null;
+  /** Losses of adapter and merged models on the same rows, nats; null where nothing was merged or quantised. */
+  readonly merged: {
+    readonly merge_base: MergeBase;
+    readonly rows: number;
+    readonly tokens: number;
+    readonly loss: MergedLosses;
+  } | null;
   readonly error: string | null;
 }
 

@@ -5,10 +5,14 @@
  * @module
  */
 import { type Adapter, loraUpdates, readAdapter, writeAdapter } from "./checkpoint/adapter.ts";
-import { mergeModel } from "./checkpoint/merge.ts";
+import { mergedValues, mergeModel } from "./checkpoint/merge.ts";
 import { MODEL_CARD_FILE, modelCard, type ModelCardFacts } from "./checkpoint/model_card.ts";
+import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
+import type { ModelWeights } from "./checkpoint/weight_files.ts";
 import type { TrainingConfig } from "./config.ts";
-import { ModelManager } from "./model_manager.ts";
+import type { MergeBase, TrainingEvent } from "./job.ts";
+import { type BaseModel, ModelManager } from "./model_manager.ts";
+import type { WeightSource } from "./models/decoder_weights.ts";
 import type { PreparedRun } from "./prepared_run.ts";
 import { type Folder, writeFile } from "./storage.ts";
 import { batchLimits, ModelTrainer } from "./trainer.ts";
@@ -21,6 +25,8 @@ const CHECKED_ROWS = 8;
  * loss, and nats where it is below 1, since what rounding does to the logits does not shrink with the loss.
  */
 const LOSS_TOLERANCE = { F32: 1e-4, F16: 1e-2, BF16: 3e-2 } as const;
+
+type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 
 /** The trained parameters as an adapter. */
 export async function trainedAdapter({ model, lora, base }: PreparedRun): Promise<Adapter> {
@@ -52,34 +58,53 @@ export async function saveAdapter(
   }
 }
 
-/** Writes base plus adapter as a model of its own, with its card. */
+/** Writes the card of a merged model. */
+export async function saveMergedCard(folder: Folder, facts: Omit<ModelCardFacts, "kind">): Promise<void> {
+  await writeFile(folder, MODEL_CARD_FILE, modelCard({ ...facts, kind: "merged" }));
+}
+
+/** Writes base plus adapter as a model of its own, but for its card. */
 export async function saveMerged(
   folder: Folder,
   adapter: Adapter,
   { base }: PreparedRun,
-  facts: Omit<ModelCardFacts, "kind">,
+  mergeBase: MergeBase,
 ): Promise<void> {
   await mergeModel({
-    base: base.weights,
+    base: mergeBase === "original" ? originalOf(base.weights) : base.weights,
     baseFolder: base.folder,
     out: folder,
     updates: loraUpdates(adapter),
   });
-  await writeFile(folder, MODEL_CARD_FILE, modelCard({ ...facts, kind: "merged" }));
+}
+
+/** What quantising started from; the weights themselves where none was asked for. */
+function originalOf(weights: ModelWeights): ModelWeights {
+  return weights instanceof QuantizedWeights ? weights.original : weights;
+}
+
+/** A merged model to look at, and how. */
+export interface MergedCheck {
+  readonly folder: Folder;
+  readonly adapter: Adapter;
+  readonly mergeBase: MergeBase;
+  readonly training: TrainingConfig;
+  readonly signal: AbortSignal;
 }
 
 /**
  * Loads the merged model as a base of its own and compares its loss with that of base and adapter. Takes the trained
- * model off the GPU first: two models may not fit.
+ * model off the GPU first: two models may not fit. Where the base was quantised while it was loaded, the loss of the
+ * other merged model is told too; that of one on the original weights may be another, which is no error.
  *
+ * @returns The losses side by side; null where no base was quantised.
  * @throws {Error} If the losses differ by more than rounding the weights explains.
  */
 export async function checkMerged(
-  folder: Folder,
-  { data, gpu, variants, model, base }: PreparedRun,
-  training: TrainingConfig,
-  signal: AbortSignal,
-): Promise<void> {
+  run: PreparedRun,
+  { folder, adapter, mergeBase, training, signal }: MergedCheck,
+): Promise<ComparedEvent | null> {
+  const { data, gpu, variants, model, base } = run;
   const rows = (data.eval.length > 0 ? data.eval : data.train).slice(0, CHECKED_ROWS);
   const want = await new ModelTrainer(model, data, training).evaluate(rows, signal);
   model.destroy();
@@ -87,24 +112,47 @@ export async function checkMerged(
   const merged = await manager.open(folder.uri);
   const limits = batchLimits({ ...data, train: rows, eval: [] }, training);
   const { pipelines } = model.resources;
-  const alone = manager.plan(merged, null, { gpu, pipelines, variants, limits });
-  try {
-    alone.plan(["evaluate"]);
-    alone.allocate();
-    await alone.decoder.load(merged.weights);
-    const got = await new ModelTrainer(alone, data, training).evaluate(rows, signal);
-    const dtypes = new Set([...base.weights.infos.values()].map(({ dtype }) => dtype));
-    const coarsest = dtypes.has("BF16") ? "BF16" : dtypes.has("F16") ? "F16" : "F32";
-    if (!(Math.abs(got.loss - want.loss) <= LOSS_TOLERANCE[coarsest] * Math.max(1, want.loss))) {
-      throw new Error(
-        `The merged model in "${folder.uri}" does not compute what base and adapter compute: ` +
-          `loss ${got.loss} against ${want.loss} on ${rows.length} rows. The adapter is saved; do not use the merged model`,
-      );
+  const lossOf = async (weights: WeightSource) => {
+    const alone = manager.plan({ ...merged, weights }, null, { gpu, pipelines, variants, limits });
+    try {
+      alone.plan(["evaluate"]);
+      alone.allocate();
+      await alone.decoder.load(weights);
+      return (await new ModelTrainer(alone, data, training).evaluate(rows, signal)).loss;
+    } finally {
+      alone.destroy();
     }
+  };
+  try {
+    const got = await lossOf(merged.weights);
+    const original = originalOf(base.weights), isQuantized = original !== base.weights;
+    if (!isQuantized || mergeBase === "quantized") checkLoss(got, want.loss, base, folder);
+    if (!isQuantized) return null;
+    const others = mergeBase === "quantized" ? original : base.weights;
+    const other = await lossOf(mergedValues(others, loraUpdates(adapter)));
+    const losses = mergeBase === "quantized"
+      ? { adapter: want.loss, quantized: got, original: other }
+      : { adapter: want.loss, quantized: other, original: got };
+    return { type: "compared", mergeBase, rows: rows.length, tokens: want.tokens, losses };
   } finally {
-    alone.destroy();
     await merged.weights.close();
   }
+}
+
+/** @throws {Error} If the losses differ by more than rounding to the base's dtypes explains. */
+function checkLoss(
+  got: number,
+  want: number,
+  { weights }: BaseModel,
+  folder: Folder,
+): void {
+  const dtypes = new Set([...weights.infos.values()].map(({ dtype }) => dtype));
+  const coarsest = dtypes.has("BF16") ? "BF16" : dtypes.has("F16") ? "F16" : "F32";
+  if (Math.abs(got - want) <= LOSS_TOLERANCE[coarsest] * Math.max(1, want)) return;
+  throw new Error(
+    `The merged model in "${folder.uri}" does not compute what base and adapter compute: ` +
+      `loss ${got} against ${want} on the same rows. The adapter is saved; do not use the merged model`,
+  );
 }
 
 function sameBits(a: Float32Array, b: Float32Array | undefined): boolean {

@@ -96,7 +96,13 @@ Deno.test("writeRunRecord() replaces the whole file, its version first", async (
     finished_at: null,
     versions: { lowrank: "0.1.0" },
     adapter: { name: "a card", software: false },
-    base_model: { path: "base", model_type: "llama", parameters: 10, trainable_parameters: 2 },
+    base_model: {
+      path: "base",
+      model_type: "llama",
+      parameters: 10,
+      trainable_parameters: 2,
+      quantization: null,
+    },
     data: [],
     micro_batch: { rows: 2, length: 32, recomputed_blocks: 0 },
     total_steps: 3,
@@ -105,6 +111,7 @@ Deno.test("writeRunRecord() replaces the whole file, its version first", async (
     exact_match_after: null,
     eval_loss_before: null,
     eval_loss_after: null,
+    merged: null,
     error: null,
   };
   const folder = new MemoryFolder();

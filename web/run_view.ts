@@ -137,6 +137,15 @@ export class RunView {
         return this.#log(`evaluation after step ${event.step}: loss ${event.evalLoss.toFixed(3)}`);
       case "sampled":
         return this.#samples.show(event);
+      case "planned":
+        return; // a page starts no dry runs
+      case "compared":
+        return this.#log(
+          `merged: loss ${event.losses.quantized.toFixed(4)} on the quantised values, ` +
+            `${event.losses.original.toFixed(4)} on the original weights; adapter ${
+              event.losses.adapter.toFixed(4)
+            }`,
+        );
       case "resumed":
         this.#progress.value = event.step;
         this.#chart.cutAfter(event.step);

@@ -9,9 +9,9 @@
  */
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
-import { type Folder, type ReadableFolder, writeFile } from "../storage.ts";
+import { type Folder, type ReadableFolder, readText, writeFile } from "../storage.ts";
 import type { LoraUpdate } from "./adapter.ts";
-import { encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
+import { decodeFloats, encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
 import { INDEX_FILE, type ModelWeights } from "./weight_files.ts";
 
@@ -54,7 +54,8 @@ const LICENCE = /^(licen[cs]e|notice|use_policy)/i;
 /**
  * Writes the merged model: the base's tensors under their names and dtypes, split into files as the base is.
  * Sums are kept in f64, rounded to f32 and then, where the base holds 16 bits, to those. Everything else is
- * copied verbatim; config.json comes last, so a folder that holds it is whole.
+ * copied verbatim, but for what describes a quantisation: the merged tensors have none. config.json comes last, so a
+ * folder that holds it is whole.
  *
  * @throws {ModelFormatError} If an update has no tensor in the base, or one of another shape.
  * @throws {UnsupportedModelError} If a tensor to update is not F32, F16 or BF16.
@@ -82,7 +83,30 @@ export async function mergeModel(
     });
     await writeSafetensors(out, file, tensors);
   }
-  await copyDescription(baseFolder, out, base.files.size > 1);
+  await copyDescription(baseFolder, out, base);
+}
+
+/**
+ * The values that {@link mergeModel} would write, without writing them: what the merged model computes with.
+ *
+ * @param updates As {@link MergeOptions.updates}, for tensors that the base has.
+ */
+export function mergedValues(
+  base: ModelWeights,
+  updates: ReadonlyMap<string, LoraUpdate>,
+): Pick<ModelWeights, "readF32" | "readRowsF32"> {
+  const readRowsF32 = async (name: string, firstRow: number, rowCount: number) => {
+    const update = updates.get(name), { dtype } = base.infos.get(name)!;
+    const values = await base.readRowsF32(name, firstRow, rowCount);
+    if (!update || !isFloatDtype(dtype)) return values;
+    const { loraA, loraB, rank, scaling } = update;
+    const rowsOfB = loraB.subarray(firstRow * rank, (firstRow + rowCount) * rank);
+    addLowRank(values, Float64Array.from(loraA), rowsOfB, rank, scaling);
+    return decodeFloats(dtype, encodeFloats(dtype, values));
+  };
+  const readF32 = (name: string) =>
+    updates.has(name) ? readRowsF32(name, 0, base.infos.get(name)!.shape[0]!) : base.readF32(name);
+  return { readF32, readRowsF32 };
 }
 
 /**
@@ -193,17 +217,42 @@ function notFloat(name: string, dtype: string): UnsupportedModelError {
   );
 }
 
-async function copyDescription(from: ReadableFolder, to: Folder, split: boolean): Promise<void> {
+async function copyDescription(from: ReadableFolder, to: Folder, base: ModelWeights): Promise<void> {
+  const split = base.files.size > 1;
   const found = await from.list();
   const names = found.filter((name) =>
     COPIED.includes(name) || LICENCE.test(name) || split && name === INDEX_FILE
   );
   for (const name of names.sort((a, b) => Number(a === "config.json") - Number(b === "config.json"))) {
-    const file = await from.open(name);
-    try {
-      await writeFile(to, name, await file.read(0, file.size));
-    } finally {
-      await file.close();
-    }
+    const changed = await withoutQuantization(from, name, base);
+    if (changed) await writeFile(to, name, `${JSON.stringify(changed, null, 2)}\n`);
+    else await copyFile(from, to, name);
   }
+}
+
+async function copyFile(from: ReadableFolder, to: Folder, name: string): Promise<void> {
+  const file = await from.open(name);
+  try {
+    await writeFile(to, name, await file.read(0, file.size));
+  } finally {
+    await file.close();
+  }
+}
+
+/** What is left of a file that tells of quantised tensors; null for one that does not. */
+async function withoutQuantization(
+  folder: ReadableFolder,
+  name: string,
+  { files, infos }: ModelWeights,
+): Promise<Record<string, unknown> | null> {
+  if (name === "config.json") {
+    const { quantization_config, ...config } = JSON.parse(await readText(folder, name));
+    return quantization_config === undefined ? null : config;
+  }
+  if (name !== INDEX_FILE) return null;
+  const { weight_map } = JSON.parse(await readText(folder, name)) as { weight_map: Record<string, string> };
+  if (Object.keys(weight_map).every((tensor) => infos.has(tensor))) return null;
+  const fileOf = [...files].flatMap(([file, held]) => held.map((info) => [info.name, file] as const));
+  const bytes = [...infos.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return { metadata: { total_size: bytes }, weight_map: Object.fromEntries(fileOf) };
 }

@@ -6,6 +6,7 @@
  */
 
 import { parse, stringify, YAMLParseError } from "yaml";
+import type { MergeBase, MergedLosses } from "../job.ts";
 import { type ReadableFolder, readText } from "../storage.ts";
 
 /** The file that a model's page is made of. */
@@ -39,6 +40,15 @@ export interface ModelCardFacts {
   /** Mean loss per labelled token of the evaluation set, nats; null without evaluation. */
   readonly evalLossBefore: number | null;
   readonly evalLossAfter: number | null;
+  /** Format that the base's linear maps were trained in, such as `nf4_double` or `Q4_1`; null for plain values. */
+  readonly baseFormat: string | null;
+  /** What merging changed: mean losses of the same rows; null where nothing was merged or quantised. */
+  readonly merged: {
+    readonly merge_base: MergeBase;
+    readonly rows: number;
+    readonly tokens: number;
+    readonly loss: MergedLosses;
+  } | null;
   /** Optimizer steps. */
   readonly steps: number;
   readonly epochs: number;
@@ -72,7 +82,7 @@ export function modelCard(facts: ModelCardFacts): string {
     `---\n${stringify(frontMatter(facts), { lineWidth: 0 })}---`,
     `# ${line(name)}`,
     `This model ${what} ${code(baseModel)}, fine-tuned with Lowrank.`,
-    `## Result\n\n${result(facts)}`,
+    `## Result\n\n${[result(facts), ...mergedResult(facts)].join("\n\n")}`,
     `## How to load it\n\n${loading(facts)}`,
     `## Training\n\n${table(trainingRows(facts))}`,
     `## Versions\n\n${
@@ -136,6 +146,22 @@ function result({ evalLossBefore: before, evalLossAfter: after, evalFile }: Mode
     verdict;
 }
 
+/** The losses of adapter and merged models side by side, where they may differ. */
+function mergedResult({ merged }: ModelCardFacts): string[] {
+  if (!merged) return [];
+  const { merge_base, rows, tokens, loss } = merged;
+  const here = (base: MergeBase) => base === merge_base ? " (this model)" : "";
+  const lines = [
+    ["adapter on the quantised base", loss.adapter],
+    [`merged onto the quantised values${here("quantized")}`, loss.quantized],
+    [`merged onto the original weights${here("original")}`, loss.original],
+  ] as const;
+  return [
+    `The base was quantised for training. Loss of ${rows} rows (${tokens} tokens), nats per token:`,
+    table(lines.map(([what, value]) => [what, value.toFixed(4)])),
+  ];
+}
+
 function loading({ kind, baseModel }: ModelCardFacts): string {
   const python = kind === "adapter"
     ? [
@@ -164,6 +190,9 @@ function trainingRows(facts: ModelCardFacts): [string, string][] {
     ...(evalFile ? [["evaluation data", file(evalFile)] as [string, string]] : []),
     ["steps", `${facts.steps} (${facts.epochs} epochs, ${facts.effectiveBatchSize} examples a step)`],
     ["tokens", String(facts.tokens)],
+    ...(facts.baseFormat === null
+      ? []
+      : [["base weights", `linear maps in ${code(facts.baseFormat)}`] as [string, string]]),
     ["learning rate", `${facts.learningRate}, ${facts.schedule}`],
     ["rank, alpha, dropout", `${facts.rank}, ${facts.alpha}, ${facts.dropout}`],
     ["adapted", typeof targets === "string" ? code(targets) : targets.map(code).join(", ")],

@@ -11,6 +11,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "output_model_name",
   "output_dir",
   "save",
+  "merge_base",
   "overwrite",
   "resume",
   "require_gpu",

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { RunSummary, TrainingEvent } from "../job.ts";
+import type { QuantizationPlan, RunSummary, TrainingEvent } from "../job.ts";
 import {
   formatBytes,
   formatCount,
@@ -27,6 +27,7 @@ export interface TerminalOptions {
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
 type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
+type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
 
 const CLEAR_LINE = "\r\x1b[K";
@@ -56,6 +57,8 @@ export class TerminalReport {
         return this.#line(this.#paint("dim", event.message));
       case "warning":
         return this.#line(`${this.#paint("yellow", "warning:")} ${event.message}`);
+      case "planned":
+        return this.#line(quantizationTable(event.quantizations).join("\n"));
       case "started":
         return this.#line(headerPanel(event.summary, this.#paint).join("\n"));
       case "step":
@@ -69,6 +72,8 @@ export class TerminalReport {
         );
       case "sampled":
         return this.#sampled(event);
+      case "compared":
+        return this.#line(comparedLine(event));
       case "resumed":
         return this.#line(`going on after step ${event.step} from ${event.path}`);
       case "checkpointed":
@@ -129,6 +134,13 @@ export class TerminalReport {
     }
     return [...lines, ...this.#saved.map(({ what, path }) => panelRow(what, path))];
   }
+}
+
+function comparedLine({ rows, mergeBase, losses: { adapter, quantized, original } }: ComparedEvent): string {
+  const written = (base: ComparedEvent["mergeBase"]) => base === mergeBase ? " (written)" : "";
+  return `loss of ${formatCount(rows)} rows: adapter ${adapter.toFixed(4)}, ` +
+    `merged onto quantised values${written("quantized")} ${quantized.toFixed(4)}, ` +
+    `onto original ones${written("original")} ${original.toFixed(4)}`;
 }
 
 function percent(share: number): string {
@@ -245,6 +257,19 @@ function headerPanel(summary: RunSummary, paint: Paint): string[] {
     ...choices.map((choice, index) => panelRow(index === 0 ? "choices" : "", choice)),
   );
   return rows;
+}
+
+/** What the base would take in so many bits, a line each. */
+function quantizationTable(plans: readonly QuantizationPlan[]): string[] {
+  const verdict = (fits: boolean | null) => fits === null ? "" : fits ? "  fits" : "  does not fit";
+  return plans.map(({ quantization, weightBytes, totalBytes, recomputedBlocks, fits }, index) => {
+    const again = recomputedBlocks > 0 ? `  ${recomputedBlocks} blocks computed again` : "";
+    return panelRow(
+      index === 0 ? "if kept in" : "",
+      `${quantization.padEnd(4)}  weights ${formatBytes(weightBytes).padStart(9)}  ` +
+        `total ${formatBytes(totalBytes).padStart(9)}${verdict(fits)}${again}`,
+    );
+  });
 }
 
 function memoryTable(memory: RunSummary["memory"]): string[] {

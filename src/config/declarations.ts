@@ -60,6 +60,11 @@ export const jobSchema = z.strictObject({
     section: "Output",
     help: "What to write at the end",
   }),
+  merge_base: z._default(z.enum(["quantized", "original"]), "quantized").register(fieldMeta, {
+    section: "Output",
+    help:
+      "What load_in_4bit and load_in_8bit merge onto: the quantised values that were trained on, or the model's own",
+  }),
   resume: z._default(z.nullable(path()), null).register(fieldMeta, {
     section: "Output",
     help: "Go on from a checkpoint in the output folder; auto takes the newest whole one, or starts anew",

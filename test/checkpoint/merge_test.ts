@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { LoraUpdate } from "../../src/checkpoint/adapter.ts";
 import { encodeFloats, type FloatDtype } from "../../src/quant/float16.ts";
-import { addLowRank, mergeModel, type MergeProgress } from "../../src/checkpoint/merge.ts";
+import { addLowRank, mergedValues, mergeModel, type MergeProgress } from "../../src/checkpoint/merge.ts";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { readText, writeFile } from "../../src/storage.ts";
@@ -79,6 +79,28 @@ for (const dtype of ["F32", "F16", "BF16"] as const) {
     else assert.deepEqual(got, want);
   });
 }
+
+for (const dtype of ["F32", "BF16"] as const) {
+  Deno.test(`mergedValues() gives the values that mergeModel() writes, of ${dtype}`, async () => {
+    const { out, base } = await merge(await baseFolder(dtype), [[Q, update(3)]]);
+    const written = await WeightFiles.open(out), given = mergedValues(base, new Map([[Q, update(3)]]));
+    assert.deepEqual(await given.readF32(Q), await written.readF32(Q));
+    assert.deepEqual(await given.readRowsF32(Q, 2, 3), await written.readRowsF32(Q, 2, 3));
+    assert.notDeepEqual(await given.readF32(Q), await base.readF32(Q));
+    assert.deepEqual(await given.readF32("model.norm.weight"), await base.readF32("model.norm.weight"));
+  });
+}
+
+Deno.test("mergeModel() of a quantised base drops what describes the quantisation", async () => {
+  const from = await baseFolder("F32");
+  await writeFile(
+    from,
+    "config.json",
+    '{ "model_type":"llama", "quantization_config":{"load_in_4bit":true} }',
+  );
+  const { out } = await merge(from, []);
+  assert.deepEqual(JSON.parse(await readText(out, "config.json")), { model_type: "llama" });
+});
 
 Deno.test("mergeModel() gives each row its own row of B, in a tensor of several pieces", async () => {
   const rows = 3, columns = 2 ** 19; // two rows a piece

@@ -10,6 +10,8 @@ const FACTS: ModelCardFacts = {
   baseLicense: { license: "apache-2.0" },
   evalLossBefore: 2.5,
   evalLossAfter: 1.23456,
+  baseFormat: null,
+  merged: null,
   steps: 120,
   epochs: 3,
   tokens: 45678,
@@ -70,6 +72,28 @@ Deno.test("modelCard() holds the run's numbers and how to load the result", () =
     ]
   ) assert.ok(card.includes(part), part);
   assert.ok(!card.includes("did not fall"));
+});
+
+Deno.test("modelCard() says what the base was quantised to and what merging changed", () => {
+  const merged = {
+    merge_base: "original",
+    rows: 8,
+    tokens: 123,
+    loss: { adapter: 1.5, quantized: 1.50004, original: 1.25 },
+  } as const;
+  const card = modelCard({ ...FACTS, kind: "merged", baseFormat: "nf4_double", merged });
+  assert.ok(card.includes("| base weights | linear maps in `nf4_double` |"));
+  assert.ok(card.includes(`Loss of 8 rows (123 tokens), nats per token:
+
+| | |
+|---|---|
+| adapter on the quantised base | 1.5000 |
+| merged onto the quantised values | 1.5000 |
+| merged onto the original weights (this model) | 1.2500 |
+
+## How to load it`));
+  const plain = modelCard(FACTS);
+  assert.ok(!plain.includes("base weights") && !plain.includes("merged onto"));
 });
 
 Deno.test("modelCard() says when the loss did not fall, and when it is not known", () => {

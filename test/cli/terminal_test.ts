@@ -102,6 +102,26 @@ Deno.test("TerminalReport closes with the evaluation before and after and where 
   );
 });
 
+Deno.test("TerminalReport shows what a quantised base and a merge change, side by side", () => {
+  const plan = (quantization: "none" | "4bit", mebibytes: number, fits: boolean | null, recomputedBlocks = 0) => {
+    const weightBytes = mebibytes << 20;
+    return { quantization, weightBytes, totalBytes: 2 * weightBytes, recomputedBlocks, fits };
+  };
+  const losses = { adapter: 1.5, quantized: 1.50004, original: 1.25 };
+  assert.equal(
+    draw([
+      { type: "planned", quantizations: [plan("none", 512, false, 30), plan("4bit", 64, true)] },
+      { type: "planned", quantizations: [plan("4bit", 64, null)] },
+      { type: "compared", mergeBase: "quantized", rows: 8, tokens: 123, losses },
+    ]),
+    `  if kept in none  weights 512.0 MiB  total   1.0 GiB  does not fit  30 blocks computed again
+             4bit  weights  64.0 MiB  total 128.0 MiB  fits
+  if kept in 4bit  weights  64.0 MiB  total 128.0 MiB
+loss of 8 rows: adapter 1.5000, merged onto quantised values (written) 1.5000, onto original ones 1.2500
+`,
+  );
+});
+
 Deno.test("TerminalReport leaves out the evaluation when there was none", () => {
   assert.equal(
     draw([{ ...FINISHED_EVENT, evalLossBefore: null, evalLossAfter: null } as TrainingEvent]),
