@@ -19,6 +19,8 @@ import type { TrainableModel } from "./models/trainable_model.ts";
 import type { Variants } from "./nn/variants.ts";
 import type { RunRecord } from "./run_files.ts";
 import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
+import { reasonLines } from "./tuning/describe.ts";
+import { tilesOf } from "./tuning/for_run.ts";
 import { runtimeVersion, VERSION } from "./version.ts";
 
 /** Everything known before the first step. */
@@ -117,7 +119,7 @@ export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): R
     adapter: gpu.name,
     softwareAdapter: gpu.software,
     choices: [
-      variants.reason,
+      ...reasonLines(variants.reason),
       `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}`,
       ...(recompute > 0
         ? [`activations of ${recompute} of ${blocks} blocks computed again to save memory`]
@@ -141,7 +143,7 @@ function targetCount(labels: Int32Array): number {
 /** The content of run.json. */
 export function runRecord(
   config: FineTuneJobConfig,
-  { base, dataset, data, gpu, model, recompute, steps }: PreparedRun,
+  { base, dataset, data, gpu, variants, model, recompute, steps }: PreparedRun,
   progress: Progress,
   status: RunRecord["status"],
   error: string | null,
@@ -154,6 +156,7 @@ export function runRecord(
     finished_at: status === "running" ? null : new Date().toISOString(),
     versions: { lowrank: VERSION, runtime: runtimeVersion() },
     adapter: { name: gpu.name, software: gpu.software },
+    kernels: { reason: variants.reason, tiles: tilesOf(variants) },
     base_model: {
       path: base.uri,
       model_type: base.config.modelType,

@@ -8,6 +8,7 @@ import type { MetricsState } from "./checkpoint/resume_record.ts";
 import { ModelFormatError } from "./errors.ts";
 import type { JobStatus, MergeBase, MergedLosses, TrainingEvent } from "./job.ts";
 import { type Folder, writeFile } from "./storage.ts";
+import type { RecordedKernels } from "./tuning/recorded.ts";
 
 export const METRICS_FILE = "metrics.jsonl";
 export const RUN_FILE = "run.json";
@@ -116,6 +117,8 @@ export interface RunRecord {
   readonly finished_at: string | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly adapter: { readonly name: string; readonly software: boolean };
+  /** Tiles of the products and why they were chosen; absent in records of earlier builds. */
+  readonly kernels?: RecordedKernels;
   readonly base_model: {
     readonly path: string;
     readonly model_type: string;

@@ -15,8 +15,10 @@ import { createFineTuneJob, type FineTuneJobDeps } from "../src/fine_tune_job.ts
 import type { RunSummary, TrainingEvent } from "../src/job.ts";
 import { totalBytes } from "../src/memory_plan.ts";
 import { ModelManager } from "../src/model_manager.ts";
+import { chooseVariants } from "../src/nn/variants.ts";
 import { type Folder, readText, writeFile } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
+import { tilesOf } from "../src/tuning/for_run.ts";
 import { device, onGpu } from "./helpers/device.ts";
 import { TINY_CONFIG, TINY_PARAMETERS, type TinyModelOptions, writeTinyModel } from "./helpers/tiny_model.ts";
 
@@ -105,6 +107,7 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
     "checking the data",
     "reading the base model",
     "planning",
+    "choosing kernels",
     "started",
     "loading the base model",
     "compiling kernels",
@@ -163,6 +166,8 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
   assert.equal(record.base_model.trainable_parameters, summary.trainableParameters);
   assert.equal(record.data[0].rows, 10);
   assert.deepEqual(record.micro_batch, { rows: config.training.batchSize, length: 16, recomputed_blocks: 0 });
+  assert.deepEqual(record.kernels.tiles, tilesOf(chooseVariants(device!.gpu)));
+  assert.equal(record.kernels.reason, summary.choices[0]);
   const { seconds, ...finished } = ofType(events, "finished")[0]!;
   assert.ok(seconds > 0);
   assert.deepEqual(finished, {

@@ -16,8 +16,10 @@ import { memoryCurve } from "../gpu/memory_curve.ts";
 import { memoryRows } from "../memory_plan.ts";
 import { type BaseModel, ModelManager } from "../model_manager.ts";
 import type { ModelBatch, TrainableModel } from "../models/trainable_model.ts";
-import { chooseVariants, type Variants } from "../nn/variants.ts";
+import type { Variants } from "../nn/variants.ts";
 import type { Folder } from "../storage.ts";
+import { reasonLines } from "../tuning/describe.ts";
+import { recordedVariants } from "../tuning/recorded.ts";
 import { VERSION } from "../version.ts";
 import { measureCopy } from "./copy_rate.ts";
 import { measureMatmul } from "./doctor_matmul.ts";
@@ -57,7 +59,8 @@ export async function explainRun(
   const manager = new ModelManager(files);
   const base = await openBase(manager, baseModel ?? config.job.baseModel, uri);
   try {
-    const variants = chooseVariants(gpu);
+    const { adapter, kernels } = record;
+    const variants = recordedVariants({ gpu, adapter: adapter.name, setting: config.job.variant, kernels });
     const model = manager.plan(base, await updatesOf(config, files), {
       gpu,
       pipelines,
@@ -71,7 +74,7 @@ export async function explainRun(
       run: uri,
       record,
       metrics,
-      choices: [variants.reason],
+      choices: reasonLines(variants.reason),
       microBatch: { rows, length, recomputedBlocks: recompute },
       memoryRows: memoryRows(model),
       memory: memoryCurve(plan),

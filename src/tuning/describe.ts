@@ -34,6 +34,22 @@ export function describeChoice(
   return `${FORMULAS[op]} ${chosen}${rest ? ` (${rest})` : ""}`;
 }
 
+/**
+ * A reason taken apart at the semicolons that are in no parentheses: `matmul operands from texture (llvmpipe); measured:
+ * x·wᵀ 32x12 ...; dy·w ...` is a line for each kind of product.
+ */
+export function reasonLines(reason: string): string[] {
+  const lines = [""];
+  let depth = 0;
+  for (const letter of reason) {
+    if (letter === "(") depth++;
+    else if (letter === ")") depth--;
+    if (letter === ";" && depth === 0) lines.push("");
+    else lines.push(lines.pop()! + letter);
+  }
+  return lines.map((line) => line.trim()).filter((line) => line !== "");
+}
+
 /** A tile's short name: registers of a lane, how they are fed, and the lanes. */
 export function tileName(tile: Tile): string {
   const { TILE_ROWS, TILE_COLS, LANES, LANE_ROWS, DEPTH, HALF, SUBGROUP, K_LANES } = tile;

@@ -6,7 +6,8 @@ import { ConfigError, StorageNotFoundError } from "../../src/errors.ts";
 import type { ExplainReport } from "../../src/explain/report.ts";
 import type { OpenDevice } from "../../src/fine_tune_job.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { readText } from "../../src/storage.ts";
+import { registerTile } from "../../kernels/matmul/kernel.ts";
+import { readText, writeFile } from "../../src/storage.ts";
 import type { MemoryFolder } from "../../src/storage/memory.ts";
 import { assertSelfContained, assertWellFormed } from "../explain/well_formed.ts";
 import { onGpu } from "../helpers/device.ts";
@@ -98,6 +99,29 @@ onGpu("explain tells plan and memory where the adapter has no timestamp queries"
   const page = await readText(folderAt(root, "runs/ember"), "explain.html");
   assert.match(page, /has no timestamp queries/);
   assert.match(page, /Intermediates need at most/);
+});
+
+onGpu("explain computes as the run did, with its tiles and the lines of its tuner", async (device) => {
+  const root = await trainedDisk(), run = folderAt(root, "runs/ember"), { io, stdout } = fakeIo();
+  const recorded = await readText(run, "run.json");
+  const told = JSON.parse(recorded);
+  told.kernels = {
+    reason:
+      "operands from there (a; b); measured: x·wᵀ 4x8 at 9.0 GFLOP/s (16x8 8.0; 2x2 not used); dy·w 4x1",
+    tiles: { ...told.kernels.tiles, narrow: registerTile(4, 8, 8) },
+  };
+  await writeFile(run, "run.json", JSON.stringify(told));
+  await explain(["runs/ember", "--json"], io, outside(root, device));
+  await writeFile(run, "run.json", recorded);
+  const { choices, times } = JSON.parse(stdout.text) as ExplainReport;
+  assert.deepEqual(choices, [
+    "operands from there (a; b)",
+    "measured: x·wᵀ 4x8 at 9.0 GFLOP/s (16x8 8.0; 2x2 not used)",
+    "dy·w 4x1",
+  ]);
+  const heights = times!.bySize.filter(({ kernel }) => kernel.startsWith("lora_forward"))
+    .map(({ variant }) => /TILE_ROWS (\d+)/.exec(variant)?.[1]);
+  assert.ok(heights.length > 0 && heights.every((height) => height === "4"), `${heights}`);
 });
 
 onGpu("explain takes a base model that has moved, and says so where it is gone", async (device) => {
