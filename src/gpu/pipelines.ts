@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gpu } from "./device.ts";
-import { type Binding, type Kernel, kernelText, type OperandSource } from "./kernel.ts";
+import { type Binding, type Kernel, kernelText, type OperandSource, sourceName } from "./kernel.ts";
 import { SHADER_STAGE_COMPUTE } from "./usage.ts";
 
 /** A kernel made concrete: text, layout, and the pipeline when it is ready. */
@@ -19,6 +19,7 @@ export interface CompiledKernel {
 export class PipelineCache {
   readonly #gpu: Gpu;
   readonly #compiled = new Map<string, CompiledKernel>();
+  readonly #forms = new WeakMap<Kernel, Map<string, CompiledKernel>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
 
   constructor(gpu: Gpu) {
@@ -32,6 +33,20 @@ export class PipelineCache {
 
   /** The compiled form for these operand sources and constants; starts compiling at the first request. */
   get(
+    kernel: Kernel,
+    sources: Readonly<Record<string, OperandSource>>,
+    constants: Readonly<Record<string, number>>,
+  ): CompiledKernel {
+    // the text is long and asked for at every launch that is recorded: it is written once
+    const form = formOf(sources, constants);
+    let forms = this.#forms.get(kernel);
+    if (!forms) this.#forms.set(kernel, forms = new Map());
+    let compiled = forms.get(form);
+    if (!compiled) forms.set(form, compiled = this.#compile(kernel, sources, constants));
+    return compiled;
+  }
+
+  #compile(
     kernel: Kernel,
     sources: Readonly<Record<string, OperandSource>>,
     constants: Readonly<Record<string, number>>,
@@ -69,6 +84,15 @@ export class PipelineCache {
     }
     return layout;
   }
+}
+
+/** What a kernel's text follows from. */
+function formOf(
+  sources: Readonly<Record<string, OperandSource>>,
+  constants: Readonly<Record<string, number>>,
+): string {
+  const named = Object.entries(sources).map(([name, source]) => `${name}=${sourceName(source)}`);
+  return [...named, ...Object.entries(constants).map(([name, value]) => `${name}=${value}`)].join();
 }
 
 function layoutEntry(binding: Binding, source: OperandSource | undefined): Partial<GPUBindGroupLayoutEntry> {

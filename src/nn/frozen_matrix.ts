@@ -13,7 +13,7 @@ import type { Variants } from "./variants.ts";
 import type { MatrixWeight } from "./weight.ts";
 
 /** Host bytes that may wait in staging copies before an empty submit releases them. */
-const UPLOAD_CHUNK_BYTES = 4 << 20;
+const UPLOAD_CHUNK_BYTES = 1 << 20;
 
 /** A gradient sums over the rows of a shard, four a step; tiles with workgroup memory loop over their loads as well. */
 const MOST_SHARD_ROWS = 2 * LOOP_BUDGET;
