@@ -1,9 +1,10 @@
 /**
  * Measures this machine's adapter, alone or beside other libraries:
  *
- *     deno task bench [--smollm2 HF_DIR] [--only kernels,step,memory,length,generate,startup]
+ *     deno task bench [--smollm2 HF_DIR] [--only kernels,step,memory,quantization,length,generate,startup]
  *     deno task bench:peers [--smollm2 HF_DIR] [--peft VENV_DIR] [--only matmul,mlp,step,...]
  *
+ * `--quantization none|8bit|4bit|all` says what the part `quantization` compares, `--gguf FILE` adds that file's own format.
  * Writes `bench/results/<adapter>-alone.md` or `-peers.md` with its drawings, when nothing was left out; prints it always.
  * `--json FILE` keeps every number, `--rounds N` sets the rounds, `--quick` only shows that everything works.
  * Exit code 1 where a part failed.
@@ -22,21 +23,32 @@ import { kernelsPart } from "./kernels.ts";
 import { lengthPart } from "./length.ts";
 import { memoryPart } from "./memory.ts";
 import { mlpContest } from "./mlp/contest.ts";
-import { chosenParts } from "./options.ts";
+import { chosenParts, chosenQuantizations } from "./options.ts";
 import type { BenchDevice, BenchOptions, Part } from "./part.ts";
 import { productContest } from "./products/contest.ts";
+import { quantizationPart } from "./quantization.ts";
 import { type BenchHeading, formatResults, type PartOutcome, resultStem } from "./report.ts";
 import { stepContest } from "./smollm2/contest.ts";
 import { startupPart } from "./startup.ts";
 
 const RESULTS = decodeURIComponent(new URL("./results/", import.meta.url).pathname);
-const OURS: readonly Part[] = [kernelsPart, stepContest, memoryPart, lengthPart, generationPart, startupPart];
+const OURS: readonly Part[] = [
+  kernelsPart,
+  stepContest,
+  memoryPart,
+  quantizationPart,
+  lengthPart,
+  generationPart,
+  startupPart,
+];
 const WITH_PEERS: readonly Part[] = [productContest, mlpContest, ...OURS.slice(1)];
 
 const { values: flags } = parseArgs({
   options: {
     peers: { type: "boolean", default: false },
     smollm2: { type: "string" },
+    gguf: { type: "string" },
+    quantization: { type: "string", default: "all" },
     peft: { type: "string" },
     only: { type: "string" },
     rounds: { type: "string", default: "5" },
@@ -89,10 +101,14 @@ if (!(Number.isInteger(rounds) && rounds >= 1)) {
 if (flags.variant !== undefined && !(flags.variant in VARIANTS)) {
   usage(`--variant must be one of ${Object.keys(VARIANTS).join(", ")}: current value is "${flags.variant}"`);
 }
+const quantizations = chosenQuantizations(flags.quantization) ??
+  usage(`--quantization must be none, 8bit, 4bit or all: current value is "${flags.quantization}"`);
 const options: BenchOptions = {
   rounds,
   quick: flags.quick,
   smollm2: flags.smollm2 ?? null,
+  gguf: flags.gguf ?? null,
+  quantizations,
   peft: flags.peers ? flags.peft ?? null : null,
 };
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { QuantizationWord } from "../src/config.ts";
 import type { DispatchProfile } from "../src/gpu/profile.ts";
 import { type MemoryRow } from "../src/job.ts";
 import { memoryRows } from "../src/memory_plan.ts";
@@ -23,6 +24,8 @@ export interface StepSizes {
   readonly rank: number;
   /** Compute every block's activations again in backward. Default false. */
   readonly recompute?: boolean;
+  /** Default `none`. */
+  readonly quantization?: QuantizationWord;
 }
 
 export class LoadedModel implements AsyncDisposable {
@@ -49,15 +52,20 @@ export class LoadedModel implements AsyncDisposable {
     this.planned = planned;
   }
 
-  /** Loads a model folder with LoRA on all its linear maps, B zero; compiles the step. */
+  /** Loads a model folder or GGUF file with LoRA on all its linear maps, B zero; compiles the step. */
   static async open(
     { gpu, variants }: BenchDevice,
     folder: string,
-    { length, rank, recompute = false }: StepSizes,
+    { length, rank, recompute = false, quantization = "none" }: StepSizes,
   ): Promise<LoadedModel> {
     const manager = new ModelManager((uri) => new LocalFolder(uri));
-    const base = await manager.open(folder);
+    const opened = await manager.open(folder);
     try {
+      const base = ModelManager.quantized(opened, {
+        loadIn4bit: quantization === "4bit",
+        loadIn8bit: quantization === "8bit",
+        doubleQuant: true,
+      });
       const limits = { rows: 1, length, recompute: recompute ? base.config.numHiddenLayers : 0 };
       const lora = { rank, alpha: 2 * rank, targetModules: "all-linear" };
       const model = manager.plan(base, lora, { gpu, variants, limits });
@@ -72,8 +80,17 @@ export class LoadedModel implements AsyncDisposable {
       await model.prepare("train", 1, length);
       return new LoadedModel(model, optimizer, batch, planned);
     } finally {
-      await base.weights.close();
+      await opened.weights.close();
     }
+  }
+
+  /** Bytes of the frozen weights on the GPU; of those that are packed, bytes and values. */
+  get base(): {
+    readonly bytes: number;
+    readonly packed: { readonly bytes: number; readonly values: number };
+  } {
+    const { bytes, packed } = this.#model.decoder;
+    return { bytes, packed };
   }
 
   /** One optimizer step; gives the mean loss before it. @throws {Error} If a value is not finite. */

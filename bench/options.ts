@@ -3,7 +3,15 @@
  *
  * @module
  */
+import { QUANTIZATION_WORDS, type QuantizationWord } from "../src/config.ts";
 import type { Part } from "./part.ts";
+
+/** What `--quantization` asks to compare; null for a word that it does not know. */
+export function chosenQuantizations(word: string): readonly QuantizationWord[] | null {
+  if (word === "all") return ["none", "8bit", "4bit"];
+  const known = QUANTIZATION_WORDS.find((one) => one === word);
+  return known ? [known] : null;
+}
 
 /** The parts that `--only a,b` names, in the order of `known`; all of them for null. A name that is not known is a problem. */
 export function chosenParts<P extends Pick<Part, "name">>(

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { QuantizationWord } from "../src/config.ts";
 import type { Gpu } from "../src/gpu/device.ts";
 import type { Variants } from "../src/nn/variants.ts";
 
@@ -14,6 +15,10 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** Folder of SmolLM2-135M in Hugging Face's layout, f32; null leaves out what needs it. */
   readonly smollm2: string | null;
+  /** A GGUF file of the same model, whose weights stay packed; null leaves it out. */
+  readonly gguf: string | null;
+  /** What the base is kept in, for the part that compares them. */
+  readonly quantizations: readonly QuantizationWord[];
   /** A Python environment with PyTorch and PEFT; null leaves PEFT out. */
   readonly peft: string | null;
 }

@@ -29,6 +29,10 @@ export interface ChildReport {
   readonly countedBytes: number;
   /** Resident memory at most, bytes; null where the system does not tell. */
   readonly peakResidentBytes: number | null;
+  /** Frozen weights on the GPU, bytes. */
+  readonly baseBytes: number;
+  /** Bytes and values of those that are kept packed. */
+  readonly packed: { readonly bytes: number; readonly values: number };
   readonly pipelines: number;
   readonly compileMs: number;
   readonly firstStepMs: number;
@@ -73,6 +77,8 @@ async function train({ model: folder, steps, ...sizes }: ChildRequest): Promise<
     plannedBytes: totalBytes(model.planned),
     countedBytes: ledger.peakBytes,
     peakResidentBytes: await peakResidentOf("self"),
+    baseBytes: model.base.bytes,
+    packed: model.base.packed,
     pipelines: ledger.pipelines,
     compileMs: ledger.compileMs,
     firstStepMs: stepMs[0]!,

@@ -30,7 +30,13 @@ import { didYouMean } from "./config/nearest.ts";
 
 export { jobSchema, loraSchema, quantizationSchema, trainingSchema } from "./config/declarations.ts";
 export { type Section, SECTIONS } from "./config/field_types.ts";
-export { CONFIG_FIELDS, type ConfigField, configJsonSchema, QUANTIZATION_WORDS } from "./config/fields.ts";
+export {
+  CONFIG_FIELDS,
+  type ConfigField,
+  configJsonSchema,
+  QUANTIZATION_WORDS,
+  type QuantizationWord,
+} from "./config/fields.ts";
 
 /** What to train on what, and where the results go. */
 export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {

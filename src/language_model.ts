@@ -7,6 +7,7 @@ import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
 import { ChatTemplate } from "./data/chat_template.ts";
 import type { Message } from "./data/formats.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
+import type { QuantizationWord } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { cacheBytes, type CacheSize } from "./generate/kv_cache.ts";
 import { Generator } from "./generate/generator.ts";
@@ -23,10 +24,15 @@ import type { Folder } from "./storage.ts";
 export interface LanguageModelOptions {
   /** Opens a folder by its uri. */
   readonly files: (uri: string) => Folder;
-  /** Folder of the base model. */
+  /** Folder of the base model, or a GGUF file, whose weights stay as they are packed. */
   readonly model: string;
   /** Folder of an adapter that was trained on it; default none. */
   readonly adapter?: string | null;
+  /**
+   * How linear maps of the base are kept: as they are, in NF4 with double quantisation, or in int8. An adapter answers best
+   * on what it was trained on. Default none.
+   */
+  readonly quantization?: QuantizationWord;
   /** Jinja; default the tokenizer's own. */
   readonly chatTemplate?: string | null;
   /** How the GPU is opened. */
@@ -73,15 +79,21 @@ export class LanguageModel {
   /**
    * Loads everything onto the GPU.
    *
+   * @throws {ConfigError} If a model is to be quantised that is quantised already.
    * @throws {StorageNotFoundError} @throws {ModelFormatError} @throws {UnsupportedModelError} If the model or the adapter
    * cannot be used, or do not belong together.
    * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the model will not fit.
    */
   static async open(options: LanguageModelOptions): Promise<LanguageModel> {
     const { files, device } = options;
-    const manager = new ModelManager(files), base = await manager.open(options.model);
+    const manager = new ModelManager(files), opened = await manager.open(options.model);
     let gpu: Gpu | null = null;
     try {
+      const base = ModelManager.quantized(opened, {
+        loadIn4bit: options.quantization === "4bit",
+        loadIn8bit: options.quantization === "8bit",
+        doubleQuant: true,
+      });
       const tokenizer = await Tokenizer.load(base.folder);
       const source = options.chatTemplate ?? tokenizer.chatTemplate;
       const template = source === null ? null : new ChatTemplate(source, tokenizer);
@@ -94,7 +106,7 @@ export class LanguageModel {
       if (!device) await gpu?.close();
       throw error;
     } finally {
-      await base.weights.close();
+      await opened.weights.close();
     }
   }
 

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { writeAdapter } from "../src/checkpoint/adapter.ts";
 import { collectTexts, type TextOptions } from "../src/generate/text.ts";
-import { LanguageModel } from "../src/language_model.ts";
+import { mergeModel } from "../src/checkpoint/merge.ts";
+import { LanguageModel, type LanguageModelOptions } from "../src/language_model.ts";
+import { type BaseModel, ModelManager } from "../src/model_manager.ts";
 import { linearPaths, MODEL_FAMILIES } from "../src/models/registry.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 import type { OpenDevice } from "../src/fine_tune_job.ts";
 import { onGpu } from "./helpers/device.ts";
+import { tinyGguf } from "./helpers/tiny_gguf.ts";
 import { type TinyModelOptions, writeTinyModel } from "./helpers/tiny_model.ts";
 import { openTinyModel, TALKATIVE } from "./generate/open_model.ts";
 
@@ -50,6 +53,42 @@ onGpu("LanguageModel says something else with an adapter, and the same each time
   await base.close();
   await adapted.close();
   device.gpu.check();
+});
+
+onGpu("LanguageModel answers from packed weights as from the values that they stand for", async (device) => {
+  const { bytes } = await tinyGguf("Q8_0");
+  const files = new MemoryFolder("disk", { "tiny.gguf": bytes }), root = new MemoryFolder("values");
+  await writeTinyModel(root.folder("plain"));
+  const answerOf = async (options: Pick<LanguageModelOptions, "files" | "model" | "quantization">) => {
+    const model = await LanguageModel.open({ ...options, device });
+    const said = await answers(model, ["ab", "What is it?"]);
+    await model.close();
+    return said;
+  };
+  /** The same model, its weights written out as plain values. */
+  const unpacked = async (name: string, base: BaseModel) => {
+    await mergeModel({
+      base: base.weights,
+      baseFolder: base.folder,
+      out: root.folder(name),
+      updates: new Map(),
+    });
+    return { files: (uri: string) => root.folder(uri), model: name };
+  };
+  const manager = new ModelManager((uri) => uri === "plain" ? root.folder(uri) : files);
+  const gguf = await unpacked("gguf", await manager.open("tiny.gguf"));
+  assert.deepEqual(await answerOf({ files: () => files, model: "tiny.gguf" }), await answerOf(gguf));
+
+  const plain = { files: (uri: string) => root.folder(uri), model: "plain" };
+  const four = { loadIn4bit: true, loadIn8bit: false, doubleQuant: true };
+  const values = await unpacked("four", ModelManager.quantized(await manager.open("plain"), four));
+  const said = await answerOf({ ...plain, quantization: "4bit" });
+  assert.deepEqual(said, await answerOf(values));
+  assert.notDeepEqual(said, await answerOf(plain));
+  await assert.rejects(
+    answerOf({ files: () => files, model: "tiny.gguf", quantization: "8bit" }),
+    /load_in_8bit: cannot be set for "tiny.gguf": its weights are in Q8_0 already/,
+  );
 });
 
 onGpu("LanguageModel continues more prompts than fit side by side, each as if alone", async (device) => {

@@ -59,7 +59,7 @@ const quantizationFlag: FlagSpec = {
   name: "quantization",
   aliases: [],
   placeholder: QUANTIZATION_WORDS.join("|"),
-  help: "How base weights are stored; this version takes none only",
+  help: "How linear maps of the base model are kept: as they are, or quantised to NF4 or int8",
   section: "Quantization",
   defaultText: "none",
 };

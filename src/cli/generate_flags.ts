@@ -4,6 +4,7 @@
  * @module
  */
 
+import { QUANTIZATION_WORDS, type QuantizationWord } from "../config.ts";
 import { flagName } from "../config/naming.ts";
 import { ConfigError, type ConfigIssue } from "../errors.ts";
 import { GREEDY, samplingIssues, type SamplingOptions } from "../generate/sampling.ts";
@@ -22,9 +23,12 @@ const flag = (
 ): FlagSpec => ({ name, section, placeholder, help, aliases: [], ...more });
 
 const MODEL_FLAGS = [
-  flag("Model", "model", "PATH", "Folder of the base model", { short: "m", aliases: ["base-model"] }),
+  flag("Model", "model", "PATH", "Folder of the base model, or a GGUF file", { short: "m", aliases: ["base-model"] }),
   flag("Model", "adapter", "PATH", "Folder of an adapter that was trained on it", {
     aliases: ["adapter-path"],
+  }),
+  flag("Model", "quantization", QUANTIZATION_WORDS.join("|"), "Keep the base's linear maps in fewer bits", {
+    defaultText: "none",
   }),
   flag("Model", "require-gpu", null, "Refuse adapters that compute on the CPU"),
 ];
@@ -143,7 +147,11 @@ function withGiven(message: string, given: string | null): string {
   return message.replace(/current value is .*$/, `current value is ${JSON.stringify(given ?? "")}`);
 }
 
-/** Which model the flags name. @throws {ConfigError} If the template's file cannot be read. */
+/**
+ * Which model the flags name.
+ *
+ * @throws {ConfigError} If the template's file cannot be read, or the quantisation is none that there is.
+ */
 export async function modelRequest(
   flags: ParsedFlags,
   io: Pick<CliIo, "readTextFile">,
@@ -153,8 +161,16 @@ export async function modelRequest(
     model: textOf(flags, "model") ?? textOf(flags, "base_model") ?? "",
     adapter: textOf(flags, "adapter") ?? textOf(flags, "adapter_path"),
     chatTemplate: path === null ? null : await readFlagFile("--chat-template", path, io),
+    quantization: quantizationOf(textOf(flags, "quantization") ?? "none"),
     requireGpu: isOn(flags, "require_gpu"),
   };
+}
+
+function quantizationOf(given: string): QuantizationWord {
+  const word = QUANTIZATION_WORDS.find((known) => known === given);
+  if (word) return word;
+  const message = `must be one of ${QUANTIZATION_WORDS.join(", ")}: current value is ${JSON.stringify(given)}`;
+  throw new ConfigError([{ path: "--quantization", message }]);
 }
 
 /** A missing `--model`, as an issue. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FineTuneJobConfig } from "../config.ts";
+import type { FineTuneJobConfig, QuantizationWord } from "../config.ts";
 import type { Message } from "../data/formats.ts";
 import type { TextOptions, TextPiece } from "../generate/text.ts";
 import type { TrainingEvent } from "../job.ts";
@@ -37,6 +37,8 @@ export interface ModelRequest {
   readonly adapter: string | null;
   /** Jinja source in place of the model's own; null for that. */
   readonly chatTemplate: string | null;
+  /** How linear maps of the base are kept. */
+  readonly quantization: QuantizationWord;
   /** Refuse a software adapter. */
   readonly requireGpu: boolean;
 }

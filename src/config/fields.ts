@@ -27,6 +27,9 @@ export interface ConfigField extends FieldMeta {
 /** `quantization: 4bit` stands for two options, as in the original service. */
 export const QUANTIZATION_WORDS = ["none", "4bit", "8bit"] as const;
 
+/** One of {@link QUANTIZATION_WORDS}. */
+export type QuantizationWord = typeof QUANTIZATION_WORDS[number];
+
 /** The whole configuration as it stands in a file: flat, wire names, no aliases. */
 export const flatSchema = z.strictObject({
   ...groupSchemas.job.shape,

@@ -116,6 +116,11 @@ export class Decoder {
     return this.#tables().reduce((sum, { bytes }) => sum + bytes, this.#weights.bytes);
   }
 
+  /** Bytes of the matrices that are kept packed, scales included, and the number of their values. */
+  get packed(): { readonly bytes: number; readonly values: number } {
+    return this.#weights.packed;
+  }
+
   /** The same by how weights are kept, such as `f32` and `nf4_double`. */
   get bytesByFormat(): ReadonlyMap<string, number> {
     const bytes = new Map(this.#weights.bytesByFormat);

@@ -121,6 +121,15 @@ export class DecoderWeights {
     return bytes;
   }
 
+  /** Bytes of the matrices that are kept packed, scales included, and the number of their values. */
+  get packed(): { readonly bytes: number; readonly values: number } {
+    const matrices = [...this.#matrices.values()].filter((matrix) => matrix instanceof PackedMatrix);
+    return {
+      bytes: matrices.reduce((sum, { bytes }) => sum + bytes, 0),
+      values: matrices.reduce((sum, { rows, cols }) => sum + rows * cols, 0),
+    };
+  }
+
   /** Uploads tensor by tensor; at most a few megabytes are on the host at a time. */
   async load(source: WeightSource, onTensor?: LoadProgress): Promise<void> {
     const all = this.#matrices.size + this.#vectors.size + this.#trained.size;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { GpuLedger, textureBytes } from "../../bench/gpu_ledger.ts";
 import { checkLosses } from "../../bench/mlp/contest.ts";
-import { chosenParts } from "../../bench/options.ts";
+import { chosenParts, chosenQuantizations } from "../../bench/options.ts";
 import { readPeakResident } from "../../bench/process_memory.ts";
 import { productProblem, sampledError } from "../../bench/products/problem.ts";
 import { type BenchHeading, formatResults, resultStem } from "../../bench/report.ts";
@@ -33,6 +33,14 @@ Deno.test("chosenParts() takes names in any order and names what there is for on
     problem: '--only takes matmul, mlp, step, with commas between: current value is "mlp,maths"',
   });
   assert.ok("problem" in chosenParts(parts, ""));
+});
+
+Deno.test("chosenQuantizations() takes one, all, or none that it does not know", () => {
+  assert.deepEqual(["all", "4bit", "q4"].map(chosenQuantizations), [
+    ["none", "8bit", "4bit"],
+    ["4bit"],
+    null,
+  ]);
 });
 
 Deno.test("formatResults() tells machine, parts and failures, and links drawings by the file's own name", () => {

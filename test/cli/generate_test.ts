@@ -81,7 +81,9 @@ Deno.test("generate streams one answer, ends its line and tells the speed on sta
   const { code, out, err, requests } = await run(args, { model });
   assert.deepEqual([code, out], [0, "Once upon\n"]);
   assert.match(err, /^2 tokens(, \S+ tok\/s)? \(the first after 0\.\d s\)\n$/);
-  assert.deepEqual(requests, [{ model: "m", adapter: "a", chatTemplate: null, requireGpu: false }]);
+  assert.deepEqual(requests, [
+    { model: "m", adapter: "a", chatTemplate: null, quantization: "none", requireGpu: false },
+  ]);
   assert.deepEqual(model.inputs, ["Tell"]);
   const { temperature, topK, topP, seed, maxNewTokens, showSpecialTokens } = model.options[0]!;
   assert.deepEqual([temperature, topK, topP, seed, maxNewTokens, showSpecialTokens], [
@@ -93,6 +95,16 @@ Deno.test("generate streams one answer, ends its line and tells the speed on sta
     false,
   ]);
   assert.equal(model.closed, 1);
+});
+
+Deno.test("generate --quantization asks for a base in fewer bits, and refuses other words", async () => {
+  const { requests } = await run([...GENERATE, "--quantization", "4bit", "--prompt", "x"], {
+    model: new FakeModel([["x"]]),
+  });
+  assert.equal(requests[0]!.quantization, "4bit");
+  const { code, err } = await run([...GENERATE, "--quantization", "q4", "--prompt", "x"]);
+  assert.equal(code, 2);
+  assert.match(err, /^error: --quantization must be one of none, 4bit, 8bit: current value is "q4"/);
 });
 
 Deno.test("generate is greedy by default, reads standard input, and adds nothing with --raw", async () => {

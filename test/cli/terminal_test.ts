@@ -50,7 +50,7 @@ Deno.test("TerminalReport writes one plain line a step where there is no termina
   assert.equal(
     draw([stepEvent(119, 1.9), EVALUATED, stepEvent(120, 1.842), stepEvent(121, 2.5)]),
     `step 119/400 29% | loss 1.900 = | lr 1.8e-4 | gn 0.62 | 3.1k tok/s | ETA 02:14
-eval at step 119: loss 1.910 over 1,234 tokens
+eval at step 119: loss 1.910, perplexity 6.75 over 1,234 tokens
 step 120/400 30% | loss 1.842 v | eval 1.910 | lr 1.8e-4 | gn 0.62 | 3.1k tok/s | ETA 02:14
 step 121/400 30% | loss 2.500 ^ | eval 1.910 | lr 1.8e-4 | gn 0.62 | 3.1k tok/s | ETA 02:14
 `,
@@ -103,7 +103,12 @@ Deno.test("TerminalReport closes with the evaluation before and after and where 
 });
 
 Deno.test("TerminalReport shows what a quantised base and a merge change, side by side", () => {
-  const plan = (quantization: "none" | "4bit", mebibytes: number, fits: boolean | null, recomputedBlocks = 0) => {
+  const plan = (
+    quantization: "none" | "4bit",
+    mebibytes: number,
+    fits: boolean | null,
+    recomputedBlocks = 0,
+  ) => {
     const weightBytes = mebibytes << 20;
     return { quantization, weightBytes, totalBytes: 2 * weightBytes, recomputedBlocks, fits };
   };

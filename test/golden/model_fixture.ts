@@ -9,7 +9,7 @@ import type { Adapter } from "../../src/checkpoint/adapter.ts";
 import type { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { PipelineCache } from "../../src/gpu/pipelines.ts";
-import { ModelManager } from "../../src/model_manager.ts";
+import { type BaseModel, ModelManager } from "../../src/model_manager.ts";
 import type { ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { chooseVariants, type Variants } from "../../src/nn/variants.ts";
 import type { Folder } from "../../src/storage.ts";
@@ -29,16 +29,16 @@ export interface ModelKernels {
   readonly pipelines?: PipelineCache;
 }
 
-/** Loads a base folder, with the adapter of another folder, all weights trained, or nothing. */
+/** Loads a base model, opened or by its folder, with the adapter of another folder, all weights trained, or nothing. */
 export async function openModel(
   gpu: Gpu,
-  baseFolder: Folder,
+  baseOrFolder: BaseModel | Folder,
   trained: Folder | "all" | null,
   limits: { rows: number; length: number },
   { variants = chooseVariants(gpu), pipelines }: ModelKernels = {},
 ): Promise<OpenModel> {
-  const manager = new ModelManager(() => baseFolder);
-  const base = await manager.open(baseFolder.uri);
+  const manager = new ModelManager(() => baseOrFolder as Folder);
+  const base = "weights" in baseOrFolder ? baseOrFolder : await manager.open(baseOrFolder.uri);
   const adapter = trained === null || trained === "all" ? null : await readAdapter(trained);
   const lora = adapter && {
     rank: adapter.config.rank,

@@ -2,20 +2,27 @@
  * Replays a recorded training run: same base model, same first adapter, same batches, same recipe, and writes the losses
  * and the last adapter for comparison.
  *
- *     deno task replay --base HF_DIR --curve DIR --steps N --out losses.json --adapter-out DIR
- *     deno task replay --base HF_DIR --curve DIR --steps 2 --variant all
+ *     deno task replay --base MODEL --curve DIR --steps N --out losses.json --adapter-out DIR
+ *     deno task replay --base MODEL --curve DIR --quantization 4bit
+ *     deno task replay --base MODEL --curve DIR --steps 2 --variant all
+ *
+ * MODEL is a folder or a GGUF file, which stays packed. With `--quantization 4bit` the losses are held against those of
+ * PEFT on the same base in NF4, `nf4_curve.json`.
  *
  * The recipe is the curve's: AdamW, learning rate 2e-4 constant, weight decay 0.01, no clipping, one batch a step. With
  * `--variant all` every variant that fits the adapter replays the steps, and a table says how far its losses are from the
- * recorded ones; exit code 1 where one is too far.
+ * recorded ones. Exit code 1 where a loss is too far.
  *
  * @module
  */
 import { parseArgs } from "node:util";
 import { quietMesa } from "../../src/cli/quiet_mesa.ts";
+import { QUANTIZATION_WORDS } from "../../src/config.ts";
 import { openGpu } from "../../src/gpu/device.ts";
+import { ModelManager } from "../../src/model_manager.ts";
 import { chooseVariants, variantFits, VARIANTS } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
+import { nf4Reference, type Reference, worstDistance } from "./curve.ts";
 import { precisionOf } from "./golden_cases.ts";
 import { openRecording, replay, type Replayed, type ReplayRequest } from "./replayed_run.ts";
 import { formatRow, VARIANT_NAMES, type VariantRow } from "./variant_table.ts";
@@ -28,6 +35,7 @@ const { values: flags } = parseArgs({
     base: { type: "string" },
     curve: { type: "string" },
     steps: { type: "string", default: "20" },
+    quantization: { type: "string", default: "none" },
     out: { type: "string" },
     "adapter-out": { type: "string" },
     variant: { type: "string" },
@@ -37,10 +45,16 @@ const { values: flags } = parseArgs({
 const { base, curve } = flags;
 const steps = Number(flags.steps);
 const named = VARIANT_NAMES.find((name) => name === flags.variant);
-if (!base || !curve || !(steps >= 1) || (flags.variant !== undefined && flags.variant !== "all" && !named)) {
+const quantization = QUANTIZATION_WORDS.find((word) => word === flags.quantization);
+if (
+  !base || !curve || !quantization || !(steps >= 1) ||
+  (flags.variant !== undefined && flags.variant !== "all" && !named)
+) {
   console.error(
-    "usage: deno task replay --base HF_DIR --curve DIR [--steps N] [--out losses.json] [--adapter-out DIR] " +
-      `[--variant all|${VARIANT_NAMES.join("|")}] [--profile]`,
+    "usage: deno task replay --base MODEL --curve DIR [--steps N] [--out losses.json] [--adapter-out DIR] " +
+      `[--quantization ${QUANTIZATION_WORDS.join("|")}] [--variant all|${
+        VARIANT_NAMES.join("|")
+      }] [--profile]`,
   );
   Deno.exit(2);
 }
@@ -52,9 +66,19 @@ if (steps > recording.batches) {
   console.error(`error: ${curve} holds ${recording.batches} batches and --steps asks for ${steps}`);
   Deno.exit(2);
 }
+const reference: Reference = quantization === "4bit"
+  ? await nf4Reference()
+  : { name: "PEFT on plain weights", losses: recording.losses, limit: LIMITS.f32 };
 const request: ReplayRequest = {
   gpu,
-  base: new LocalFolder(base),
+  openBase: async () => {
+    const opened = await new ModelManager((uri) => new LocalFolder(uri)).open(base);
+    return ModelManager.quantized(opened, {
+      loadIn4bit: quantization === "4bit",
+      loadIn8bit: quantization === "8bit",
+      doubleQuant: true,
+    });
+  },
   recording,
   steps,
   profiles: flags.profile,
@@ -64,7 +88,7 @@ const isWell = flags.variant === "all" ? await everyVariant() : await once();
 await gpu.close();
 Deno.exit(isWell ? 0 : 1);
 
-async function once(): Promise<true> {
+async function once(): Promise<boolean> {
   const variants = named ? VARIANTS[named] : chooseVariants(gpu);
   const out = flags["adapter-out"];
   const { losses, gradNorms } = await replay({
@@ -75,7 +99,10 @@ async function once(): Promise<true> {
   const result = JSON.stringify({ loss: losses, grad_norm: gradNorms });
   if (flags.out) await Deno.writeTextFile(flags.out, result);
   else console.log(result);
-  return true;
+  if (quantization === "8bit") return true; // nothing was recorded in 8 bits
+  const worst = worstDistance(losses, reference);
+  console.error(`loss at most ${worst.toPrecision(2)} from ${reference.name}, of ${reference.limit}`);
+  return worst <= reference.limit;
 }
 
 async function everyVariant(): Promise<boolean> {
@@ -93,8 +120,7 @@ async function everyVariant(): Promise<boolean> {
 }
 
 function judged({ losses, seconds }: Replayed, limit: number): Pick<VariantRow, "outcome" | "detail"> {
-  const distances = losses.map((loss, step) => Math.abs(loss / recording.losses[step]! - 1));
-  const worst = Math.max(...distances);
+  const worst = worstDistance(losses, reference);
   return {
     outcome: worst <= limit ? "passed" : "failed",
     detail: `${steps} steps of at least ${Math.min(...seconds).toFixed(2)} s; loss at most ` +

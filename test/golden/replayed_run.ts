@@ -6,6 +6,7 @@
 import { writeAdapter } from "../../src/checkpoint/adapter.ts";
 import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import type { BaseModel } from "../../src/model_manager.ts";
 import type { TrainableModel } from "../../src/models/trainable_model.ts";
 import type { Variants } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
@@ -43,7 +44,8 @@ export async function openRecording(folder: Folder): Promise<Recording> {
 /** Which steps are done, on what. */
 export interface ReplayRequest {
   readonly gpu: Gpu;
-  readonly base: Folder;
+  /** Opens the base model; it is closed after the steps. */
+  readonly openBase: () => Promise<BaseModel>;
   readonly recording: Recording;
   readonly steps: number;
   readonly profiles: boolean;
@@ -61,13 +63,14 @@ export interface Replayed {
 
 /** Trains from the recorded run's first adapter. @param adapterOut Where the last adapter is written, if anywhere. */
 export async function replay(
-  { gpu, base, recording, steps, profiles, tell, variants, adapterOut }: ReplayRequest & {
+  { gpu, openBase, recording, steps, profiles, tell, variants, adapterOut }: ReplayRequest & {
     readonly variants: Variants;
     readonly adapterOut?: Folder;
   },
 ): Promise<Replayed> {
   const { folder, rows, length, arrays } = recording;
   const started = performance.now();
+  const base = await openBase();
   const opened = await openModel(gpu, base, folder.folder("init-adapter"), { rows, length }, { variants });
   const { model } = opened;
   await model.prepare("train", rows, length);
