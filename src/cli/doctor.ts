@@ -4,19 +4,32 @@
  * @module
  */
 import { GpuUnavailableError } from "../errors.ts";
+import type { Folder } from "../storage.ts";
+import type { Work } from "../tuning/work.ts";
 import { VERSION } from "../version.ts";
+import { cacheFolder } from "./cache_folder.ts";
 import { type DoctorReport, examine } from "./doctor_examine.ts";
 import { type Machine, thisMachine } from "./doctor_machine.ts";
 import { formatDoctor } from "./doctor_text.ts";
+import { RETUNE_WORK } from "./doctor_tuning.ts";
 import { DOCTOR_FLAGS, doctorHelp } from "./doctor_flags.ts";
 import { isOn, readFlags, textOf } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
 import { painter, wantsColor } from "./paint.ts";
 
+/** What tests replace. */
+export interface DoctorOutside {
+  /** Default that of this process. */
+  readonly machine?: () => Machine;
+  /** Where measurements are kept; default the user's cache. */
+  readonly cache?: Folder | null;
+  /** What `--retune` measures; default {@link RETUNE_WORK}. */
+  readonly work?: Work;
+}
+
 /**
  * Prints the report.
  *
- * @param machine Default that of this process.
  * @throws {ConfigError} For unknown flags.
  * @throws {GpuUnavailableError} After the report, where no adapter can be used, or with `--require-gpu` only a software
  * one.
@@ -24,11 +37,12 @@ import { painter, wantsColor } from "./paint.ts";
 export async function doctor(
   args: readonly string[],
   io: Pick<CliIo, "stdout" | "env">,
-  machine: () => Machine = thisMachine,
+  { machine = thisMachine, cache = cacheFolder(), work = RETUNE_WORK }: DoctorOutside = {},
 ): Promise<void> {
   const flags = readFlags(args, DOCTOR_FLAGS);
   if (!flags) return io.stdout.write(doctorHelp());
-  const report = await examine(machine(), VERSION);
+  const tuning = { folder: cache, work: isOn(flags, "retune") ? work : null };
+  const report = await examine(machine(), VERSION, tuning);
   const color = wantsColor(textOf(flags, "color") ?? "auto", io.env, io.stdout);
   io.stdout.write(
     isOn(flags, "json") ? `${JSON.stringify(report, null, 2)}\n` : formatDoctor(report, painter(color)),

@@ -4,10 +4,13 @@
  * @module
  */
 import { describeAdapter, LIMIT_WISHES, openGpu } from "../gpu/device.ts";
-import { chooseVariants } from "../nn/variants.ts";
+import { type AdapterKind, adapterKind, chooseVariants, variantFits, VARIANTS } from "../nn/variants.ts";
+import type { Folder } from "../storage.ts";
+import type { Work } from "../tuning/work.ts";
 import { type MatmulRate, measureMatmul } from "./doctor_matmul.ts";
 import type { Machine } from "./doctor_machine.ts";
 import { findProblems } from "./doctor_problems.ts";
+import { retune, type TunedProducts, tunedProducts } from "./doctor_tuning.ts";
 
 /** One adapter that WebGPU gives. */
 export interface AdapterFacts {
@@ -35,7 +38,13 @@ export interface LimitFacts {
 /** What the engine does on the adapter that it takes. */
 export interface EngineFacts {
   readonly adapter: string;
+  /** The standing variant, of which runs start, and why it is. */
+  readonly standing: AdapterKind;
   readonly variants: string;
+  /** Other names that `--variant` takes here. */
+  readonly others: readonly string[];
+  /** What runs, or this command, have measured. */
+  readonly tuned: readonly TunedProducts[];
   readonly matmul: MatmulRate;
   readonly timestamps: boolean;
 }
@@ -65,14 +74,26 @@ const WEBGPU_DEFAULTS = {
 
 const PREFERENCES = ["high-performance", "low-power"] as const;
 
+/** Where the adapter's measurements are kept, and what to measure first. */
+export interface TuningRequest {
+  /** Null where there is none. */
+  readonly folder: Folder | null;
+  /** Null measures nothing. */
+  readonly work: Work | null;
+}
+
 /** Looks at the machine and measures the adapter that the engine takes. Throws nothing: what fails is a problem. */
-export async function examine(machine: Machine, version: string): Promise<DoctorReport> {
+export async function examine(
+  machine: Machine,
+  version: string,
+  tuning: TuningRequest = { folder: null, work: null },
+): Promise<DoctorReport> {
   const { entry, env: _, ...told } = machine; // the environment may hold secrets
   const adapters = entry ? await findAdapters(entry) : [];
   let engine: EngineFacts | null = null, failure: Error | null = null;
   if (entry && adapters.length > 0) {
     try {
-      engine = await tryEngine(entry);
+      engine = await tryEngine(entry, tuning);
     } catch (error) {
       failure = error as Error;
     }
@@ -118,13 +139,19 @@ function factsOf(adapter: GPUAdapter): Omit<AdapterFacts, "used" | "powerPrefere
   };
 }
 
-async function tryEngine(entry: GPU): Promise<EngineFacts> {
+async function tryEngine(entry: GPU, { folder, work }: TuningRequest): Promise<EngineFacts> {
   const gpu = await openGpu({ entry });
   try {
-    const variants = chooseVariants(gpu);
+    const variants = chooseVariants(gpu), standing = adapterKind(gpu);
+    if (work) await retune(gpu, folder, work);
     return {
       adapter: gpu.name,
+      standing,
       variants: variants.reason,
+      others: Object.entries(VARIANTS).flatMap(([name, other]) =>
+        name !== standing && variantFits(gpu, other) === null ? [name] : []
+      ),
+      tuned: await tunedProducts(gpu.name, folder),
       matmul: await measureMatmul(gpu, variants),
       timestamps: gpu.features.has("timestamp-query"),
     };

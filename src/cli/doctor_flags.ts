@@ -22,6 +22,13 @@ export const DOCTOR_FLAGS: readonly FlagSpec[] = [
     help: "Fail where only the CPU computes",
     section: "General",
   },
+  {
+    name: "retune",
+    aliases: [],
+    placeholder: null,
+    help: "Measure the tiles of matrix products anew, on the sizes of a small model, and keep them",
+    section: "General",
+  },
   ...GENERAL_FLAGS,
 ];
 
@@ -32,6 +39,9 @@ export function doctorHelp(): string {
 Usage: lowrank doctor [options]
 
 ${flagTable(DOCTOR_FLAGS, ["General"])}
+
+Runs measure their matrix products on their own sizes and keep what they found; the rows "tuned" tell of it.
+--retune does the same for a model 576 wide: seconds on a GPU, a minute where the CPU computes.
 
 Exit codes
 ${exitCodeTable()}

@@ -4,11 +4,16 @@
  * @module
  */
 import type { AdapterFacts, DoctorReport, EngineFacts } from "./doctor_examine.ts";
+import type { TunedProducts } from "./doctor_tuning.ts";
 import { formatBytes, formatCount, formatFigures } from "./format.ts";
 import type { Paint } from "./paint.ts";
 
 /** Features that the engine uses where they are there. */
 const USED_FEATURES: Readonly<Record<string, string>> = { "timestamp-query": "time by kernel" };
+
+/** Products whose tiles are listed, the latest first: those of two models or batch sizes. */
+const SHOWN_PRODUCTS = 8;
+const UNTUNED = "nothing is measured yet: a run of some length does that, or doctor --retune";
 
 /** The report for people. Rows begin with what they are about, once. */
 export function formatDoctor(report: DoctorReport, paint: Paint): string {
@@ -78,14 +83,30 @@ function adapterRows(adapter: AdapterFacts, paint: Paint): string[] {
   ];
 }
 
-function engineRows({ variants, matmul: { size, gigaflops, worstError } }: EngineFacts): string[] {
-  const { median, least, most } = gigaflops;
+function engineRows({ standing, variants, others, tuned, matmul }: EngineFacts): string[] {
+  const { size, gigaflops: { median, least, most }, worstError } = matmul;
+  const rest = tuned.length - SHOWN_PRODUCTS;
   return [
-    ...rows("variants", [variants]),
+    ...rows("variants", [`${standing}: ${variants}`, `others for --variant: ${others.join(", ") || "none"}`]),
+    ...rows(
+      "tuned",
+      tuned.length === 0 ? [UNTUNED] : [
+        ...tuned.slice(0, SHOWN_PRODUCTS).map(tunedText),
+        ...(rest > 0 ? [`and ${rest} more (--json lists all)`] : []),
+      ],
+    ),
     ...rows("matmul", [
       `${size} x ${size} x ${size} f32: ${formatFigures(median)} GFLOP/s ` +
       `(median of 5 batches, ${formatFigures(least)} to ${formatFigures(most)})`,
       `checked against f64: largest error ${worstError.toPrecision(2)} of what rounding explains`,
     ]),
   ];
+}
+
+/** Such as `x·wᵀ 256x1536x576 and 4 more, from texture: 32x12 at 19.2 GFLOP/s (16x8 15.9), 2026-11-24`. */
+function tunedText({ formula, sizes, operands, tiles, measuredAt }: TunedProducts): string {
+  const [best, ...others] = tiles;
+  const slower = others.map(({ name, gigaflops }) => `${name} ${gigaflops.toFixed(1)}`).join(", ");
+  return `${formula} ${sizes}, from ${operands}: ${best!.name} at ${best!.gigaflops.toFixed(1)} GFLOP/s` +
+    `${slower ? ` (${slower})` : ""}, ${measuredAt.slice(0, 10)}`;
 }

@@ -7,7 +7,8 @@ import type { Tile } from "../../kernels/matmul/kernel.ts";
 import type { Choice } from "./choose.ts";
 import { flopsOf, type ProductSize, type TunedOp } from "./work.ts";
 
-const FORMULAS: Readonly<Record<TunedOp, string>> = {
+/** Products by kind, as papers write them. */
+export const FORMULAS: Readonly<Record<TunedOp, string>> = {
   forward: "x·wᵀ",
   backwardInput: "dy·w",
   narrow: "x·Aᵀ",

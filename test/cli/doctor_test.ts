@@ -1,11 +1,23 @@
 import assert from "node:assert/strict";
+import { registerTile } from "../../kernels/matmul/kernel.ts";
 import { doctor } from "../../src/cli/doctor.ts";
-import { type AdapterFacts, type DoctorReport, examine } from "../../src/cli/doctor_examine.ts";
+import {
+  type AdapterFacts,
+  type DoctorReport,
+  type EngineFacts,
+  examine,
+} from "../../src/cli/doctor_examine.ts";
 import { type Machine, readDriver } from "../../src/cli/doctor_machine.ts";
 import { measureMatmul } from "../../src/cli/doctor_matmul.ts";
 import { findProblems } from "../../src/cli/doctor_problems.ts";
+import { formatDoctor } from "../../src/cli/doctor_text.ts";
+import { RETUNE_WORK, tunedProducts } from "../../src/cli/doctor_tuning.ts";
 import { runCommand } from "../../src/cli/run.ts";
-import { chooseVariants } from "../../src/nn/variants.ts";
+import { CANDIDATES } from "../../src/nn/tile_candidates.ts";
+import { adapterKind, chooseVariants, TILE_CLASSES, tileFits } from "../../src/nn/variants.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import { TuningCache, type TuningEntry } from "../../src/tuning/cache.ts";
+import { flopsOf } from "../../src/tuning/work.ts";
 import { onGpu } from "../helpers/device.ts";
 import { fakeIo, RecordingSink } from "./fake_io.ts";
 
@@ -116,7 +128,7 @@ Deno.test("doctor prints its report before it fails where there is no adapter or
     ] as const
   ) {
     const stdout = new RecordingSink();
-    await assert.rejects(doctor([], { stdout, env: {} }, () => machine(changes)), {
+    await assert.rejects(doctor([], { stdout, env: {} }, { machine: () => machine(changes) }), {
       name: "GpuUnavailableError",
       message: /no adapter to compute on: the problems above/,
     });
@@ -142,7 +154,7 @@ Deno.test("findProblems() says what to install for a GPU that the kernel knows a
 Deno.test("doctor says so where it may not look for GPUs in /dev", async () => {
   const told = async (deviceFiles: readonly string[] | null) => {
     const stdout = new RecordingSink();
-    await doctor([], { stdout, env: {} }, () => machine({ deviceFiles })).catch(() => {});
+    await doctor([], { stdout, env: {} }, { machine: () => machine({ deviceFiles }) }).catch(() => {});
     return /^devices +(.*)$/m.exec(stdout.text)?.[1];
   };
   assert.equal(await told(null), "not looked for, as Deno shows /dev with --allow-all only");
@@ -247,10 +259,121 @@ onGpu("measureMatmul() refuses an adapter that computes wrong numbers", async ({
   });
 });
 
+const ENTRY: TuningEntry = {
+  adapter: "a GPU",
+  op: "forward",
+  sizes: [{ rows: 256, cols: 1536, inner: 576, count: 2 }, { rows: 256, cols: 64, inner: 576, count: 1 }],
+  operands: "texture",
+  tile: registerTile(16, 8, 8),
+  measuredAt: "2026-11-23T00:00:00.000Z",
+  seconds: 0.1,
+  compileSeconds: 1,
+};
+
+/** A cache that holds these. */
+async function cacheOf(entries: readonly TuningEntry[]): Promise<MemoryFolder> {
+  const folder = new MemoryFolder("cache"), cache = await TuningCache.open(folder);
+  entries.forEach((entry, i) => cache.set(`${i}`, entry));
+  await cache.save();
+  return folder;
+}
+
+Deno.test("tunedProducts() tells an adapter's tiles by kind and sizes, fastest and latest first", async () => {
+  const folder = await cacheOf([
+    ENTRY,
+    { ...ENTRY, tile: registerTile(32, 12, 8), seconds: 0.08, compileSeconds: 3 },
+    { ...ENTRY, op: "narrow", sizes: ENTRY.sizes.slice(1), measuredAt: "2026-11-24T00:00:00.000Z" },
+    { ...ENTRY, adapter: "another GPU", seconds: 0.001 },
+  ]);
+  const flops = 2 * 256 * 576 * (2 * 1536 + 64);
+  assert.deepEqual(await tunedProducts("a GPU", folder), [
+    {
+      op: "narrow",
+      formula: "x·Aᵀ",
+      sizes: "256x64x576",
+      operands: "texture",
+      tiles: [{ name: "16x8", gigaflops: 2 * 256 * 64 * 576 / 0.1 / 1e9, compileSeconds: 1 }],
+      measuredAt: "2026-11-24T00:00:00.000Z",
+    },
+    {
+      op: "forward",
+      formula: "x·wᵀ",
+      sizes: "256x1536x576 and 1 more",
+      operands: "texture",
+      tiles: [
+        { name: "32x12", gigaflops: flops / 0.08 / 1e9, compileSeconds: 3 },
+        { name: "16x8", gigaflops: flops / 0.1 / 1e9, compileSeconds: 1 },
+      ],
+      measuredAt: "2026-11-23T00:00:00.000Z",
+    },
+  ]);
+  assert.deepEqual(await tunedProducts("a GPU", null), []);
+});
+
+Deno.test("formatDoctor() tells the standing variant, what is measured, and what else can run", async () => {
+  const engine: EngineFacts = {
+    adapter: "a GPU",
+    standing: "software",
+    variants: "8x4 tiles",
+    others: ["hardware", "shared64"],
+    tuned: [],
+    matmul: { size: 512, gigaflops: { median: 2, least: 1, most: 3 }, worstError: 0.1 },
+    timestamps: true,
+  };
+  const report = await examine(machine(), "1");
+  const rowsOf = async (entries: readonly TuningEntry[]) => {
+    const tuned = await tunedProducts("a GPU", await cacheOf(entries));
+    const text = formatDoctor({ ...report, engine: { ...engine, tuned } }, (_, words) => words);
+    return text.slice(text.indexOf("variants "), text.indexOf("matmul ")).trimEnd().split("\n");
+  };
+  const standing = ["variants   software: 8x4 tiles", "           others for --variant: hardware, shared64"];
+  assert.deepEqual(await rowsOf([]), [
+    ...standing,
+    "tuned      nothing is measured yet: a run of some length does that, or doctor --retune",
+  ]);
+  assert.deepEqual(await rowsOf([ENTRY, { ...ENTRY, tile: registerTile(32, 12, 8), seconds: 0.08 }]), [
+    ...standing,
+    "tuned      x·wᵀ 256x1536x576 and 1 more, from texture: 32x12 at 11.6 GFLOP/s (16x8 9.2), 2026-11-23",
+  ]);
+  const many = Array.from({ length: 10 }, (_, i) => [{ ...ENTRY.sizes[0]!, count: i + 1 }]);
+  assert.equal(
+    (await rowsOf(many.map((sizes) => ({ ...ENTRY, sizes })))).at(-1),
+    "           and 2 more (--json lists all)",
+  );
+});
+
+onGpu("doctor --retune measures every candidate tile and keeps what it found", async ({ gpu }) => {
+  const work = {
+    ...RETUNE_WORK,
+    forward: [],
+    backwardInput: [],
+    narrow: [{ rows: 32, cols: 8, inner: 24, count: 1 }],
+  };
+  const small = { ...work, backwardFactor: [{ rows: 8, cols: 24, inner: 32, count: 1 }] };
+  const cache = await cacheOf([]), { io, stdout } = fakeIo();
+  await doctor(["--retune", "--json"], io, { cache, work: small });
+  const { engine }: DoctorReport = JSON.parse(stdout.text);
+  assert.equal(engine!.standing, adapterKind(gpu));
+  assert.ok(engine!.others.includes("register64") && !engine!.others.includes(engine!.standing));
+  const fitting = (op: "narrow" | "backwardFactor") =>
+    CANDIDATES[adapterKind(gpu)][op].filter(({ tile }) => tileFits(gpu, TILE_CLASSES[op], tile) === null)
+      .length;
+  const found = Object.fromEntries(engine!.tuned.map(({ op, tiles }) => [op, tiles.length]));
+  assert.deepEqual(found, { narrow: fitting("narrow"), backwardFactor: fitting("backwardFactor") });
+  const { entries } = await TuningCache.open(cache);
+  assert.ok(entries.length > 1 && entries.every(({ adapter }) => adapter === gpu.name));
+});
+
+Deno.test("what doctor --retune measures is a micro-batch of 256 tokens of a model 576 wide", () => {
+  const layers = 30 * (2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576), head = 49152 * 576;
+  const flops = RETUNE_WORK.forward.reduce((sum, size) => sum + flopsOf(size), 0);
+  assert.equal(flops, 2 * 256 * (layers + head));
+});
+
 Deno.test("doctor --help names its flags; an unknown flag is wrong usage", async () => {
   const help = fakeIo();
   assert.equal(await runCommand(["doctor", "--help"], help.io), 0);
-  assert.match(help.stdout.text, /--json[^]*--require-gpu[^]*5 +no usable GPU/);
+  assert.match(help.stdout.text, /--json[^]*--require-gpu[^]*--retune[^]*5 +no usable GPU/);
   const wrong = fakeIo();
   assert.equal(await runCommand(["doctor", "--jsno"], wrong.io), 2);
   assert.match(
