@@ -169,9 +169,11 @@ export function toWire(config: FineTuneJobConfig): Record<string, unknown> {
 
 function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
   const outputDir = (flat.output_dir ?? `runs/${flat.output_model_name}`).replace(/(?<=.)\/+$/, "");
+  const training_data_path = oneOrMore(flat.training_data_path);
+  const eval_data_path = flat.eval_data_path === null ? null : oneOrMore(flat.eval_data_path);
   return freezeAll({
     job: {
-      ...pickGroup({ ...flat, output_dir: outputDir }, "job"),
+      ...pickGroup({ ...flat, training_data_path, eval_data_path, output_dir: outputDir }, "job"),
       adapterUri: `${outputDir}/adapter`,
       mergedUri: `${outputDir}/merged`,
     } as unknown as JobConfig,
@@ -182,6 +184,11 @@ function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
       effectiveBatchSize: flat.batch_size * flat.gradient_accumulation_steps,
     } as unknown as TrainingConfig,
   });
+}
+
+/** A list of one path is that path: a flag gives the one, a file the other. */
+function oneOrMore(paths: string | string[]): string | string[] {
+  return Array.isArray(paths) && paths.length === 1 ? paths[0]! : paths;
 }
 
 function pickGroup(flat: Readonly<Wire>, group: GroupName): Wire {

@@ -1,5 +1,6 @@
 import { ChatTemplate, ChatTemplateError } from "./data/chat_template.ts";
-import { type DatasetFile, listed, readDatasetFile } from "./data/dataset_file.ts";
+import { DatasetReader, refuseProblems } from "./data/dataset_reader.ts";
+import { ExampleHashes } from "./data/duplicates.ts";
 import {
   cutExample,
   type Tokenization,
@@ -7,10 +8,14 @@ import {
   tokenizeExample,
   trainedTokens,
 } from "./data/example.ts";
-import type { DataFormat } from "./data/formats.ts";
-import { type DataReport, lineWarnings, reportWarnings } from "./data/report.ts";
+import type { ColumnMapping, DataFormat, Example } from "./data/formats.ts";
+import { GrowingArray } from "./data/growing_array.ts";
+import { LengthCounts } from "./data/length_counts.ts";
+import type { LabelledIds, TrainOn } from "./data/mask.ts";
+import { type DataReport, reportWarnings } from "./data/report.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
-import { DatasetFormatError, type DatasetIssue } from "./errors.ts";
+import { type ExampleRows, RowSubset, TokenRows } from "./data/token_rows.ts";
+import { DatasetFormatError, type DatasetIssue, StorageNotFoundError } from "./errors.ts";
 import { permutation, STREAM } from "./random.ts";
 import type { Folder } from "./storage.ts";
 
@@ -20,7 +25,7 @@ export type { DataReport } from "./data/report.ts";
 export interface DataManagerOptions {
   /** Finds the folder and the name of a data file. */
   readonly files: (uri: string) => { readonly folder: Folder; readonly name: string };
-  /** Not needed for `validate()`. */
+  /** Not needed for `check()`, which counts no tokens without it. */
   readonly tokenizer?: Tokenizer;
   /** Jinja; default the tokenizer's own. */
   readonly chatTemplate?: string | null;
@@ -28,14 +33,20 @@ export interface DataManagerOptions {
   readonly allowSpecialTokens?: boolean;
 }
 
+/** One path or several. The last part of a path may hold `*` and `?`, which stand for any letters and for one. */
+export type DataPaths = string | readonly string[];
+
 /** Which data, and how it is split. */
 export interface LoadOptions {
-  readonly trainingDataPath: string;
+  readonly trainingDataPath: DataPaths;
   /** Evaluation rows of their own; null to split them off the training rows. */
-  readonly evalDataPath: string | null;
+  readonly evalDataPath: DataPaths | null;
   /** Share of the rows that are split off for evaluation, 0 ≤ share < 1; not used with `evalDataPath`. */
   readonly trainTestSplit: number;
   readonly dataFormat: DataFormat;
+  readonly columnMapping?: ColumnMapping | null;
+  /** Default `completions`. */
+  readonly trainOn?: TrainOn;
   /** Longest row in tokens; longer ones keep their start. */
   readonly maxLength: number;
   readonly seed: number;
@@ -43,22 +54,98 @@ export interface LoadOptions {
 
 /** Rows ready to train and evaluate on. */
 export interface Dataset {
-  readonly train: readonly TokenizedExample[];
-  readonly eval: readonly TokenizedExample[];
-  /** Of the training file, before the split. */
+  readonly train: ExampleRows;
+  readonly eval: ExampleRows;
+  /** Of the training files, before the split. */
   readonly report: DataReport;
-  /** Of the evaluation file; null if there is none. */
+  /** Of the evaluation files; null if there are none. */
   readonly evalReport: DataReport | null;
   readonly warnings: readonly string[];
 }
 
-interface Rows {
-  readonly examples: readonly TokenizedExample[];
+/** What `check()` found in the files of one purpose. */
+export interface SourceCheck {
+  /** Token counts are 0 without a tokenizer. */
   readonly report: DataReport;
+  readonly blankLines: number;
+  /** Of rows before cutting, in tokens; without a tokenizer of records, in characters of JSON. */
+  readonly lengths: LengthCounts;
+  /** Records that cannot be used: the first in words, and how many. */
+  readonly issues: readonly DatasetIssue[];
+  readonly badLines: number;
   readonly warnings: readonly string[];
+  /** Rows that came before already. */
+  readonly repeats: number;
+  /** The first rows as they are trained; none without a tokenizer. */
+  readonly samples: readonly TokenizedExample[];
 }
 
-/** Turns data files into tokenised rows: checks every line, tokenises, cuts, splits, and tells what it did. */
+/** What `check()` found. */
+export interface DataCheck {
+  readonly train: SourceCheck;
+  readonly eval: SourceCheck | null;
+  /** Rows held out for evaluation, and how many of them are also trained on. */
+  readonly heldOut: number;
+  readonly leaked: number;
+}
+
+const NO_TEMPLATE =
+  "has messages, but the model has no chat template: choose an instruction-tuned base model, " +
+  "give chat_template_path, or write text rows";
+
+/** Files of one purpose while they are read: what is counted, and rows where they are kept. */
+class Source {
+  readonly reader: DatasetReader;
+  readonly lengths = new LengthCounts();
+  readonly hashes = new ExampleHashes();
+  readonly samples: TokenizedExample[] = [];
+  readonly counts = { kept: 0, cut: 0, dropped: 0, tokens: 0, trainedTokens: 0, lostTokens: 0, unrolled: 0 };
+  /** The example that each kept row comes from, by its place in `hashes`. */
+  readonly exampleOfRow = new GrowingArray(Uint32Array);
+  readonly #maxLength: number;
+
+  constructor({ dataFormat, columnMapping = null, maxLength }: LoadOptions) {
+    this.reader = new DatasetReader({ format: dataFormat, columnMapping });
+    this.#maxLength = maxLength;
+  }
+
+  /** Counts an example and its rows, cuts them, and gives those that are kept. */
+  *take(example: Example, labelled: readonly LabelledIds[]): Generator<TokenizedExample> {
+    const { counts } = this, before = counts.kept;
+    if (labelled.length > 1) counts.unrolled++;
+    for (const row of labelled) {
+      this.lengths.add(row.ids.length);
+      const { example: cut, lostTokens } = cutExample(row, this.#maxLength);
+      counts.cut += row.ids.length > this.#maxLength ? 1 : 0;
+      counts.lostTokens += lostTokens;
+      if (!cut) {
+        counts.dropped++;
+        continue;
+      }
+      counts.kept++;
+      counts.tokens += cut.inputIds.length;
+      counts.trainedTokens += trainedTokens(cut.labels);
+      this.exampleOfRow.push(this.hashes.length);
+      yield cut;
+    }
+    if (counts.kept > before) this.hashes.add(example);
+  }
+
+  /** The report, once all files are read. */
+  report(): DataReport {
+    const { reader, lengths, counts } = this;
+    return {
+      file: reader.files.join(", "),
+      formats: [...reader.formats],
+      sha256: reader.sha256(),
+      rows: reader.rows,
+      ...counts,
+      longestRow: lengths.longest,
+    };
+  }
+}
+
+/** Turns data files into tokenised rows in one pass: checks every record, tokenises, cuts, splits, and tells what it did. */
 export class DataManager {
   readonly #options: DataManagerOptions;
 
@@ -67,148 +154,196 @@ export class DataManager {
   }
 
   /**
-   * Checks every line of a file. Needs no tokenizer, so it can run before a model is fetched.
-   *
-   * @throws {DatasetFormatError} With all bad lines.
-   * @throws {StorageNotFoundError} @throws {StorageDeniedError}
-   */
-  async validate(path: string, format: DataFormat): Promise<DatasetFile> {
-    const { folder, name } = this.#options.files(path);
-    const file = await folder.open(name);
-    try {
-      return await readDatasetFile(file, format);
-    } finally {
-      await file.close();
-    }
-  }
-
-  /**
    * Rows to train on and to evaluate on. Split rows are drawn by the seed: round(rows · share), at least one of two
-   * or more where the share is above 0, and at least one stays for training.
+   * or more where the share is above 0, and at least one stays for training. Rows of one conversation stay together.
    *
-   * @throws {DatasetFormatError} With all bad lines of both files; with all rows that the chat template refuses; or
+   * @throws {DatasetFormatError} With all bad lines of all files, and all rows that the chat template refuses; or
    * if `maxLength` leaves no trained token in any row.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError}
    * @throws {TypeError} If this manager was made without a tokenizer.
    */
   async load(options: LoadOptions): Promise<Dataset> {
-    const { trainingDataPath, evalDataPath, trainTestSplit, maxLength, seed } = options;
-    const paths = evalDataPath === null ? [trainingDataPath] : [trainingDataPath, evalDataPath];
-    const files = await this.#validateAll(paths, options.dataFormat);
-    const rows: Rows[] = [];
-    for (const [i, file] of files.entries()) rows.push(await this.#tokenize(paths[i]!, file, maxLength));
-    const [training, evaluation] = rows as [Rows, Rows?];
-    const split = evaluation ? 0 : trainTestSplit;
-    const { train, held } = splitRows(training.examples, split, seed);
+    const { evalDataPath, trainTestSplit, maxLength, seed } = options;
+    const { tokenizer } = this.#options;
+    if (!tokenizer) throw new TypeError("Cannot load data without a tokenizer: give one to the DataManager");
+    const read = async (paths: DataPaths) => {
+      const source = new Source(options), rows = new TokenRows(tokenizer.vocabSize);
+      for await (const row of this.#rows(paths, source, options)) rows.push(row);
+      return { source, rows };
+    };
+    const training = await read(options.trainingDataPath);
+    const evaluation = evalDataPath === null ? null : await read(evalDataPath);
+    const sources = [training, ...(evaluation ? [evaluation] : [])].map(({ source }) => source);
+    refuseProblems(sources.map(({ reader }) => reader));
+    for (const source of sources) refuseNothingLeft(source, maxLength);
+    const held = heldExamples(training.source.hashes.length, evaluation ? 0 : trainTestSplit, seed);
+    const { train, held: heldRows } = splitRows(training.rows, training.source.exampleOfRow, held);
+    const [report, evalReport = null] = sources.map((source) => source.report());
     return {
       train,
-      eval: evaluation?.examples ?? held,
-      report: training.report,
-      evalReport: evaluation?.report ?? null,
-      warnings: rows.flatMap(({ warnings }) => warnings),
+      eval: evaluation?.rows ?? heldRows,
+      report: report!,
+      evalReport,
+      warnings: [
+        ...sources.flatMap((source, i) => warningsOf(source, [report!, evalReport!][i]!, maxLength)),
+        ...leakWarnings(leaks(training.source, evaluation?.source ?? null, held)),
+      ],
     };
   }
 
-  async #validateAll(paths: readonly string[], format: DataFormat): Promise<DatasetFile[]> {
-    const files: DatasetFile[] = [];
-    const issues: DatasetIssue[] = [];
-    for (const path of paths) {
-      try {
-        files.push(await this.validate(path, format));
-      } catch (error) {
-        if (!(error instanceof DatasetFormatError)) throw error;
-        issues.push(...error.issues);
+  /**
+   * Counts what `load()` would give, keeps no rows but a few, and tells bad records instead of refusing them.
+   *
+   * @param shown Rows to keep, the first ones.
+   * @throws {StorageNotFoundError} @throws {StorageDeniedError}
+   */
+  async check(options: LoadOptions, shown: number): Promise<DataCheck> {
+    const { evalDataPath, trainTestSplit, maxLength, seed } = options;
+    const read = async (paths: DataPaths) => {
+      const source = new Source(options);
+      for await (const row of this.#rows(paths, source, options)) {
+        if (source.samples.length < shown) source.samples.push(row);
       }
-    }
-    if (issues.length > 0) throw new DatasetFormatError(issues);
-    return files;
+      return source;
+    };
+    const training = await read(options.trainingDataPath);
+    const evaluation = evalDataPath === null ? null : await read(evalDataPath);
+    const held = heldExamples(training.hashes.length, evaluation ? 0 : trainTestSplit, seed);
+    return {
+      train: checkOf(training, maxLength),
+      eval: evaluation && checkOf(evaluation, maxLength),
+      ...leaks(training, evaluation, held),
+    };
   }
 
-  async #tokenize(path: string, file: DatasetFile, maxLength: number): Promise<Rows> {
-    const how = this.#tokenization(file);
-    const issues: DatasetIssue[] = [];
-    const examples: TokenizedExample[] = [];
-    const counts = { cut: 0, dropped: 0, lostTokens: 0, longestRow: 0, onlyLastTurn: 0 };
-    for (const { line, example } of file.examples) {
-      const row = orRefusal(() => tokenizeExample(example, how));
-      if (row instanceof ChatTemplateError) {
-        issues.push({ file: file.uri, line, message: row.message });
+  /** Reads files and gives their rows; without a tokenizer it only counts. */
+  async *#rows(paths: DataPaths, source: Source, { trainOn }: LoadOptions): AsyncGenerator<TokenizedExample> {
+    const { tokenizer, allowSpecialTokens = false } = this.#options;
+    const template = this.#template();
+    const how = tokenizer
+      ? { tokenizer, template, allowSpecialTokens, ...(trainOn ? { trainOn } : {}) }
+      : null;
+    for await (const { folder, name } of this.#found(paths)) {
+      const file = await folder.open(name);
+      try {
+        for await (const { example, ...at } of source.reader.read(file)) {
+          if (!how) {
+            source.lengths.add(JSON.stringify(example).length);
+            source.hashes.add(example);
+            continue;
+          }
+          if (example.kind === "messages" && !template) {
+            source.reader.refuse({ file: file.uri, message: NO_TEMPLATE });
+            break;
+          }
+          const labelled = labelledOr(example, how);
+          if (typeof labelled === "string") source.reader.refuse({ ...at, message: labelled });
+          else yield* source.take(example, labelled);
+        }
+      } finally {
+        await file.close();
+      }
+    }
+  }
+
+  /** The files that the paths name, in their order; those of a pattern sorted. */
+  async *#found(paths: DataPaths): AsyncGenerator<{ folder: Folder; name: string }> {
+    for (const path of [paths].flat()) {
+      const { folder, name } = this.#options.files(path);
+      if (!/[*?]/.test(name) || await folder.exists(name)) {
+        yield { folder, name };
         continue;
       }
-      const cut = cutExample(row, maxLength);
-      if (cut.example) examples.push(cut.example);
-      counts.cut += row.ids.length > maxLength ? 1 : 0;
-      counts.dropped += cut.example ? 0 : 1;
-      counts.lostTokens += cut.lostTokens;
-      counts.longestRow = Math.max(counts.longestRow, row.ids.length);
-      counts.onlyLastTurn += row.onlyLastTurn ? 1 : 0;
+      const pattern = new RegExp(
+        `^${name.replace(/[\\^$.+()[\]{}|]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`,
+      );
+      const names = (await folder.list()).filter((found) => pattern.test(found));
+      if (names.length === 0) {
+        throw new StorageNotFoundError(
+          `Cannot find a file like "${name}" in "${folder.uri}": correct the pattern`,
+        );
+      }
+      for (const found of names) yield { folder, name: found };
     }
-    if (issues.length > 0) throw new DatasetFormatError(listed(issues));
-    if (examples.length === 0) throw nothingLeft(file.uri, maxLength, counts.longestRow);
-    const report = {
-      file: file.uri,
-      format: file.format,
-      sha256: await this.#sha256(path),
-      rows: file.examples.length,
-      kept: examples.length,
-      ...counts,
-      tokens: examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0),
-      trainedTokens: examples.reduce((sum, { labels }) => sum + trainedTokens(labels), 0),
-    };
-    return { examples, report, warnings: [...lineWarnings(file), ...reportWarnings(report, maxLength)] };
   }
 
-  #tokenization(file: DatasetFile): Tokenization {
-    const { tokenizer, chatTemplate, allowSpecialTokens = false } = this.#options;
-    if (!tokenizer) throw new TypeError("Cannot load data without a tokenizer: give one to the DataManager");
-    const source = chatTemplate ?? tokenizer.chatTemplate;
-    if (file.format === "messages" && source === null) {
-      throw new DatasetFormatError([{
-        file: file.uri,
-        message:
-          "has messages, but the model has no chat template: choose an instruction-tuned base model, " +
-          "give chat_template_path, or write text rows",
-      }]);
-    }
-    const template = file.format === "messages" && source !== null
-      ? new ChatTemplate(source, tokenizer)
-      : null;
-    return { tokenizer, template, allowSpecialTokens };
-  }
-
-  async #sha256(path: string): Promise<string> {
-    const { folder, name } = this.#options.files(path);
-    const file = await folder.open(name);
-    try {
-      const digest = await crypto.subtle.digest("SHA-256", await file.read(0, file.size));
-      return new Uint8Array(digest).toHex();
-    } finally {
-      await file.close();
-    }
+  #template(): ChatTemplate | null {
+    const { tokenizer, chatTemplate } = this.#options;
+    const source = chatTemplate ?? tokenizer?.chatTemplate ?? null;
+    return source === null || !tokenizer ? null : new ChatTemplate(source, tokenizer);
   }
 }
 
-/** What the function gives, or the chat template's refusal. */
-function orRefusal<T>(make: () => T): T | ChatTemplateError {
+/** The rows of an example, or why it has none. */
+function labelledOr(example: Example, how: Tokenization): LabelledIds[] | string {
   try {
-    return make();
+    return tokenizeExample(example, how);
   } catch (error) {
-    if (error instanceof ChatTemplateError) return error;
+    if (error instanceof ChatTemplateError) return error.message;
     throw error;
   }
 }
 
-function splitRows(rows: readonly TokenizedExample[], share: number, seed: number) {
-  const wanted = Math.max(Math.round(rows.length * share), share > 0 ? 1 : 0);
-  const count = Math.min(wanted, rows.length - 1);
-  const held = new Set(permutation(rows.length, { seed, stream: STREAM.split }).subarray(0, count));
-  return { train: rows.filter((_, i) => !held.has(i)), held: rows.filter((_, i) => held.has(i)) };
+/** Which examples are held out. */
+function heldExamples(examples: number, share: number, seed: number): Set<number> {
+  const wanted = Math.max(Math.round(examples * share), share > 0 ? 1 : 0);
+  const count = Math.max(0, Math.min(wanted, examples - 1));
+  return new Set(permutation(examples, { seed, stream: STREAM.split }).subarray(0, count));
 }
 
-function nothingLeft(file: string, maxLength: number, longestRow: number): DatasetFormatError {
-  return new DatasetFormatError([{
-    file,
+function splitRows(rows: TokenRows, exampleOfRow: GrowingArray, held: ReadonlySet<number>) {
+  if (held.size === 0) return { train: rows, held: [] };
+  const indices: [number[], number[]] = [[], []];
+  for (let row = 0; row < rows.length; row++) indices[held.has(exampleOfRow.get(row)) ? 1 : 0].push(row);
+  const [train, eval_] = indices.map((side) => new RowSubset(rows, Uint32Array.from(side)));
+  return { train: train!, held: eval_! };
+}
+
+/** How many examples are held out, and how many of them are also trained on. */
+function leaks(training: Source, evaluation: Source | null, held: ReadonlySet<number>) {
+  const all = Array.from({ length: training.hashes.length }, (_, i) => i);
+  if (!evaluation) {
+    const rest = all.filter((i) => !held.has(i));
+    return { heldOut: held.size, leaked: training.hashes.alsoIn(training.hashes, held, rest) };
+  }
+  const own = Array.from({ length: evaluation.hashes.length }, (_, i) => i);
+  return { heldOut: own.length, leaked: evaluation.hashes.alsoIn(training.hashes, own, all) };
+}
+
+function leakWarnings({ heldOut, leaked }: { heldOut: number; leaked: number }): string[] {
+  return leaked === 0 ? [] : [
+    `${leaked} of ${heldOut} evaluation rows are also among the training rows: the evaluation loss looks better ` +
+    "than it is",
+  ];
+}
+
+function checkOf(source: Source, maxLength: number): SourceCheck {
+  const { reader, lengths, hashes, samples } = source;
+  const report = source.report();
+  return {
+    report,
+    blankLines: reader.blankLines,
+    lengths,
+    issues: reader.problems.listed(),
+    badLines: reader.problems.count,
+    warnings: warningsOf(source, report, maxLength),
+    repeats: hashes.repeats(),
+    samples,
+  };
+}
+
+function warningsOf({ reader }: Source, report: DataReport, maxLength: number): string[] {
+  const { blankLines, remarks } = reader;
+  const blank = blankLines === 0 ? [] : [`${report.file}: skipped blank lines: ${blankLines}`];
+  return [...blank, ...remarks.listed(), ...reportWarnings(report, maxLength)];
+}
+
+/** @throws {DatasetFormatError} If no row has a trained token. */
+function refuseNothingLeft({ reader, counts, lengths }: Source, maxLength: number): void {
+  if (counts.kept > 0) return;
+  throw new DatasetFormatError([{
+    file: reader.files.join(", "),
     message: `has no trained token within the first ${maxLength} tokens of any row: raise max_length ` +
-      `(the longest row has ${longestRow} tokens)`,
+      `(the longest row has ${lengths.longest} tokens)`,
   }]);
 }

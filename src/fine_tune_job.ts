@@ -11,6 +11,7 @@ import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import type { FineTuneJobConfig, QuantizationConfig } from "./config.ts";
 import { ChatTemplate } from "./data/chat_template.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
+import { rowLengths } from "./data/token_rows.ts";
 import { DataManager, type Dataset } from "./data_manager.ts";
 import { ConfigError, ModelFormatError } from "./errors.ts";
 import { readStopTokens } from "./generate/prompt.ts";
@@ -27,7 +28,7 @@ import { MetricsLog, type RunRecord, writeRunRecord } from "./run_files.ts";
 import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } from "./run_output.ts";
 import { heldOutAnswers, Sampler } from "./samples.ts";
 import { type Folder, readText } from "./storage.ts";
-import { batchLimits, countSteps, ModelTrainer, typicalTokens } from "./trainer.ts";
+import { batchLimits, countSteps, ModelTrainer, packsOf, typicalTokens } from "./trainer.ts";
 import { type RunTiles, tilesOf, variantsForRun } from "./tuning/for_run.ts";
 import { modelWork } from "./tuning/model_work.ts";
 
@@ -83,7 +84,7 @@ export class FineTuneJob {
    *
    * @throws {ConfigError} If the output folder holds a run already, the updates do not fit the model, or the run differs
    * from that of the checkpoint to go on from.
-   * @throws {DatasetFormatError} With every bad line, before the model is touched.
+   * @throws {DatasetFormatError} With every bad line, before a weight is read.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
    * @throws {UnsupportedModelError} If the base model cannot be used.
    * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the run will not fit.
@@ -122,19 +123,13 @@ export class FineTuneJob {
     }
   }
 
-  /** Checks and plans in the order of cost: output folder, data lines, model files, tokens, GPU, memory. */
+  /** Checks and plans in the order of cost: output folder, model files, data, GPU, memory. */
   async *#prepare(closers: Closers): AsyncGenerator<TrainingEvent, PreparedRun> {
     const { job, training } = this.#config;
     const { checkpoint, warnings: damaged } = await chosenCheckpoint(this.#output, job);
     for (const message of damaged) yield { type: "warning", message };
     if (checkpoint === null) await refuseUsed(this.#output, job);
     await checkPlaces(this.#output, job, this.#deps.dryRun === true);
-    yield { type: "phase", message: "checking the data" };
-    const files = (uri: string) => this.#fileOf(uri);
-    for (const path of [job.trainingDataPath, job.evalDataPath]) {
-      if (path !== null) await new DataManager({ files }).validate(path, training.dataFormat);
-    }
-
     yield { type: "phase", message: "reading the base model" };
     const opened = await this.#models.open(job.baseModel);
     const base = ModelManager.quantized(opened, this.#config.quantization);
@@ -144,6 +139,8 @@ export class FineTuneJob {
     const lora = loraSettings(this.#config, job.adapterPath === null ? null : start);
     ModelManager.checkLora(base, lora);
     const chatTemplate = await this.#template();
+    yield { type: "phase", message: "reading the data" };
+    const files = (uri: string) => this.#fileOf(uri);
     const dataset = await this.#loadData(
       new DataManager({ files, tokenizer, chatTemplate, allowSpecialTokens: training.allowSpecialTokens }),
     );
@@ -151,7 +148,9 @@ export class FineTuneJob {
     const source = chatTemplate ?? tokenizer.chatTemplate;
     const template = source === null ? null : new ChatTemplate(source, tokenizer);
     const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
-    const steps = countSteps(dataset.train.length, training);
+    const packs = packsOf(dataset.train, training);
+    const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs };
+    const steps = countSteps(data, training);
     const made = await runIdentity(this.#config, base, dataset, steps);
     if (checkpoint) refuseOther(checkpoint, made);
     for (const message of warnings(dataset, base)) yield { type: "warning", message };
@@ -159,7 +158,6 @@ export class FineTuneJob {
 
     yield { type: "phase", message: "planning" };
     const { gpu, pipelines } = await this.#openDevice(closers);
-    const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId };
     yield { type: "phase", message: "choosing kernels" };
     const variants = await variantsForRun({
       gpu,
@@ -361,6 +359,8 @@ export class FineTuneJob {
       evalDataPath: job.evalDataPath,
       trainTestSplit: training.trainTestSplit,
       dataFormat: training.dataFormat,
+      columnMapping: training.columnMapping,
+      trainOn: training.trainOn,
       maxLength: training.maxLength,
       seed: training.seed,
     });
@@ -383,10 +383,8 @@ function refuseOther({ record }: Checkpoint, identity: Omit<RunIdentity, "gpu">)
 
 function warnings(dataset: Dataset, { config }: BaseModel): string[] {
   const found = [...dataset.warnings];
-  const longest = [...dataset.train, ...dataset.eval].reduce(
-    (most, { inputIds }) => Math.max(most, inputIds.length),
-    0,
-  );
+  const longest = [dataset.train, dataset.eval]
+    .reduce((most, rows) => rowLengths(rows).reduce((longer, length) => Math.max(longer, length), most), 0);
   if (longest > config.maxPositionEmbeddings) {
     found.push(
       `rows of up to ${longest} tokens exceed the ${config.maxPositionEmbeddings} positions ` +
@@ -398,12 +396,14 @@ function warnings(dataset: Dataset, { config }: BaseModel): string[] {
 
 /** Every id must have a row of the embedding: where there is none, the GPU would read another without a word. */
 function checkTokens({ train, eval: held }: Dataset, { uri, config: { vocabSize } }: BaseModel): void {
-  for (const { inputIds } of [...train, ...held]) {
-    const beyond = inputIds.find((id) => id >= vocabSize);
-    if (beyond === undefined) continue;
-    throw new ModelFormatError(
-      `Cannot train the model in "${uri}": the tokenizer gives token id ${beyond} and the model knows ids below ` +
-        `${vocabSize}; take the tokenizer.json that belongs to the model`,
-    );
+  for (const rows of [train, held]) {
+    for (const { inputIds } of rows) {
+      const beyond = inputIds.find((id) => id >= vocabSize);
+      if (beyond === undefined) continue;
+      throw new ModelFormatError(
+        `Cannot train the model in "${uri}": the tokenizer gives token id ${beyond} and the model knows ids below ` +
+          `${vocabSize}; take the tokenizer.json that belongs to the model`,
+      );
+    }
   }
 }

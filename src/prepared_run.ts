@@ -9,7 +9,8 @@ import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
 import type { Checkpoint } from "./checkpoint/resume.ts";
 import type { ProgressState, ResumeRecord, RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire } from "./config.ts";
-import { IGNORE_INDEX } from "./data/mask.ts";
+import { trainedTokens } from "./data/example.ts";
+import type { ExampleRows } from "./data/token_rows.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import type { DataReport, Dataset } from "./data_manager.ts";
 import type { Gpu } from "./gpu/device.ts";
@@ -109,7 +110,7 @@ export class Progress {
 
 /** What is shown before the first step. */
 export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): RunSummary {
-  const { base, dataset, lora, gpu, variants, model, recompute, steps, memory } = run;
+  const { base, data, dataset, lora, gpu, variants, model, recompute, steps, memory } = run;
   const blocks = base.config.numHiddenLayers;
   return {
     baseModel: base.uri,
@@ -121,13 +122,16 @@ export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): R
     choices: [
       ...reasonLines(variants.reason),
       `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}`,
+      ...(data.packs
+        ? [`${dataset.train.length} examples packed into ${data.packs.length} rows of ${training.maxLength} tokens`]
+        : []),
       ...(recompute > 0
         ? [`activations of ${recompute} of ${blocks} blocks computed again to save memory`]
         : []),
     ],
     trainExamples: dataset.train.length,
     evalExamples: dataset.eval.length,
-    trainableTokensPerEpoch: dataset.train.reduce((sum, { labels }) => sum + targetCount(labels), 0),
+    trainableTokensPerEpoch: countTargets(dataset.train),
     totalSteps: steps.totalSteps,
     stepsPerEpoch: steps.stepsPerEpoch,
     effectiveBatchSize: training.effectiveBatchSize,
@@ -135,9 +139,11 @@ export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): R
   };
 }
 
-/** Labels that are the target of some position: the first one has none before it. */
-function targetCount(labels: Int32Array): number {
-  return labels.subarray(1).reduce((count, label) => count + (label === IGNORE_INDEX ? 0 : 1), 0);
+/** Labels that are the target of some position. */
+function countTargets(rows: ExampleRows): number {
+  let count = 0;
+  for (const { labels } of rows) count += trainedTokens(labels);
+  return count;
 }
 
 /** The content of run.json. */

@@ -117,7 +117,7 @@ export async function runIdentity(
     config: toWire(config),
     total_steps: totalSteps,
     data: { train: dataset.report.sha256, eval: dataset.evalReport?.sha256 ?? null },
-    rows: await rowsFingerprint([...dataset.train, ...dataset.eval]),
+    rows: await rowsFingerprint(dataset.train, dataset.eval),
     base_model: await modelFingerprint(await readText(base.folder, CONFIG_FILE), base.weights),
     lowrank: VERSION,
   };

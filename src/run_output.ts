@@ -105,12 +105,13 @@ export async function checkMerged(
   { folder, adapter, mergeBase, training, signal }: MergedCheck,
 ): Promise<ComparedEvent | null> {
   const { data, gpu, variants, model, base } = run;
-  const rows = (data.eval.length > 0 ? data.eval : data.train).slice(0, CHECKED_ROWS);
+  const source = data.eval.length > 0 ? data.eval : data.train;
+  const rows = Array.from({ length: Math.min(CHECKED_ROWS, source.length) }, (_, i) => source.at(i)!);
   const want = await new ModelTrainer(model, data, training).evaluate(rows, signal);
   model.destroy();
   const manager = new ModelManager(() => folder);
   const merged = await manager.open(folder.uri);
-  const limits = batchLimits({ ...data, train: rows, eval: [] }, training);
+  const limits = batchLimits({ ...data, train: rows, eval: [], packs: null }, training);
   const { pipelines } = model.resources;
   const lossOf = async (weights: WeightSource) => {
     const alone = manager.plan({ ...merged, weights }, null, { gpu, pipelines, variants, limits });

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { TokenizedExample } from "./data/example.ts";
 import { IGNORE_INDEX } from "./data/mask.ts";
+import type { ExampleRows } from "./data/token_rows.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { exactMatch, type ExpectedAnswer } from "./generate/exact_match.ts";
 import { Generator } from "./generate/generator.ts";
@@ -25,8 +25,8 @@ export interface HeldOutAnswer extends ExpectedAnswer {
 }
 
 /** The questions of rows that have one: rows trained from their first token on (plain text) have none. */
-export function heldOutAnswers(examples: readonly TokenizedExample[], tokenizer: Tokenizer): HeldOutAnswer[] {
-  return examples.flatMap(({ inputIds, labels }) => {
+export function heldOutAnswers(examples: ExampleRows, tokenizer: Tokenizer): HeldOutAnswer[] {
+  return [...examples].flatMap(({ inputIds, labels }) => {
     const end = labels.findLastIndex((label) => label !== IGNORE_INDEX) + 1;
     const start = labels.subarray(0, end).lastIndexOf(IGNORE_INDEX) + 1;
     if (start === 0 || end === 0) return [];

@@ -6,9 +6,11 @@
 import type { Moments } from "./checkpoint/resume.ts";
 import type { TrainerState } from "./checkpoint/resume_record.ts";
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, bucketLength, collate } from "./data/collate.ts";
+import { type Batch, bucketLength, collate, collatePacked } from "./data/collate.ts";
 import { EpochSampler } from "./data/epoch_sampler.ts";
 import type { TokenizedExample } from "./data/example.ts";
+import { packRows } from "./data/pack.ts";
+import { type ExampleRows, rowLengths } from "./data/token_rows.ts";
 import { DivergedError, ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
@@ -19,9 +21,24 @@ import { StepMeter, type StepTokens } from "./trainer/step_meter.ts";
 
 /** Rows to train on and to measure with. */
 export interface TrainerData {
-  readonly train: readonly TokenizedExample[];
-  readonly eval: readonly TokenizedExample[];
+  readonly train: ExampleRows;
+  readonly eval: ExampleRows;
   readonly padId: number;
+  /** Training rows that share a row of the batch; null or absent where each has its own. */
+  readonly packs?: readonly (readonly number[])[] | null;
+}
+
+/** Which training rows share a row of the batch; null unless `packing` is on. */
+export function packsOf(train: ExampleRows, { packing, maxLength }: TrainingConfig): number[][] | null {
+  return packing ? packRows(rowLengths(train), maxLength) : null;
+}
+
+/** Rows of the batch that one epoch takes, and the tokens of each. */
+function batchRowLengths({ train, packs }: TrainerData): Uint32Array {
+  const lengths = rowLengths(train);
+  return packs
+    ? Uint32Array.from(packs, (rows) => rows.reduce((sum, row) => sum + lengths[row]!, 0))
+    : lengths;
 }
 
 /** Mean loss over labelled tokens. */
@@ -55,31 +72,30 @@ export interface StepCount {
 }
 
 /** Steps per epoch and in all, and the epochs that they make, as transformers counts them. */
-export function countSteps(examples: number, config: TrainingConfig): StepCount {
-  const sampler = samplerOf(examples, config);
+export function countSteps(data: Pick<TrainerData, "train" | "packs">, config: TrainingConfig): StepCount {
+  const sampler = samplerOf(data, config);
   const totalSteps = sampler.totalSteps(config.numTrainEpochs, config.maxSteps);
   return { stepsPerEpoch: sampler.stepsPerEpoch, totalSteps, totalEpochs: sampler.epochAfter(totalSteps) };
 }
 
 /** The largest batch that these rows and settings give. */
 export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: TrainingConfig): BatchLimits {
-  const longest = [...data.train, ...data.eval].reduce(
-    (most, { inputIds }) => Math.max(most, inputIds.length),
-    1,
-  );
+  const longest = [batchRowLengths(data), rowLengths(data.eval)]
+    .reduce((most, lengths) => lengths.reduce((longer, length) => Math.max(longer, length), most), 1);
   return { rows: Math.max(batchSize, evalBatchSize), trainRows: batchSize, length: bucketLength(longest) };
 }
 
 /** Tokens of a micro-batch of middling rows, padded; what its kernels are tuned for. */
-export function typicalTokens({ train }: TrainerData, { batchSize }: TrainingConfig): number {
-  const lengths = train.map(({ inputIds }) => inputIds.length).sort((a, b) => a - b);
+export function typicalTokens(data: TrainerData, { batchSize }: TrainingConfig): number {
+  const lengths = batchRowLengths(data).sort();
   return batchSize * bucketLength(lengths[lengths.length >> 1] ?? 1);
 }
 
 function samplerOf(
-  examples: number,
+  { train, packs }: Pick<TrainerData, "train" | "packs">,
   { batchSize, gradientAccumulationSteps, seed }: TrainingConfig,
 ): EpochSampler {
+  const examples = packs?.length ?? train.length;
   return new EpochSampler({ examples, batchSize, gradientAccumulationSteps, seed });
 }
 
@@ -125,7 +141,7 @@ export class ModelTrainer {
    */
   async *train(signal: AbortSignal, options: TrainOptions = {}): AsyncGenerator<TrainingEvent> {
     const { from = null, checkpoints = null } = options;
-    const { totalSteps } = countSteps(this.#data.train.length, this.#config);
+    const { totalSteps } = countSteps(this.#data, this.#config);
     const { resources, pool, sinks } = this.#model;
     const run: TrainerRun = {
       signal,
@@ -151,7 +167,7 @@ export class ModelTrainer {
   async *#steps(run: TrainerRun, from: TrainerState | null): AsyncGenerator<TrainingEvent> {
     const { meter, optimizer, schedule, signal } = run;
     const { totalSteps } = schedule;
-    const sampler = samplerOf(this.#data.train.length, this.#config);
+    const sampler = samplerOf(this.#data, this.#config);
     if (from) {
       meter.restore(from.since_report, from.step);
       if (!from.evaluated) yield* this.#evaluateAfter(run, sampler.epochAfter(from.step));
@@ -203,19 +219,21 @@ export class ModelTrainer {
    * @throws {DivergedError} If a logit or the loss is not finite.
    */
   async evaluate(
-    examples: readonly TokenizedExample[],
+    examples: ExampleRows,
     signal?: AbortSignal,
     step = 0,
   ): Promise<EvalResult> {
     // rows of like length together, so that little is padding
-    const sorted = [...examples].sort((a, b) => a.inputIds.length - b.inputIds.length);
+    const lengths = rowLengths(examples);
+    const sorted = Uint32Array.from(lengths, (_, row) => row)
+      .sort((a, b) => lengths[a]! - lengths[b]! || a - b);
     const rows = this.#config.evalBatchSize;
     this.#model.clearTotals();
     let tokens = 0;
     for (let i = 0; i < sorted.length; i += rows) {
       await this.#breather.breathe();
       signal?.throwIfAborted();
-      const batch = this.#collate(sorted.slice(i, i + rows), rows);
+      const batch = this.#collate([...sorted.subarray(i, i + rows)].map((row) => examples.at(row)!), rows);
       await this.#model.evaluate(batch);
       tokens += batch.trainedTokens;
     }
@@ -231,9 +249,7 @@ export class ModelTrainer {
 
   /** Gradients of one optimizer step, each trained token of all its micro-batches weighing the same. */
   async #accumulate(microBatches: readonly (readonly number[])[], signal: AbortSignal): Promise<StepTokens> {
-    const batches = microBatches.map((indices) =>
-      this.#collate(indices.map((index) => this.#data.train[index]!), this.#config.batchSize)
-    );
+    const batches = microBatches.map((indices) => this.#microBatch(indices));
     const sum = (count: (batch: Batch) => number) =>
       batches.reduce((total, batch) => total + count(batch), 0);
     const trainedTokens = sum((batch) => batch.trainedTokens);
@@ -263,6 +279,19 @@ export class ModelTrainer {
     const { lrSchedulerType: type, lrSchedulerKwargs: kwargs } = this.#config;
     const { learningRate: baseLearningRate, warmupSteps } = this.#config;
     return { type, kwargs, baseLearningRate, warmupSteps, totalSteps };
+  }
+
+  /** Rows of the batch by their indices: training rows, or packs of them. */
+  #microBatch(indices: readonly number[]): Batch {
+    const { train, packs, padId } = this.#data, rows = this.#config.batchSize;
+    const row = (index: number) => train.at(index)!;
+    if (!packs) return this.#collate(indices.map(row), rows);
+    const packed = indices.map((index) => packs[index]!.map(row));
+    const longest = packed.reduce(
+      (most, documents) => Math.max(most, documents.reduce((sum, { inputIds }) => sum + inputIds.length, 0)),
+      1,
+    );
+    return collatePacked(packed, { rows, length: bucketLength(longest), padId });
   }
 
   #collate(examples: readonly TokenizedExample[], rows: number): Batch {

@@ -69,9 +69,30 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     exactMatch: false,
     evalSteps: 0,
     dataFormat: "auto",
+    columnMapping: null,
+    trainOn: "completions",
+    packing: false,
     chatTemplatePath: null,
     effectiveBatchSize: 15,
   });
+});
+
+Deno.test("parseFineTuneJobConfig() takes one data path or several, and columns as an object or as words", () => {
+  const wire = { base_model: "m", output_model_name: "n", training_data_path: ["a.jsonl"] };
+  assert.equal(parseFineTuneJobConfig(wire).job.trainingDataPath, "a.jsonl");
+  const many = { ...wire, training_data_path: ["a.jsonl", "b.csv"], eval_data_path: ["c"] };
+  const { job } = parseFineTuneJobConfig(many);
+  assert.deepEqual([job.trainingDataPath, job.evalDataPath], [["a.jsonl", "b.csv"], "c"]);
+  for (const given of [["prompt=a=b", "completion=c"], { prompt: "a=b", completion: "c" }]) {
+    const config = parseFineTuneJobConfig({ ...wire, column_mapping: given });
+    assert.deepEqual(config.training.columnMapping, { prompt: "a=b", completion: "c" });
+    assert.deepEqual(parseFineTuneJobConfig(toWire(config)), config);
+  }
+  const bad = issuesOf({ ...wire, training_data_path: 3, column_mapping: ["prompt"] });
+  assert.deepEqual(bad.map(({ path, message }) => `${path}: ${message}`), [
+    "training_data_path: must be a path or a list of paths: current value is 3",
+    'column_mapping.0: must be name=column: current value is "prompt"',
+  ]);
 });
 
 Deno.test("parseFineTuneJobConfig() lists every problem at once", () => {

@@ -48,7 +48,7 @@ Deno.test("load() tokenises, cuts, leaves out and reports", async () => {
   // <|start|>user\nq<|end|>\n is 9 tokens, <|start|>assistant\n 11, "short" 5, its <|end|>\n 2.
   assert.deepEqual(report, {
     file: "data/train.jsonl",
-    format: "messages",
+    formats: ["messages"],
     rows: 3,
     kept: 2,
     cut: 2,
@@ -57,10 +57,10 @@ Deno.test("load() tokenises, cuts, leaves out and reports", async () => {
     trainedTokens: 6 + 12,
     lostTokens: 10 + 11,
     longestRow: 91,
-    onlyLastTurn: 0,
+    unrolled: 0,
   });
-  assert.deepEqual(dataset.train.map(({ inputIds }) => inputIds.length), [27, 32]);
-  assert.deepEqual(dataset.eval, []);
+  assert.deepEqual([...dataset.train].map(({ inputIds }) => inputIds.length), [27, 32]);
+  assert.deepEqual([...dataset.eval], []);
   assert.equal(dataset.evalReport, null);
   assert.deepEqual(dataset.warnings, [
     "data/train.jsonl: skipped blank lines: 1",
@@ -80,7 +80,7 @@ Deno.test("load() splits by the seed, and keeps the file's order on both sides",
   const manager = managerOf({ "train.jsonl": texts(20) }, await chatTokenizer());
   const load = async (trainTestSplit: number, seed = 42) => {
     const { train, eval: held } = await manager.load({ ...OPTIONS, trainTestSplit, seed });
-    return [train, held].map((side) => side.map(({ inputIds }) => inputIds.join()));
+    return [train, held].map((side) => [...side].map(({ inputIds }) => inputIds.join()));
   };
   const [train, held] = await load(0.25);
   assert.deepEqual([train!.length, held!.length], [15, 5]);
@@ -172,12 +172,86 @@ Deno.test("load() counts remarks by kind", async () => {
   ]);
 });
 
-Deno.test("validate() finds bad lines without a tokenizer, which load() asks for", async () => {
-  const manager = managerOf({ "train.jsonl": texts(2), "bad.jsonl": "{}\n" });
-  assert.equal((await manager.validate("train.jsonl", "auto")).examples.length, 2);
-  await assert.rejects(manager.validate("bad.jsonl", "auto"), DatasetFormatError);
-  await assert.rejects(manager.validate("gone.jsonl", "auto"), StorageNotFoundError);
-  await assert.rejects(manager.load(OPTIONS), { name: "TypeError", message: /without a tokenizer/ });
+Deno.test("load() needs a tokenizer and files that are there", async () => {
+  await assert.rejects(managerOf({ "train.jsonl": texts(2) }).load(OPTIONS), {
+    name: "TypeError",
+    message: /without a tokenizer/,
+  });
+  const manager = managerOf({ "train.jsonl": texts(2) }, await chatTokenizer());
+  await assert.rejects(manager.load({ ...OPTIONS, trainingDataPath: "gone.jsonl" }), StorageNotFoundError);
+  await assert.rejects(manager.load({ ...OPTIONS, trainingDataPath: "*.csv" }), {
+    name: "StorageNotFoundError",
+    message: 'Cannot find a file like "*.csv" in "data": correct the pattern',
+  });
+});
+
+Deno.test("load() reads several files, by list or pattern, as one", async () => {
+  const files = { "a1.jsonl": texts(2), "a2.jsonl": texts(3), "b.csv": "text\nhi\n" };
+  const manager = managerOf(files, await chatTokenizer());
+  const { report, train } = await manager.load({ ...OPTIONS, trainingDataPath: ["b.csv", "a?.j*"] });
+  assert.equal(report.file, "data/b.csv, data/a1.jsonl, data/a2.jsonl");
+  assert.deepEqual([report.rows, train.length], [6, 6]);
+});
+
+Deno.test("load() keeps rows of one conversation on one side of the split", async () => {
+  const rewriting =
+    "{% for m in messages %}{{ '<|start|>' + m.role + '\n' }}{% if loop.last and m.role == 'assistant' %}!{% endif %}" +
+    "{{ m.content + '<|end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}";
+  const rows = Array.from({ length: 8 }, (_, i) => ({
+    messages: [...chat(`q${i}`, `first ${i}`).messages, ...chat("and?", `second ${i}`).messages],
+  }));
+  const tokenizer = await chatTokenizer();
+  const manager = managerOf({ "train.jsonl": lines(rows) }, tokenizer, rewriting);
+  const { train, eval: held, report, warnings } = await manager.load({ ...OPTIONS, trainTestSplit: 0.25 });
+  assert.deepEqual([train.length, held.length, report.rows, report.kept, report.unrolled], [12, 4, 8, 16, 8]);
+  const talks = [train, held].map((side) =>
+    new Set([...side].map(({ inputIds }) => /q\d/.exec(tokenizer.decode([...inputIds]))![0]))
+  );
+  assert.deepEqual(talks.map(({ size }) => size), [6, 2]);
+  assert.equal(talks[0]!.union(talks[1]!).size, 8);
+  assert.match(warnings.join(), /made several rows of 8 of 8 conversations, one for each trained turn/);
+});
+
+Deno.test("load() warns of evaluation rows that are also trained on", async () => {
+  const files = { "train.jsonl": texts(4), "eval.jsonl": texts(2) + '{"text":"other"}\n' };
+  const manager = managerOf(files, await chatTokenizer());
+  const { warnings } = await manager.load({ ...OPTIONS, evalDataPath: "eval.jsonl" });
+  assert.deepEqual(warnings, [
+    "2 of 3 evaluation rows are also among the training rows: the evaluation loss looks better than it is",
+  ]);
+  const twice = managerOf({ "train.jsonl": '{"text":"same"}\n'.repeat(4) }, await chatTokenizer());
+  assert.match(
+    (await twice.load({ ...OPTIONS, trainTestSplit: 0.5 })).warnings.join(),
+    /^2 of 2 evaluation rows/,
+  );
+});
+
+Deno.test("check() counts what load() gives, and tells bad lines instead of refusing them", async () => {
+  const tokenizer = await chatTokenizer();
+  const files = { "train.jsonl": texts(5) + '{"text":1}\n' + texts(1), "eval.jsonl": texts(2) };
+  const options = { ...OPTIONS, evalDataPath: "eval.jsonl" };
+  const { train, eval: held, heldOut, leaked } = await managerOf(files, tokenizer).check(options, 2);
+  assert.deepEqual([train.report.rows, train.badLines, train.issues[0]!.line, train.repeats], [6, 1, 6, 1]);
+  assert.deepEqual([train.lengths.rows, train.lengths.longest, train.report.trainedTokens], [6, 6, 30]);
+  assert.deepEqual([held!.report.rows, heldOut, leaked], [2, 2, 2]);
+  assert.deepEqual(train.samples.map(({ inputIds }) => tokenizer.decode([...inputIds])), [
+    "row 0</s>",
+    "row 1</s>",
+  ]);
+  const good = { ...files, "train.jsonl": texts(5) + texts(1) };
+  const loaded = await managerOf(good, tokenizer).load(options);
+  const { sha256: _, ...report } = loaded.report;
+  const { sha256: __, ...counted } = (await managerOf(good, tokenizer).check(options, 0)).train.report;
+  assert.deepEqual(counted, report);
+});
+
+Deno.test("check() needs no tokenizer to count rows, characters and repeats", async () => {
+  const { train, heldOut, leaked } = await managerOf({ "train.jsonl": texts(10) + texts(1) })
+    .check({ ...OPTIONS, trainTestSplit: 0.2 }, 3);
+  assert.deepEqual([train.report.rows, train.report.tokens, train.repeats, heldOut], [11, 0, 1, 2]);
+  assert.ok(leaked <= 1);
+  assert.equal(train.lengths.longest, JSON.stringify({ kind: "text", text: "row 0" }).length);
+  assert.deepEqual(train.samples, []);
 });
 
 Deno.test({

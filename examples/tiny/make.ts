@@ -96,10 +96,8 @@ const tokenizer = await Tokenizer.load(folder);
 const template = new ChatTemplate(tokenizer.chatTemplate!, tokenizer);
 const tokenized = (exchange: Exchange): TokenizedExample => {
   const how = { tokenizer, template, allowSpecialTokens: false };
-  const { ids, labels } = tokenizeExample(
-    { kind: "messages", messages: conversation(exchange).messages },
-    how,
-  );
+  const [row] = tokenizeExample({ kind: "messages", messages: conversation(exchange).messages }, how);
+  const { ids, labels } = row!;
   return { inputIds: Int32Array.from(ids), labels: Int32Array.from(labels) };
 };
 console.error(`tokenising ${STEPS * BATCH} exchanges`);

@@ -22,23 +22,37 @@ export async function modelFingerprint(config: string, weights: TensorSource): P
   return await sha256(lines.join("\n"));
 }
 
-/** SHA-256 over the tokens and labels of every row, in order. */
-export async function rowsFingerprint(
-  rows: readonly { readonly inputIds: Int32Array; readonly labels: Int32Array }[],
-): Promise<string> {
+/** A tokenised row. */
+interface TokenRow {
+  readonly inputIds: Int32Array;
+  readonly labels: Int32Array;
+}
+
+/** SHA-256 over the tokens and labels of every row of the lists, in order. */
+export async function rowsFingerprint(...lists: readonly Iterable<TokenRow>[]): Promise<string> {
   const parts: string[] = [];
-  for (let first = 0; first < rows.length; first += ROWS_PER_PART) {
-    const part = rows.slice(first, first + ROWS_PER_PART).flatMap((
-      { inputIds, labels },
-    ) => [inputIds, labels]);
-    const numbers = new Int32Array(part.reduce((count, { length }) => count + 1 + length, 0));
-    let at = 0;
-    for (const values of part) {
-      numbers[at++] = values.length;
-      numbers.set(values, at);
-      at += values.length;
+  let part: Int32Array[] = [];
+  const close = async () => {
+    parts.push(await partFingerprint(part));
+    part = [];
+  };
+  for (const rows of lists) {
+    for (const { inputIds, labels } of rows) {
+      part.push(inputIds, labels);
+      if (part.length === 2 * ROWS_PER_PART) await close();
     }
-    parts.push(await sha256(new Uint8Array(numbers.buffer)));
   }
+  if (part.length > 0) await close();
   return await sha256(parts.join("\n"));
+}
+
+function partFingerprint(part: readonly Int32Array[]): Promise<string> {
+  const numbers = new Int32Array(part.reduce((count, { length }) => count + 1 + length, 0));
+  let at = 0;
+  for (const values of part) {
+    numbers[at++] = values.length;
+    numbers.set(values, at);
+    at += values.length;
+  }
+  return sha256(new Uint8Array(numbers.buffer));
 }

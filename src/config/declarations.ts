@@ -9,7 +9,17 @@
  */
 
 import * as z from "zod/mini";
-import { fieldMeta, fraction, MAX_STEPS, onlyFor, path, wanted, wholeNumber } from "./field_types.ts";
+import {
+  columnMapping,
+  fieldMeta,
+  fraction,
+  MAX_STEPS,
+  onlyFor,
+  path,
+  paths,
+  wanted,
+  wholeNumber,
+} from "./field_types.ts";
 import { SCHEDULE_TYPES } from "./scheduler_kwargs.ts";
 
 /** What to train on what, and where the results go. */
@@ -32,17 +42,18 @@ export const jobSchema = z.strictObject({
     aliases: ["output_name"],
     placeholder: "NAME",
   }),
-  training_data_path: path().register(fieldMeta, {
+  training_data_path: paths().register(fieldMeta, {
     section: "Data",
-    help: 'Training data, JSON Lines: a "text" or "messages" each',
+    help:
+      "Training data: JSON Lines, JSON, CSV or Parquet; several files by commas or a pattern such as data/*.jsonl",
     aliases: ["data", "train_data"],
-    placeholder: "PATH",
+    placeholder: "PATHS",
   }),
-  eval_data_path: z._default(z.nullable(path()), null).register(fieldMeta, {
+  eval_data_path: z._default(z.nullable(paths()), null).register(fieldMeta, {
     section: "Data",
     help: "Evaluation data; without it a share of the training data is held out",
     aliases: ["eval_data"],
-    placeholder: "PATH",
+    placeholder: "PATHS",
   }),
   output_dir: z.optional(path()).register(fieldMeta, {
     section: "Output",
@@ -322,10 +333,27 @@ export const trainingSchema = z.strictObject({
     section: "Output",
     help: "Answer every held-out prompt before and after training and count exact answers",
   }),
-  data_format: z._default(z.enum(["auto", "text", "messages"]), "auto").register(fieldMeta, {
+  data_format: z._default(
+    z.enum(["auto", "text", "messages", "instruction", "input_output", "prompt_completion", "sharegpt"]),
+    "auto",
+  ).register(fieldMeta, {
     section: "Data",
-    help: "How to read the examples",
+    help: "How to read the examples; auto goes by the first one of each file",
     aliases: ["format"],
+  }),
+  column_mapping: z._default(z.nullable(columnMapping()), null).register(fieldMeta, {
+    section: "Data",
+    help: "Columns by other names than the format's: prompt=question,completion=answer",
+    placeholder: "NAME=COLUMN,...",
+  }),
+  train_on: z._default(z.enum(["completions", "all", "last"]), "completions").register(fieldMeta, {
+    section: "Data",
+    help: "What is learnt: every answer, prompts too, or the last answer; plain text is learnt whole",
+  }),
+  packing: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Data",
+    help: "Put short examples into one row of max_length tokens, each apart from the others",
+    aliases: ["sample_packing"],
   }),
   chat_template_path: z._default(z.nullable(path()), null).register(fieldMeta, {
     section: "Data",

@@ -25,6 +25,12 @@ const NAMES: Readonly<Record<string, string>> = {
   record: "options by name, such as num_cycles=2",
 };
 
+/** What a value of two types must be, by what its first type expects. */
+const UNIONS: Readonly<Record<string, string>> = {
+  string: "must be a path or a list of paths",
+  record: "must name columns, such as prompt=question,completion=answer",
+};
+
 function wanted(issue: RawIssue): string {
   switch (issue.code) {
     case "invalid_type":
@@ -41,7 +47,8 @@ function wanted(issue: RawIssue): string {
       if (issue.origin === "string") return `must be at most ${issue.maximum} characters long`;
       return `must be ${issue.inclusive ? "at most" : "below"} ${issue.maximum}`;
     case "invalid_union":
-      return 'must be "all-linear" or a list of layer names';
+      return UNIONS[(issue.errors as RawIssue[][])[0]![0]!.expected as string] ??
+        'must be "all-linear" or a list of layer names';
     default:
       return "is not valid";
   }
@@ -49,7 +56,7 @@ function wanted(issue: RawIssue): string {
 
 /** zod's error map: the message of one issue, without its path. */
 export function describeIssue(issue: RawIssue): string {
-  if (issue.code === "invalid_type" && issue.input === undefined) return "is missing";
+  if (/^invalid_(type|union)$/.test(issue.code) && issue.input === undefined) return "is missing";
   if (issue.code === "invalid_value" && typeof issue.input === "string") {
     const close = didYouMean(issue.input, (issue.values as unknown[]).map(String));
     return `${wanted(issue)}: current value is ${show(issue.input)}${close.replace(":", ",")}`;

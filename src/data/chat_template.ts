@@ -1,7 +1,8 @@
 import { Template } from "@huggingface/jinja";
 import { ModelFormatError } from "../errors.ts";
 import { renderTemplate, TEMPLATE_DAY } from "./chat_template_interpreter.ts";
-import type { Message } from "./formats.ts";
+import type { Conversation, Message } from "./formats.ts";
+import { markGenerations, takeGenerations, type TextSpan } from "./generation_marks.ts";
 
 /** The longest Jinja source that is parsed, in UTF-16 units. Those in use stay below 20 000; parsing takes its square. */
 export const MAX_TEMPLATE_LENGTH = 2 ** 16;
@@ -34,7 +35,7 @@ export class ChatTemplate {
       );
     }
     try {
-      this.#template = new Template(source);
+      this.#template = new Template(markGenerations(source));
     } catch (error) {
       throw new ModelFormatError(
         `Cannot parse the chat template as Jinja: ${
@@ -57,19 +58,40 @@ export class ChatTemplate {
    * The text of a conversation.
    *
    * @param addGenerationPrompt Whether to end with the header of the assistant turn to come.
+   * @param more What the template may want to know beside the messages.
    * @throws {ChatTemplateError} If the template refuses the conversation, works too long or makes too large a text.
    */
-  render(messages: readonly Message[], addGenerationPrompt: boolean): string {
+  render(
+    messages: readonly Message[],
+    addGenerationPrompt: boolean,
+    more: Omit<Conversation, "messages"> = {},
+  ): string {
+    return this.#render(messages, addGenerationPrompt, more).text;
+  }
+
+  /**
+   * The text of a conversation with what the template's `generation` tags enclose; null for a template without them.
+   *
+   * @throws {ChatTemplateError} As `render()`.
+   */
+  generations({ messages, ...more }: Conversation): { text: string; spans: TextSpan[] } | null {
+    const { text, spans } = this.#render(messages, false, more);
+    return spans && { text, spans };
+  }
+
+  #render(
+    messages: readonly Message[],
+    addGenerationPrompt: boolean,
+    { tools, chatTemplateKwargs }: Omit<Conversation, "messages">,
+  ): { text: string; spans: TextSpan[] | null } {
     try {
-      return renderTemplate(this.#template.parsed, {
+      return takeGenerations(renderTemplate(this.#template.parsed, {
         ...this.#variables,
-        messages: messages.map(({ role, content, name }) => ({
-          role,
-          content,
-          ...(name === undefined ? {} : { name }),
-        })),
+        ...chatTemplateKwargs,
+        ...(tools ? { tools } : {}),
+        messages: messages.map(({ weight: _, ...message }) => message),
         add_generation_prompt: addGenerationPrompt,
-      });
+      }));
     } catch (error) {
       const { message } = error as Error;
       const problem = error instanceof RangeError

@@ -15,33 +15,58 @@ export interface Batch {
   readonly trainedTokens: number;
   /** Tokens without padding. */
   readonly tokens: number;
+  /** Tokens of the documents packed into each row; absent where each row is one. */
+  readonly documents?: readonly (readonly number[])[];
+}
+
+/** A batch's size, and what fills its rows up. */
+export interface BatchShape {
+  /** Rows without an example are fillers. */
+  readonly rows: number;
+  /** Tokens per row, such as `bucketLength()` of the longest example. */
+  readonly length: number;
+  readonly padId: number;
 }
 
 /**
  * Puts examples into one batch. Padding is told by `lengths` and IGNORE_INDEX, never by the id: in many models the
  * padding token is the end token, which is trained.
  *
- * @param shape.rows Rows of the batch; those without an example are fillers.
- * @param shape.length Tokens per row, such as `bucketLength()` of the longest example.
  * @throws {RangeError} If there are more examples than rows, or an example is longer than a row.
  */
-export function collate(
-  examples: readonly TokenizedExample[],
-  { rows, length, padId }: { readonly rows: number; readonly length: number; readonly padId: number },
+export function collate(examples: readonly TokenizedExample[], shape: BatchShape): Batch {
+  const { documents: _, ...batch } = collatePacked(examples.map((example) => [example]), shape);
+  return batch;
+}
+
+/**
+ * The same with several examples a row, one behind the other: documents that do not see each other. The last token of
+ * one has no target, as the next token is not its own.
+ *
+ * @throws {RangeError} If there are more packs than rows, or a pack is longer than a row.
+ */
+export function collatePacked(
+  packs: readonly (readonly TokenizedExample[])[],
+  { rows, length, padId }: BatchShape,
 ): Batch {
-  if (examples.length > rows) {
-    throw new RangeError(`Cannot collate ${examples.length} examples into ${rows} rows`);
+  if (packs.length > rows) {
+    throw new RangeError(`Cannot collate ${packs.length} examples into ${rows} rows`);
   }
   const inputIds = new Uint32Array(rows * length).fill(padId);
   const targets = new Int32Array(rows * length).fill(IGNORE_INDEX);
   const lengths = new Uint32Array(rows);
-  for (const [row, { inputIds: ids, labels }] of examples.entries()) {
-    if (ids.length > length) {
-      throw new RangeError(`Cannot collate an example of ${ids.length} tokens into rows of ${length}`);
+  const documents: number[][] = Array.from({ length: rows }, () => []);
+  for (const [row, examples] of packs.entries()) {
+    for (const { inputIds: ids, labels } of examples) {
+      const start = lengths[row]!;
+      lengths[row] = start + ids.length;
+      if (lengths[row] > length) {
+        throw new RangeError(`Cannot collate an example of ${lengths[row]} tokens into rows of ${length}`);
+      }
+      inputIds.set(ids, row * length + start);
+      targets.set(labels.subarray(1), row * length + start);
+      documents[row]!.push(ids.length);
     }
-    inputIds.set(ids, row * length);
-    targets.set(labels.subarray(1), row * length);
-    lengths[row] = ids.length;
   }
   return {
     rows,
@@ -51,6 +76,7 @@ export function collate(
     lengths,
     trainedTokens: targets.reduce((count, target) => count + (target === IGNORE_INDEX ? 0 : 1), 0),
     tokens: lengths.reduce((sum, count) => sum + count, 0),
+    documents,
   };
 }
 

@@ -3,96 +3,129 @@
  *
  * @module
  */
+import { isTrained, type Message, parseMessage, turnRemarks } from "./message.ts";
+import { fromCell, illFormedAt, isRow, keysOf, kindOf, type Row } from "./row.ts";
 
-/** Formats that are trained; `auto` takes the format of the first usable row. */
-export type DataFormat = "auto" | TrainedFormat;
+export { isTrained, type Message, ROLES, type ToolCall } from "./message.ts";
+
+/** Formats that are trained. */
+export const TRAINED_FORMATS = [
+  "text",
+  "messages",
+  "instruction",
+  "input_output",
+  "prompt_completion",
+  "sharegpt",
+] as const;
 /** A format that is trained. */
-export type TrainedFormat = "text" | "messages";
+export type TrainedFormat = typeof TRAINED_FORMATS[number];
+/** `auto` takes the format of the first row that has one. */
+export type DataFormat = "auto" | TrainedFormat;
 
-/** Who may speak in a `messages` row. */
-export const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
+/** Which column of the data holds what the format calls otherwise: `{ prompt: "question" }`. */
+export type ColumnMapping = Readonly<Record<string, string>>;
 
-/** One turn of a conversation. */
-export interface Message {
-  readonly role: typeof ROLES[number];
-  readonly content: string;
-  /** Speaker's name, for templates that print it. */
-  readonly name?: string;
-  /** 0 on an assistant turn that is context only; trained otherwise. */
-  readonly weight?: 0 | 1;
+/** A conversation with what its template may want to know. */
+export interface Conversation {
+  readonly messages: readonly Message[];
+  /** Tools that the assistant may call, as JSON Schema. */
+  readonly tools?: readonly Row[];
+  /** Variables of the chat template, such as `enable_thinking`. */
+  readonly chatTemplateKwargs?: Row;
 }
 
 /** One usable row. */
 export type Example =
+  /** Every token is trained. */
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "messages"; readonly messages: readonly Message[] };
+  /** Text as it is written; the completion is trained. */
+  | { readonly kind: "pair"; readonly prompt: string; readonly completion: string }
+  /** A request and its answer, which a chat template or a plain form puts into words. */
+  | {
+    readonly kind: "request";
+    readonly instruction: string;
+    readonly input: string;
+    readonly output: string;
+  }
+  | ({ readonly kind: "messages" } & Conversation);
 
 /** A row as read: an example with remarks, or the reason why it is none. */
 export type ParsedRow =
   | { readonly example: Example; readonly warnings: readonly string[] }
   | { readonly problem: string };
 
-type Row = Readonly<Record<string, unknown>>;
-
-/** A shape that is known by name: what marks it, what it must have, how it becomes `messages`. */
+/** A shape that is known by name. */
 interface Shape {
-  readonly name: string;
-  readonly marks: (row: Row) => boolean;
+  readonly name: TrainedFormat | "preference";
+  /** What it must have. */
   readonly needs: readonly string[];
-  readonly conversion: string;
+  /** What tells it where something is missing. */
+  readonly marks: readonly string[];
 }
 
-/** Shapes that people have and that are not trained. The first that marks a row names it. */
-const OTHER_SHAPES: readonly Shape[] = [
-  {
-    name: "sharegpt",
-    marks: (row) => "conversations" in row,
-    needs: ["conversations"],
-    conversion:
-      `rename "conversations" to "messages", "from" to "role" (human: user, gpt: assistant) and "value" to "content"`,
-  },
-  {
-    name: "preference",
-    marks: (row) => "chosen" in row || "rejected" in row || "preferred_output" in row,
-    needs: [],
-    conversion: `keep the prompt and the chosen answer as user and assistant "messages"`,
-  },
-  {
-    name: "instruction",
-    marks: (row) => "instruction" in row,
-    needs: ["output"],
-    conversion:
-      `make "instruction" (and "input") a user message and "output" an assistant message in "messages"`,
-  },
-  {
-    name: "prompt/completion",
-    marks: (row) => "prompt" in row || "completion" in row,
-    needs: ["prompt", "completion"],
-    conversion: `make "prompt" a user message and "completion" an assistant message in "messages"`,
-  },
-  {
-    name: "input/output",
-    marks: (row) => "input" in row || "output" in row,
-    needs: ["input", "output"],
-    conversion: `make "input" a user message and "output" an assistant message in "messages"`,
-  },
+/** The first shape whose needs are all there names a row, else the first with one of its marks. */
+const SHAPES: readonly Shape[] = [
+  { name: "messages", needs: ["messages"], marks: ["messages"] },
+  { name: "sharegpt", needs: ["conversations"], marks: ["conversations"] },
+  { name: "preference", needs: ["chosen"], marks: ["chosen", "rejected", "preferred_output"] },
+  { name: "instruction", needs: ["instruction", "output"], marks: ["instruction"] },
+  { name: "prompt_completion", needs: ["prompt", "completion"], marks: ["prompt", "completion"] },
+  { name: "input_output", needs: ["input", "output"], marks: ["input", "output"] },
+  { name: "text", needs: ["text"], marks: ["text"] },
 ];
 
 /** What a format looks like, for messages. */
 const SAMPLES: Readonly<Record<TrainedFormat, string>> = {
   text: '{"text": "..."}',
   messages: '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}',
+  instruction: '{"instruction": "...", "input": "...", "output": "..."}',
+  input_output: '{"input": "...", "output": "..."}',
+  prompt_completion: '{"prompt": "...", "completion": "..."}',
+  sharegpt: '{"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}',
 };
 
-/** The trained format that a JSON value has the shape of; null if it has neither's. */
+const PARSERS: Readonly<Record<TrainedFormat, (row: Row) => ParsedRow>> = {
+  text: parseText,
+  messages: parseMessages,
+  instruction: parseRequest,
+  input_output: parseRequest,
+  prompt_completion: parsePair,
+  sharegpt: parseShareGpt,
+};
+
+/** The trained format that a JSON value has the shape of; null if it has none's. */
 export function formatOf(value: unknown): TrainedFormat | null {
-  if (!isRow(value)) return null;
-  return "messages" in value ? "messages" : "text" in value ? "text" : null;
+  const name = shapeOf(value)?.name ?? null;
+  return name === "preference" ? null : name;
 }
 
-/** The name of a shape that is known but not trained, such as `sharegpt`; null if there is none. */
+/** The name of a shape that is known but not trained, such as `preference`; null if there is none. */
 export function otherShapeOf(value: unknown): string | null {
-  return shapeOf(value)?.name ?? null;
+  const name = shapeOf(value)?.name;
+  return name === "preference" ? name : null;
+}
+
+function shapeOf(value: unknown): Shape | null {
+  if (!isRow(value)) return null;
+  return SHAPES.find(({ needs }) => needs.every((key) => key in value)) ??
+    SHAPES.find(({ marks }) => marks.some((key) => key in value)) ?? null;
+}
+
+/**
+ * A row with its columns named as formats name them.
+ *
+ * @returns The row, or what is wrong: a column that is not there.
+ */
+export function renameColumns(row: Row, mapping: ColumnMapping): Row | string {
+  const renamed: Record<string, unknown> = { ...row };
+  for (const column of Object.values(mapping)) delete renamed[column];
+  for (const [field, column] of Object.entries(mapping)) {
+    if (!Object.hasOwn(row, column)) {
+      return `has no "${column}", which column_mapping takes as "${field}" (found ${keysOf(row)})`;
+    }
+    renamed[field] = row[column];
+  }
+  return renamed;
 }
 
 /**
@@ -101,14 +134,41 @@ export function otherShapeOf(value: unknown): string | null {
  * @param decidedBy Line of the row that decided the format; absent when the user named it.
  */
 export function parseRow(value: unknown, format: TrainedFormat, decidedBy?: number): ParsedRow {
-  if (!isRow(value)) {
-    const found = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
-    return { problem: `is ${found}, not an object: write ${SAMPLES[format]}` };
+  if (!isRow(value)) return { problem: `is ${kindOf(value)}, not an object: write ${SAMPLES[format]}` };
+  const { needs } = SHAPES.find(({ name }) => name === format)!;
+  if (!needs.every((key) => key in value)) return { problem: otherRow(value, format, decidedBy) };
+  const parsed = PARSERS[format](value);
+  if ("problem" in parsed) return parsed;
+  const at = illFormedAt(value, "");
+  if (at === null) return parsed;
+  return {
+    problem:
+      `${at} contains half of a surrogate pair (such as \\ud83d alone), which is no character: remove it, ` +
+      `or write the emoji whole`,
+  };
+}
+
+/** Why a row that lacks the format's fields does not belong here, and what to do. */
+function otherRow(row: Row, format: TrainedFormat, decidedBy: number | undefined): string {
+  const readAs = decidedBy === undefined
+    ? `it is read as ${format}`
+    : `line ${decidedBy} made this a file of ${format} rows`;
+  const shape = shapeOf(row);
+  if (!shape) {
+    const needs = SHAPES.find(({ name }) => name === format)!.needs.map((key) => `"${key}"`).join(" and ");
+    return `has no ${needs} (found ${keysOf(row)}): write ${SAMPLES[format]}, or name your columns by ` +
+      `column_mapping`;
   }
-  if (!(format in value)) return { problem: otherRow(value, format, decidedBy) };
-  const problem = unpairedSurrogate(value);
-  if (problem) return { problem };
-  return format === "text" ? parseText(value) : parseMessages(value);
+  const article = /^[aeiou]/.test(shape.name) ? "an" : "a";
+  const missing = shape.needs.filter((key) => !(key in row)).map((key) => `"${key}"`).join(" and ");
+  const lacks = missing === "" ? "" : `; ${missing} is missing`;
+  if (shape.name === "preference") {
+    return `is a preference row, a format that is not trained: keep the prompt and the chosen answer as user ` +
+      `and assistant, ${SAMPLES.messages}`;
+  }
+  if (shape.name === format) return `is ${article} ${format} row${lacks}: write ${SAMPLES[format]}`;
+  return `is ${article} ${shape.name} row, but ${readAs}${lacks}: keep one format a file, or convert it to ` +
+    SAMPLES[format];
 }
 
 function parseText({ text }: Row): ParsedRow {
@@ -117,122 +177,97 @@ function parseText({ text }: Row): ParsedRow {
   return { example: { kind: "text", text }, warnings: [] };
 }
 
-function parseMessages({ messages, tools }: Row): ParsedRow {
-  if (!Array.isArray(messages)) return { problem: `"messages" is ${kindOf(messages)}, not an array` };
-  if (messages.length === 0) return { problem: `"messages" is empty: remove the row` };
-  if (Array.isArray(tools) && tools.length > 0) {
-    return { problem: `has "tools", which are not trained: remove the row, or "tools" from it` };
+/** `instruction` may be absent, as in input/output rows; `input` may be absent or null beside an instruction. */
+function parseRequest(row: Row): ParsedRow {
+  const { instruction = "", output } = row, input = row.input ?? "";
+  for (const [name, value] of Object.entries({ instruction, input, output })) {
+    if (typeof value !== "string") return { problem: `"${name}" is ${kindOf(value)}, not a string` };
   }
-  for (const [i, message] of messages.entries()) {
-    const problem = messageProblem(message);
-    if (problem) return { problem: `messages[${i}] ${problem}` };
+  const request = { instruction, input, output } as Record<"instruction" | "input" | "output", string>;
+  if (`${instruction}${input}`.trim() === "") return { problem: "asks nothing: remove the row" };
+  if (request.output.trim() === "") return { problem: `"output" is empty: there is nothing to learn from` };
+  return { example: { kind: "request", ...request }, warnings: [] };
+}
+
+/** Two texts, or two lists of messages of which the second is trained. */
+function parsePair({ prompt: given, completion: answer, ...rest }: Row): ParsedRow {
+  const [prompt, completion] = [fromCell(given), fromCell(answer)];
+  if (Array.isArray(prompt) && Array.isArray(completion)) {
+    const context = prompt.map((turn) => isRow(turn) ? { ...turn, weight: 0 } : turn);
+    return parseMessages({ ...rest, messages: [...context, ...completion] });
   }
-  const turns = (messages as Message[]).map(({ role, content, name, weight }): Message => ({
-    role,
-    content,
-    ...(name === undefined ? {} : { name }),
-    ...(weight === undefined ? {} : { weight }),
-  }));
-  if (!turns.some(isTrained)) {
+  if (typeof given !== "string") return { problem: `"prompt" is ${kindOf(given)}, not a string` };
+  if (typeof answer !== "string") return { problem: `"completion" is ${kindOf(answer)}, not a string` };
+  if (answer.trim() === "") return { problem: `"completion" is empty: there is nothing to learn from` };
+  return { example: { kind: "pair", prompt: given, completion: answer }, warnings: [] };
+}
+
+/** Who speaks in ShareGPT's `from`, by the role it means. */
+const SPEAKERS: Readonly<Record<string, Message["role"]>> = {
+  human: "user",
+  user: "user",
+  gpt: "assistant",
+  chatgpt: "assistant",
+  assistant: "assistant",
+  system: "system",
+  tool: "tool",
+  observation: "tool",
+};
+
+function parseShareGpt(row: Row): ParsedRow {
+  const turns = fromCell(row.conversations);
+  if (!Array.isArray(turns)) return { problem: `"conversations" is ${kindOf(turns)}, not an array` };
+  const messages: unknown[] = [];
+  for (const [i, turn] of turns.entries()) {
+    if (!isRow(turn)) return { problem: `conversations[${i}] is ${kindOf(turn)}, not an object` };
+    if ("role" in turn) {
+      messages.push(turn);
+      continue;
+    }
+    const { from, value, ...more } = turn;
+    if (typeof from !== "string" || !Object.hasOwn(SPEAKERS, from)) {
+      const known = Object.keys(SPEAKERS).join(", ");
+      return {
+        problem: `conversations[${i}] "from" is ${JSON.stringify(from) ?? "missing"}, not one of ${known}`,
+      };
+    }
+    if (typeof value !== "string") {
+      return { problem: `conversations[${i}] "value" is ${kindOf(value)}, not a string` };
+    }
+    messages.push({ ...more, role: SPEAKERS[from], content: value });
+  }
+  const system = typeof row.system === "string" && row.system !== ""
+    ? [{ role: "system", content: row.system }]
+    : [];
+  return parseMessages({ tools: row.tools, messages: [...system, ...messages] });
+}
+
+function parseMessages(row: Row): ParsedRow {
+  const given = fromCell(row.messages), tools = fromCell(row.tools);
+  if (!Array.isArray(given)) return { problem: `"messages" is ${kindOf(given)}, not an array` };
+  if (given.length === 0) return { problem: `"messages" is empty: remove the row` };
+  if (Array.isArray(row.functions)) return { problem: `has "functions": write them as "tools"` };
+  const toolsGiven = tools !== undefined && tools !== null;
+  if (toolsGiven && !(Array.isArray(tools) && tools.every(isRow))) {
+    return { problem: `"tools" is ${kindOf(tools)}, not an array of objects` };
+  }
+  const messages: Message[] = [];
+  for (const [i, value] of given.entries()) {
+    const parsed = parseMessage(value);
+    if ("problem" in parsed) return { problem: `messages[${i}] ${parsed.problem}` };
+    messages.push(parsed.message);
+  }
+  if (!messages.some(isTrained)) {
     return { problem: `has no assistant turn to learn from: add {"role": "assistant", "content": "..."}` };
   }
-  return { example: { kind: "messages", messages: turns }, warnings: turnWarnings(turns) };
-}
-
-/** Whether the loss counts this turn's content. */
-export function isTrained({ role, weight }: Message): boolean {
-  return role === "assistant" && weight !== 0;
-}
-
-function messageProblem(message: unknown): string | null {
-  if (!isRow(message)) return `is ${kindOf(message)}, not an object with "role" and "content"`;
-  const { role, content, name, weight } = message;
-  if (!ROLES.includes(role as Message["role"])) {
-    return `role ${JSON.stringify(role) ?? "is missing and"} is not one of ${ROLES.join(", ")}${
-      roleAdvice(role)
-    }`;
-  }
-  if (message.tool_calls !== undefined || message.function_call !== undefined) {
-    return `has tool calls, which are not trained: write the call into "content", or remove the row`;
-  }
-  if (content === undefined) return `has no "content"`;
-  if (Array.isArray(content)) return `"content" is an array of parts: join their texts into one string`;
-  if (typeof content !== "string") return `"content" is ${kindOf(content)}, not a string`;
-  if (role === "assistant" && content.trim() === "") return `is an assistant turn with empty "content"`;
-  if (name !== undefined && typeof name !== "string") return `"name" is ${kindOf(name)}, not a string`;
-  if (weight !== undefined && weight !== 0 && weight !== 1) {
-    return `"weight" is ${JSON.stringify(weight)}, not 0 or 1`;
-  }
-  return null;
-}
-
-function roleAdvice(role: unknown): string {
-  const meant = { human: "user", gpt: "assistant", model: "assistant", bot: "assistant", function: "tool" };
-  return typeof role === "string" && Object.hasOwn(meant, role)
-    ? ` (did you mean "${meant[role as keyof typeof meant]}"?)`
-    : "";
-}
-
-/** What strict chat templates refuse, though others take it. */
-function turnWarnings(turns: readonly Message[]): string[] {
-  const warnings: string[] = [];
-  const spoken = turns.filter(({ role }) => role === "user" || role === "assistant");
-  if (spoken[0]?.role === "assistant") {
-    warnings.push(
-      "starts with an assistant turn, which strict chat templates (Gemma, Llama 2, Mistral) refuse",
-    );
-  }
-  const toolsSpeak = turns.some(({ role }) => role === "tool");
-  if (!toolsSpeak && spoken.some(({ role }, i) => role === spoken[i - 1]?.role)) {
-    warnings.push(
-      "has two turns of one role in a row, which strict chat templates (Gemma, Llama 2, Mistral) refuse",
-    );
-  }
-  return warnings;
-}
-
-/** Why a row that lacks the format's field does not belong here, and what to do. */
-function otherRow(row: Row, format: TrainedFormat, decidedBy: number | undefined): string {
-  const readAs = decidedBy === undefined
-    ? `it is read as ${format}`
-    : `line ${decidedBy} made this a ${format} file`;
-  const other = formatOf(row);
-  if (other) return `is a ${other} row, but ${readAs}: keep one format a file`;
-  const shape = shapeOf(row);
-  if (!shape) {
-    const keys = Object.keys(row).slice(0, 8).map((key) => JSON.stringify(key.slice(0, 40))).join(", ") ||
-      "no keys";
-    return `has no "${format}" (found ${keys}): write ${SAMPLES[format]}`;
-  }
-  const missing = shape.needs.filter((key) => !(key in row)).map((key) => `"${key}"`);
-  const lacks = missing.length === 0 ? "" : `, and ${missing.join(" and ")} is missing`;
-  return `is ${
-    /^[aeiou]/.test(shape.name) ? "an" : "a"
-  } ${shape.name} row${lacks}; that format is not trained: ` +
-    `to get ${SAMPLES.messages}, ${shape.conversion}`;
-}
-
-function shapeOf(value: unknown): Shape | null {
-  return isRow(value) ? OTHER_SHAPES.find(({ marks }) => marks(value)) ?? null : null;
-}
-
-/** Half of a surrogate pair has no UTF-8, so it cannot be tokenised. */
-function unpairedSurrogate(row: Row): string | null {
-  const { text, messages } = row;
-  const strings = Array.isArray(messages) ? messages.map((m) => isRow(m) ? m.content : null) : [text];
-  const at = strings.findIndex((s) => typeof s === "string" && !s.isWellFormed());
-  if (at === -1) return null;
-  const where = Array.isArray(messages) ? `messages[${at}].content` : "text";
-  return `${where} contains half of a surrogate pair (such as \\ud83d alone), which is no character: remove it, ` +
-    `or write the emoji whole`;
-}
-
-function isRow(value: unknown): value is Row {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  if (value === undefined) return "missing";
-  return Array.isArray(value) ? "an array" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+  const kwargs = fromCell(row.chat_template_kwargs);
+  return {
+    example: {
+      kind: "messages",
+      messages,
+      ...(toolsGiven && tools.length > 0 ? { tools } : {}),
+      ...(isRow(kwargs) ? { chatTemplateKwargs: kwargs } : {}),
+    },
+    warnings: turnRemarks(messages),
+  };
 }

@@ -214,7 +214,7 @@ Deno.test("rowsFingerprint() tells rows apart by tokens, labels, order and where
     [row([1]), row([2, 3])],
     [row([1, 2])],
     [],
-  ].map(rowsFingerprint));
+  ].map((rows) => rowsFingerprint(rows)));
   assert.equal(new Set(hashes).size, 7);
   assert.equal(await rowsFingerprint([row([1, 2]), row([3])]), hashes[0]);
 });

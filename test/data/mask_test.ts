@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ChatTemplate } from "../../src/data/chat_template.ts";
 import { isTrained, type Message } from "../../src/data/formats.ts";
-import { IGNORE_INDEX, labelChat } from "../../src/data/mask.ts";
+import { IGNORE_INDEX, labelChat, type LabelledIds } from "../../src/data/mask.ts";
 import { Tokenizer } from "../../src/data/tokenizer.ts";
 import { readText } from "../../src/storage.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
@@ -26,7 +26,13 @@ function trainedText(
   allowSpecialTokens = false,
 ) {
   const template = new ChatTemplate(source, tokenizer);
-  const { ids, labels, onlyLastTurn } = labelChat(tokenizer, template, messages, allowSpecialTokens);
+  const [row, ...more] = labelChat(tokenizer, template, { messages }, { allowSpecialTokens });
+  assert.equal(more.length, 0);
+  return told(tokenizer, row!);
+}
+
+/** The trained pieces of a row, and all of it. */
+function told(tokenizer: Tokenizer, { ids, labels }: LabelledIds) {
   assert.equal(labels.length, ids.length);
   const pieces: number[][] = [];
   for (const [t, label] of labels.entries()) {
@@ -39,7 +45,6 @@ function trainedText(
     trained: pieces.map((piece) => tokenizer.decode(piece)),
     text: tokenizer.decode(ids),
     ids,
-    onlyLastTurn,
   };
 }
 
@@ -49,11 +54,10 @@ Deno.test("labelChat() trains answers and their end, not headers, questions or t
     { role: "system", content: "be kind" },
     ...chat("hé 🙂?", "yes 👩‍👧", "and?", "no"),
   ];
-  const { trained, text, ids, onlyLastTurn } = trainedText(tokenizer, CHAT_TEMPLATE, messages);
+  const { trained, text, ids } = trainedText(tokenizer, CHAT_TEMPLATE, messages);
   assert.deepEqual(trained, ["yes 👩‍👧<|end|>", "no<|end|>"]);
   assert.equal(text, new ChatTemplate(CHAT_TEMPLATE, tokenizer).render(messages, false));
   assert.deepEqual(ids, tokenizer.encode(text));
-  assert.equal(onlyLastTurn, false);
 });
 
 Deno.test("labelChat() leaves out turns of weight 0 and everything behind the last trained turn", async () => {
@@ -116,15 +120,80 @@ Deno.test("labelChat() trains every turn of a template that closes the conversat
   ]);
 });
 
-Deno.test("labelChat() trains the last turn alone where the template rewrites earlier ones, and says so", async () => {
+/** As Qwen3's: the last answer begins with an empty thought, earlier ones do not. */
+const THINKING = "{% for m in messages %}{{ '<|start|>' + m.role + '\n' }}" +
+  "{% if loop.last and m.role == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}{% endif %}" +
+  "{{ m.content + '<|end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}";
+
+Deno.test("labelChat() makes a row of each answer where the template rewrites earlier ones", async () => {
   const tokenizer = await chatTokenizer();
-  const thinking = "{% for m in messages %}{{ '<|start|>' + m.role + '\n' }}" +
-    "{% if loop.last and m.role == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}{% endif %}" +
-    "{{ m.content + '<|end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}";
-  const many = trainedText(tokenizer, thinking, chat("a", "b", "c", "d"));
-  assert.deepEqual(many.trained, ["<think>\n\n</think>\n\nd<|end|>"]);
-  assert.equal(many.onlyLastTurn, true);
-  assert.equal(trainedText(tokenizer, thinking, chat("a", "b")).onlyLastTurn, false);
+  const template = new ChatTemplate(THINKING, tokenizer);
+  const rows = labelChat(tokenizer, template, { messages: chat("a", "b", "c", "d", "e") });
+  assert.deepEqual(rows.map((row) => told(tokenizer, row)).map(({ trained, text }) => [trained, text]), [
+    [["<think>\n\n</think>\n\nb<|end|>"], template.render(chat("a", "b"), false)],
+    [["<think>\n\n</think>\n\nd<|end|>"], template.render(chat("a", "b", "c", "d"), false)],
+  ]);
+  const last = labelChat(tokenizer, template, { messages: chat("a", "b", "c", "d") }, { trainOn: "last" });
+  assert.deepEqual(last, rows.slice(1));
+});
+
+Deno.test("labelChat() trains the last answer, or every token of the whole conversation, where that is wanted", async () => {
+  const tokenizer = await chatTokenizer();
+  const template = new ChatTemplate(CHAT_TEMPLATE, tokenizer);
+  const messages = chat("a", "b", "c", "d", "e");
+  const [last] = labelChat(tokenizer, template, { messages }, { trainOn: "last" });
+  assert.deepEqual(told(tokenizer, last!).trained, ["d<|end|>"]);
+  const [all] = labelChat(tokenizer, template, { messages }, { trainOn: "all" });
+  assert.deepEqual(told(tokenizer, all!).trained, [template.render(messages, false)]);
+});
+
+Deno.test("labelChat() trains what the template's generation tags enclose, of turns that are trained", async () => {
+  const tokenizer = await chatTokenizer();
+  const marked = "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|start|>assistant\n' }}" +
+    "{%- generation -%}\n {{ m.content + '<|end|>' }}{% endgeneration %}\n\n{% else %}" +
+    "{{ '<|start|>' + m.role + '\n' + m.content + '<|end|>' }}{% endif %}{% endfor %}";
+  const template = new ChatTemplate(marked, tokenizer);
+  const messages = chat("a", "b", "c", "d", "e", "f").map((turn, i) =>
+    i === 3 ? { ...turn, weight: 0 as const } : turn
+  );
+  const [row] = labelChat(tokenizer, template, { messages });
+  const { trained, text } = told(tokenizer, row!);
+  assert.deepEqual(trained, ["b<|end|>", "f<|end|>"]);
+  assert.equal(text, template.render(messages, false));
+  assert.ok(text.endsWith("<|start|>user\ne<|end|><|start|>assistant\nf<|end|>\n"));
+  const [last] = labelChat(tokenizer, template, { messages }, { trainOn: "last" });
+  assert.deepEqual(told(tokenizer, last!).trained, ["f<|end|>"]);
+  const once = new ChatTemplate("{% generation %}{{ messages[0].content }}{% endgeneration %}", tokenizer);
+  assert.throws(() => labelChat(tokenizer, once, { messages }), {
+    name: "ChatTemplateError",
+    message: /generation tags enclose 1 parts of 3 assistant turns/,
+  });
+});
+
+Deno.test("labelChat() gives the template tools, calls and its own variables, all of it text only", async () => {
+  const tokenizer = await chatTokenizer();
+  const source =
+    "{{ tools | tojson }}{{ mood }}{% for m in messages %}{{ '<|start|>' + m.role + '\n' + m.content }}" +
+    "{% for c in m.tool_calls or [] %}{{ c.function.name + c.function.arguments.city }}{% endfor %}{{ '<|end|>' }}" +
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}";
+  const [row] = labelChat(tokenizer, new ChatTemplate(source, tokenizer), {
+    messages: [
+      { role: "user", content: "weather?" },
+      {
+        role: "assistant",
+        content: "",
+        tool_calls: [{ function: { name: "look_up", arguments: { city: "<|end|>" } } }],
+      },
+      { role: "tool", content: "rain" },
+      { role: "assistant", content: "Rain." },
+    ],
+    tools: [{ name: "look_up" }],
+    chatTemplateKwargs: { mood: "!" },
+  });
+  const { trained, text, ids } = told(tokenizer, row!);
+  assert.deepEqual(trained, ["look_up<|end|><|end|>", "Rain.<|end|>"]);
+  assert.ok(text.startsWith('[{"name": "look_up"}]!<|start|>user'), text);
+  assert.equal(ids.filter((id) => id === tokenizer.encode("<|end|>")[0]).length, 4);
 });
 
 Deno.test("labelChat() says when it cannot tell where the answer begins, and passes on a refusal", async () => {
@@ -168,7 +237,7 @@ Deno.test({
     assert.equal(rows.length, 228);
     const end = tokenizer.encode("<|im_end|>\n");
     for (const row of rows) {
-      const { ids, labels } = labelChat(tokenizer, template, row.messages);
+      const { ids, labels } = labelChat(tokenizer, template, row)[0]!;
       assert.deepEqual(ids, row.input_ids);
       assert.deepEqual(ids.slice(-2), end);
       // All of the answer with its end token; the line feed behind it is not trained.

@@ -1,0 +1,50 @@
+/** How many rows have which length. */
+export class LengthCounts {
+  readonly #counts = new Map<number, number>();
+  #rows = 0;
+
+  add(length: number): void {
+    this.#rows++;
+    this.#counts.set(length, (this.#counts.get(length) ?? 0) + 1);
+  }
+
+  /** Rows counted. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** The longest length; 0 for no rows. */
+  get longest(): number {
+    return Math.max(0, ...this.#counts.keys());
+  }
+
+  /** The smallest length that this share of the rows does not exceed, 0 < share ≤ 1; 0 for no rows. */
+  quantile(share: number): number {
+    let below = 0;
+    for (const [length, count] of this.#sorted()) {
+      below += count;
+      if (below >= share * this.#rows) return length;
+    }
+    return 0;
+  }
+
+  /** Rows by ranges of one width: 1, 2 or 5 times a power of ten, so that there are at most `most` ranges. */
+  histogram(most = 12): { readonly from: number; readonly to: number; readonly rows: number }[] {
+    const width = rangeWidth(this.longest + 1, most);
+    const bars = Array.from({ length: Math.ceil((this.longest + 1) / width) }, (_, i) => {
+      return { from: i * width, to: (i + 1) * width - 1, rows: 0 };
+    });
+    for (const [length, count] of this.#counts) bars[Math.floor(length / width)]!.rows += count;
+    return bars;
+  }
+
+  #sorted(): [number, number][] {
+    return [...this.#counts].sort(([a], [b]) => a - b);
+  }
+}
+
+function rangeWidth(span: number, most: number): number {
+  for (let power = 1;; power *= 10) {
+    for (const digit of [1, 2, 5]) if (span <= digit * power * most) return digit * power;
+  }
+}

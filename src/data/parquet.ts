@@ -1,0 +1,53 @@
+/**
+ * Parquet, row group by row group: no more than one is held.
+ *
+ * @module
+ */
+import { parquetMetadataAsync } from "hyparquet/src/metadata.js";
+import { parquetReadObjects } from "hyparquet/src/read.js";
+import { DatasetFormatError } from "../errors.ts";
+import type { FileReader } from "../storage.ts";
+import { byteChunks, type Entry } from "./entries.ts";
+import type { Sha256 } from "./sha256.ts";
+
+/**
+ * Every row in order, with lists and structs as arrays and objects.
+ *
+ * @param hash Takes every byte of the file, before the first row.
+ * @throws {DatasetFormatError} If the file is damaged, or packed by something else than Snappy.
+ */
+export async function* readParquet(file: FileReader, hash: Sha256): AsyncGenerator<Entry> {
+  for await (const _ of byteChunks(file, hash));
+  const buffer = {
+    byteLength: file.size,
+    slice: async (start: number, end = file.size) => {
+      const from = start < 0 ? file.size + start : start;
+      return (await file.read(from, end - from)).slice().buffer;
+    },
+  };
+  let first = 0;
+  try {
+    const metadata = await parquetMetadataAsync(buffer);
+    for (const group of metadata.row_groups) {
+      const end = first + Number(group.num_rows);
+      const rows = await parquetReadObjects({ file: buffer, metadata, rowStart: first, rowEnd: end });
+      for (const [i, value] of rows.entries()) yield { kind: "row", line: first + i + 1, value };
+      first = end;
+    }
+  } catch (error) {
+    if (error instanceof DatasetFormatError) throw error;
+    throw unreadable(file.uri, error);
+  }
+}
+
+function unreadable(file: string, error: unknown): DatasetFormatError {
+  const { message } = error as Error;
+  const codec = /unsupported compression codec: (\w+)/.exec(message)?.[1];
+  return new DatasetFormatError([{
+    file,
+    message: codec
+      ? `is Parquet packed by ${codec}; Snappy and none are read: in Python, ` +
+        `pandas.read_parquet(FILE).to_parquet(OUT, compression="snappy")`
+      : `cannot be read as Parquet (${message}): copy the file again`,
+  }]);
+}

@@ -1,0 +1,102 @@
+/**
+ * Tokenised rows in little memory: ids at two bytes where the vocabulary allows, labels as the spans that are trained.
+ *
+ * @module
+ */
+import type { TokenizedExample } from "./example.ts";
+import { GrowingArray } from "./growing_array.ts";
+import { IGNORE_INDEX } from "./mask.ts";
+
+/** A list of rows, each made when it is asked for. Arrays are such lists, too. */
+export type ExampleRows = Pick<ReadonlyArray<TokenizedExample>, "length" | "at" | typeof Symbol.iterator>;
+
+/** Rows that grow one by one. */
+export class TokenRows implements ExampleRows {
+  readonly #ids: GrowingArray;
+  /** Where each row's ids, and its spans, end. */
+  readonly #idEnds = new GrowingArray(Float64Array);
+  readonly #spanEnds = new GrowingArray(Float64Array);
+  /** First trained token of a span and the one behind its last, counted from the row's start. */
+  readonly #spans = new GrowingArray(Uint32Array);
+
+  /** @param vocabSize Largest id + 1. */
+  constructor(vocabSize: number) {
+    this.#ids = new GrowingArray(vocabSize <= 2 ** 16 ? Uint16Array : Uint32Array);
+  }
+
+  get length(): number {
+    return this.#idEnds.length;
+  }
+
+  /** Memory taken. */
+  get bytes(): number {
+    return [this.#ids, this.#idEnds, this.#spanEnds, this.#spans].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  push({ inputIds, labels }: TokenizedExample): void {
+    for (const id of inputIds) this.#ids.push(id);
+    this.#idEnds.push(this.#ids.length);
+    let trained = false;
+    for (const [t, label] of labels.entries()) {
+      if ((label !== IGNORE_INDEX) === trained) continue;
+      this.#spans.push(t);
+      trained = !trained;
+    }
+    if (trained) this.#spans.push(labels.length);
+    this.#spanEnds.push(this.#spans.length);
+  }
+
+  at(index: number): TokenizedExample | undefined {
+    const row = index < 0 ? this.length + index : index;
+    if (!(row >= 0 && row < this.length)) return undefined;
+    const [start, end] = [startOf(this.#idEnds, row), this.#idEnds.get(row)];
+    const inputIds = new Int32Array(end - start);
+    for (let t = 0; t < inputIds.length; t++) inputIds[t] = this.#ids.get(start + t);
+    const labels = new Int32Array(inputIds.length).fill(IGNORE_INDEX);
+    for (let span = startOf(this.#spanEnds, row); span < this.#spanEnds.get(row); span += 2) {
+      const [from, to] = [this.#spans.get(span), this.#spans.get(span + 1)];
+      labels.set(inputIds.subarray(from, to), from);
+    }
+    return { inputIds, labels };
+  }
+
+  *[Symbol.iterator](): ArrayIterator<TokenizedExample> {
+    for (let row = 0; row < this.length; row++) yield this.at(row)!;
+  }
+}
+
+function startOf(ends: GrowingArray, row: number): number {
+  return row === 0 ? 0 : ends.get(row - 1);
+}
+
+/** Some of the rows of a list, in the order of their indices. */
+export class RowSubset implements ExampleRows {
+  readonly #rows: ExampleRows;
+  readonly #indices: Uint32Array;
+
+  constructor(rows: ExampleRows, indices: Uint32Array) {
+    this.#rows = rows;
+    this.#indices = indices;
+  }
+
+  get length(): number {
+    return this.#indices.length;
+  }
+
+  at(index: number): TokenizedExample | undefined {
+    const row = this.#indices.at(index);
+    return row === undefined ? undefined : this.#rows.at(row);
+  }
+
+  *[Symbol.iterator](): ArrayIterator<TokenizedExample> {
+    for (const row of this.#indices) yield this.#rows.at(row)!;
+  }
+}
+
+/** Tokens of each row. */
+export function rowLengths(rows: ExampleRows): Uint32Array {
+  const lengths = new Uint32Array(rows.length);
+  let row = 0;
+  for (const { inputIds } of rows) lengths[row++] = inputIds.length;
+  return lengths;
+}
