@@ -5,9 +5,9 @@
  * @module
  */
 import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
-import { type Checkpoint, readMoments } from "./checkpoint/resume.ts";
+import { type Checkpoint, checkpointName, openCheckpoint, readMoments } from "./checkpoint/resume.ts";
 import { resumeIssues } from "./checkpoint/resume_match.ts";
-import type { RunIdentity } from "./checkpoint/resume_record.ts";
+import type { BestEvaluation, RunIdentity } from "./checkpoint/resume_record.ts";
 import type { FineTuneJobConfig, QuantizationConfig } from "./config.ts";
 import { ChatTemplate } from "./data/chat_template.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
@@ -18,17 +18,26 @@ import { readStopTokens } from "./generate/prompt.ts";
 import { type Gpu, openGpu, type OpenGpuOptions, requireHardware } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
 import type { QuantizationPlan, TrainingEvent } from "./job.ts";
+import { RunLogs } from "./logs/run_logs.ts";
 import { fitPlan, planQuantizations } from "./memory_plan.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { BatchLimits } from "./models/trainable_model.ts";
 import { checkPlaces, clearOutput, emptyFolder, refuseUsed } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";
 import { chosenCheckpoint, resumeWarnings, RunCheckpoints, runIdentity } from "./run_checkpoints.ts";
-import { MetricsLog, type RunRecord, writeRunRecord } from "./run_files.ts";
+import { type RunRecord, writeRunRecord } from "./run_files.ts";
 import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } from "./run_output.ts";
 import { heldOutAnswers, Sampler } from "./samples.ts";
 import { type Folder, readText } from "./storage.ts";
-import { batchLimits, countSteps, ModelTrainer, packsOf, typicalTokens } from "./trainer.ts";
+import {
+  batchLimits,
+  checkEvaluable,
+  countSteps,
+  ModelTrainer,
+  packsOf,
+  type Samples,
+  typicalTokens,
+} from "./trainer.ts";
 import { type RunTiles, tilesOf, variantsForRun } from "./tuning/for_run.ts";
 import { modelWork } from "./tuning/model_work.ts";
 
@@ -70,6 +79,7 @@ export class FineTuneJob {
   readonly #output: Folder;
   readonly #models: ModelManager;
   readonly #progress = new Progress();
+  #logs: RunLogs | null = null;
 
   constructor(config: FineTuneJobConfig, deps: FineTuneJobDeps) {
     this.#config = config;
@@ -150,6 +160,7 @@ export class FineTuneJob {
     const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
     const packs = packsOf(dataset.train, training);
     const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs };
+    checkEvaluable(data, training);
     const steps = countSteps(data, training);
     const made = await runIdentity(this.#config, base, dataset, steps);
     if (checkpoint) refuseOther(checkpoint, made);
@@ -255,28 +266,28 @@ export class FineTuneJob {
     this.#models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
     await clearOutput(this.#output, checkpoint);
     const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
-    const metrics = checkpoint
-      ? await MetricsLog.resume(this.#output, checkpoint.record.metrics)
-      : new MetricsLog(this.#output);
+    const logs = this.#logs = await RunLogs.open(this.#output, this.#config, checkpoint);
     if (checkpoint) {
       yield { type: "resumed", step: checkpoint.record.step, path: checkpoint.folder.uri };
     }
     const sampler = this.#sampler(run);
-    if (sampler && !checkpoint) yield* this.#sampled(sampler);
+    if (sampler && !checkpoint) yield* this.#sampled(sampler, logs);
     yield { type: "phase", message: "compiling kernels" };
     const [output, config, progress] = [this.#output, this.#config, this.#progress];
-    const checkpoints = new RunCheckpoints({ output, config, run, progress, metrics });
+    const checkpoints = new RunCheckpoints({ output, config, run, progress, logs });
     const trainer = new ModelTrainer(model, data, config.training);
+    const samples = sampler && this.#samples(sampler);
     try {
-      for await (const event of trainer.train(this.#signal, { from, checkpoints })) {
-        await metrics.add(event);
+      for await (const event of trainer.train(this.#signal, { from, checkpoints, samples })) {
+        await logs.add(event);
         progress.note(event);
         yield event;
       }
     } finally {
-      await metrics.flush();
+      await logs.flush();
     }
-    if (sampler) yield* this.#sampled(sampler);
+    yield* this.#bestLoaded(run, trainer.best);
+    if (sampler) yield* this.#sampled(sampler, logs);
     gpu.check();
   }
 
@@ -293,9 +304,30 @@ export class FineTuneJob {
     return sampler.asks ? sampler : null;
   }
 
-  async *#sampled(sampler: Sampler): AsyncGenerator<TrainingEvent> {
+  /** Answers in the middle of training. */
+  #samples(sampler: Sampler): Samples {
+    const { sampleSteps } = this.#config.training;
+    return {
+      due: (step) => sampleSteps > 0 && step % sampleSteps === 0,
+      sampled: (step, signal) => sampler.sampled(step, signal),
+    };
+  }
+
+  /** Puts the weights of the best evaluation in place of the last ones, where that is wanted. */
+  async *#bestLoaded({ model }: PreparedRun, best: BestEvaluation | null): AsyncGenerator<TrainingEvent> {
+    const { loadBestModelAtEnd, metricForBestModel } = this.#config.training;
+    if (!loadBestModelAtEnd || best === null || best.step === this.#progress.steps) return;
+    const found = `${metricForBestModel} ${best.metric.toPrecision(4)}`;
+    yield { type: "phase", message: `loading the best weights, those after step ${best.step} (${found})` };
+    const { folder } = await openCheckpoint(this.#output.folder(checkpointName(best.step)));
+    this.#models.initialise(model, { kind: "adapter", adapter: await readAdapter(folder) });
+    this.#progress.evalLossAfter = best.eval_loss;
+  }
+
+  async *#sampled(sampler: Sampler, logs: RunLogs): AsyncGenerator<TrainingEvent> {
     yield { type: "phase", message: "answering held-out prompts" };
     const event = await sampler.sampled(this.#progress.steps, this.#signal);
+    await logs.add(event);
     this.#progress.note(event);
     yield event;
   }
@@ -333,8 +365,11 @@ export class FineTuneJob {
     return adapterPath === null ? null : await readAdapter(this.#deps.files(adapterPath));
   }
 
-  #record(run: PreparedRun, status: RunRecord["status"], error: string | null = null): Promise<void> {
-    return writeRunRecord(this.#output, runRecord(this.#config, run, this.#progress, status, error));
+  /** Writes run.json, and at the end of the run what tells of its course. */
+  async #record(run: PreparedRun, status: RunRecord["status"], error: string | null = null): Promise<void> {
+    const record = runRecord(this.#config, run, this.#progress, status, error);
+    await writeRunRecord(this.#output, record);
+    if (status !== "running") await this.#logs?.finish(record);
   }
 
   #fileOf(uri: string): { folder: Folder; name: string } {

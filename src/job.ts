@@ -83,6 +83,8 @@ export type TrainingEvent =
     readonly learningRate: number;
     /** L2 norm over all gradients before clipping. */
     readonly gradNorm: number;
+    /** Share of trained tokens since the last step event to which the model gave the largest logit, 0..1. */
+    readonly tokenAccuracy?: number;
     /** Trained tokens (labels that count) since the last step event. */
     readonly trainedTokens: number;
     /** All tokens of the run so far, padding left out. */
@@ -98,6 +100,9 @@ export type TrainingEvent =
     /** Sum of the loss over all labelled tokens divided by their number, nats. */
     readonly evalLoss: number;
     readonly evalTokens: number;
+    /** Share of the labelled tokens to which the model gave the largest logit, 0..1. */
+    readonly evalTokenAccuracy?: number;
+    readonly evalSeconds?: number;
   }
   | {
     readonly type: "sampled";

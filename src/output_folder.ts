@@ -11,6 +11,7 @@ import {
 } from "./checkpoint/resume.ts";
 import type { JobConfig } from "./config.ts";
 import { ConfigError } from "./errors.ts";
+import { LOG_FILES } from "./logs/run_logs.ts";
 import { METRICS_FILE, RUN_FILE } from "./run_files.ts";
 import type { Folder } from "./storage.ts";
 
@@ -23,7 +24,7 @@ import type { Folder } from "./storage.ts";
 export async function refuseUsed(output: Folder, job: JobConfig): Promise<void> {
   const found = await output.list();
   for (const name of ["adapter", "merged"]) found.push(...await output.folder(name).list());
-  if (job.resume === "auto" && found.every((name) => name === METRICS_FILE || name === RUN_FILE)) return;
+  if (job.resume === "auto" && found.every((name) => name === RUN_FILE || LOG_FILES.includes(name))) return;
   const checkpoints = (await listCheckpoints(output)).map(checkpointName);
   found.push(...checkpoints);
   if (found.length === 0 || job.overwrite) return;

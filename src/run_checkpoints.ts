@@ -17,12 +17,12 @@ import type { RunIdentity, TrainerState } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, type JobConfig, toWire } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
+import type { RunLogs } from "./logs/run_logs.ts";
 import type { Dataset } from "./data_manager.ts";
 import type { BaseModel } from "./model_manager.ts";
 import { CONFIG_FILE } from "./models/config.ts";
 import { samePath } from "./output_folder.ts";
 import type { PreparedRun, Progress } from "./prepared_run.ts";
-import type { MetricsLog } from "./run_files.ts";
 import { trainedAdapter } from "./run_output.ts";
 import { type Folder, readText } from "./storage.ts";
 import type { Checkpoints, StepCount } from "./trainer.ts";
@@ -36,7 +36,7 @@ export interface RunCheckpointsOptions {
   readonly config: FineTuneJobConfig;
   readonly run: PreparedRun;
   readonly progress: Progress;
-  readonly metrics: MetricsLog;
+  readonly logs: RunLogs;
 }
 
 /** Writes checkpoints every `save_steps` steps and every `save_minutes` minutes, and removes old ones. */
@@ -48,21 +48,26 @@ export class RunCheckpoints implements Checkpoints {
     this.#options = options;
   }
 
-  due(step: number, isLast: boolean): boolean {
-    const { saveSteps, saveMinutes } = this.#options.config.job;
+  due(step: number, isLast: boolean, isBest: boolean): boolean {
+    const { job: { saveSteps, saveMinutes }, training } = this.#options.config;
+    if (isBest && training.loadBestModelAtEnd) return true;
     const minutes = (performance.now() - this.#savedAt) / MS_PER_MINUTE;
     return isLast || (saveSteps > 0 && step % saveSteps === 0) || (saveMinutes > 0 && minutes >= saveMinutes);
   }
 
   async save(state: TrainerState): Promise<TrainingEvent> {
-    const { output, config, run, progress, metrics } = this.#options;
+    const { output, config, run, progress, logs } = this.#options;
     // a checkpoint must not be on the medium before the lines that it counts
-    await metrics.sync();
-    const record = { ...state, ...run.identity, progress: progress.state, metrics: metrics.state };
+    await logs.sync();
+    const record = { ...state, ...run.identity, progress: progress.state, metrics: logs.state };
     const adapter = await trainedAdapter(run);
     const moments = { m: await this.#values("m"), v: await this.#values("v") };
-    const folder = await writeCheckpoint(output, record, moments, (into) => writeAdapter(into, adapter));
-    await rotateCheckpoints(output, config.job.saveTotalLimit);
+    const folder = await writeCheckpoint(output, record, moments, async (into) => {
+      await writeAdapter(into, adapter);
+      await logs.writeState(into, state, run.steps.totalSteps);
+    });
+    const best = config.training.loadBestModelAtEnd ? state.judgement.best : null;
+    await rotateCheckpoints(output, config.job.saveTotalLimit, best?.step);
     this.#savedAt = performance.now();
     return { type: "checkpointed", step: state.step, path: folder.uri };
   }

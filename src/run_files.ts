@@ -22,6 +22,9 @@ export interface MetricsRow {
   readonly epoch: number;
   readonly loss: number | null;
   readonly eval_loss: number | null;
+  /** Shares of labelled tokens that the model foretold, 0..1. */
+  readonly token_accuracy: number | null;
+  readonly eval_token_accuracy: number | null;
   readonly learning_rate: number | null;
   readonly grad_norm: number | null;
   readonly tokens: number | null;
@@ -80,6 +83,8 @@ export class MetricsLog {
         epoch: event.epoch,
         loss: event.loss,
         eval_loss: null,
+        token_accuracy: event.tokenAccuracy ?? null,
+        eval_token_accuracy: null,
         learning_rate: event.learningRate,
         grad_norm: event.gradNorm,
         tokens: event.tokens,
@@ -87,7 +92,8 @@ export class MetricsLog {
       };
     } else if (event.type === "evaluated") {
       if (this.#row?.step !== event.step) await this.flush();
-      this.#row = { ...(this.#row ?? emptyRow(event.step, event.epoch)), eval_loss: event.evalLoss };
+      const found = { eval_loss: event.evalLoss, eval_token_accuracy: event.evalTokenAccuracy ?? null };
+      this.#row = { ...(this.#row ?? emptyRow(event.step, event.epoch)), ...found };
       await this.flush();
     }
   }
@@ -103,8 +109,16 @@ export class MetricsLog {
 }
 
 function emptyRow(step: number, epoch: number): MetricsRow {
-  const none = { loss: null, eval_loss: null, learning_rate: null, grad_norm: null };
-  return { step, epoch, ...none, tokens: null, tokens_per_second: null };
+  const none = { loss: null, eval_loss: null, token_accuracy: null, eval_token_accuracy: null };
+  return {
+    step,
+    epoch,
+    ...none,
+    learning_rate: null,
+    grad_norm: null,
+    tokens: null,
+    tokens_per_second: null,
+  };
 }
 
 /** What run.json holds. */

@@ -4,20 +4,23 @@
  * @module
  */
 import type { Moments } from "./checkpoint/resume.ts";
-import type { TrainerState } from "./checkpoint/resume_record.ts";
+import type { BestEvaluation, TrainerState } from "./checkpoint/resume_record.ts";
 import type { TrainingConfig } from "./config.ts";
+import { followsMetric } from "./config/scheduler_kwargs.ts";
 import { type Batch, bucketLength, collate, collatePacked } from "./data/collate.ts";
 import { EpochSampler } from "./data/epoch_sampler.ts";
 import type { TokenizedExample } from "./data/example.ts";
 import { packRows } from "./data/pack.ts";
 import { type ExampleRows, rowLengths } from "./data/token_rows.ts";
-import { DivergedError, ModelFormatError } from "./errors.ts";
+import { ConfigError, DivergedError, ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
 import { createOptimizer, type Optimizer } from "./optim/optimizer.ts";
-import { learningRateAt, type Schedule } from "./optim/schedule.ts";
 import { Breather } from "./trainer/breather.ts";
-import { StepMeter, type StepTokens } from "./trainer/step_meter.ts";
+import { type Evaluation, Judgement } from "./trainer/judgement.ts";
+import { LearningRate } from "./trainer/learning_rate.ts";
+import { type StepEvent, StepMeter, type StepTokens } from "./trainer/step_meter.ts";
+import { Watchdog } from "./trainer/watchdog.ts";
 
 /** Rows to train on and to measure with. */
 export interface TrainerData {
@@ -41,16 +44,27 @@ function batchRowLengths({ train, packs }: TrainerData): Uint32Array {
     : lengths;
 }
 
-/** Mean loss over labelled tokens. */
+/** Means over labelled tokens. */
 export interface EvalResult {
+  /** nats */
   readonly loss: number;
+  /** Share of them to which the model gave the largest logit, 0..1. */
+  readonly accuracy: number;
   readonly tokens: number;
+}
+
+/** Answers prompts in the middle of a run. */
+export interface Samples {
+  /** Asked after every step but the last. */
+  due(step: number): boolean;
+  /** Called while the parameters are those after the step. */
+  sampled(step: number, signal: AbortSignal): Promise<TrainingEvent>;
 }
 
 /** Keeps states of a run from which it can go on. */
 export interface Checkpoints {
-  /** Asked after every step, its evaluation included. */
-  due(step: number, isLast: boolean): boolean;
+  /** Asked after every step, its evaluation included. `isBest` where that brought the best metric so far. */
+  due(step: number, isLast: boolean, isBest: boolean): boolean;
   /** Called while parameters and moments are those of the state; gives the event that tells of it. */
   save(state: TrainerState): Promise<TrainingEvent>;
 }
@@ -61,6 +75,8 @@ export interface TrainOptions {
   readonly from?: { readonly state: TrainerState; readonly moments: Moments } | null;
   /** Default: none are kept. */
   readonly checkpoints?: Checkpoints | null;
+  /** Default: no prompt is answered. */
+  readonly samples?: Samples | null;
 }
 
 /** How long a run is. */
@@ -91,6 +107,20 @@ export function typicalTokens(data: TrainerData, { batchSize }: TrainingConfig):
   return batchSize * bucketLength(lengths[lengths.length >> 1] ?? 1);
 }
 
+/** @throws {ConfigError} If options need evaluations and no row is held out for them. */
+export function checkEvaluable({ eval: held }: Pick<TrainerData, "eval">, config: TrainingConfig): void {
+  if (held.length > 0) return;
+  const needing = [
+    ...(followsMetric(config.lrSchedulerType) ? ["lr_scheduler_type"] : []),
+    ...(config.earlyStoppingPatience > 0 ? ["early_stopping_patience"] : []),
+    ...(config.loadBestModelAtEnd ? ["load_best_model_at_end"] : []),
+  ];
+  if (needing.length === 0) return;
+  const message =
+    "follows evaluations, and no row is held out for them: give eval_data_path, or raise train_test_split";
+  throw new ConfigError(needing.map((path) => ({ path, message })));
+}
+
 function samplerOf(
   { train, packs }: Pick<TrainerData, "train" | "packs">,
   { batchSize, gradientAccumulationSteps, seed }: TrainingConfig,
@@ -103,13 +133,19 @@ function samplerOf(
 interface TrainerRun {
   readonly signal: AbortSignal;
   readonly checkpoints: Checkpoints | null;
-  readonly schedule: Schedule;
+  readonly samples: Samples | null;
+  readonly steps: StepCount;
+  readonly learningRate: LearningRate;
   readonly optimizer: Optimizer;
   readonly meter: StepMeter;
+  readonly judgement: Judgement;
+  readonly watchdog: Watchdog;
   /** Whole steps done; whether the evaluation after the last one is done, too; and the last one with a checkpoint. */
   step: number;
   evaluated: boolean;
   savedStep: number;
+  /** Whether the evaluation after the last step was the best so far. */
+  isBest: boolean;
 }
 
 export class ModelTrainer {
@@ -118,6 +154,7 @@ export class ModelTrainer {
   readonly #config: TrainingConfig;
   readonly #now: () => number;
   readonly #breather = new Breather();
+  #best: BestEvaluation | null = null;
 
   /** The model must be allocated, loaded and initialised. `now` gives milliseconds. */
   constructor(
@@ -132,29 +169,41 @@ export class ModelTrainer {
     this.#now = now;
   }
 
+  /** The best evaluation after a step of the run so far; null before the first. */
+  get best(): BestEvaluation | null {
+    return this.#best;
+  }
+
   /**
-   * Trains to the end: an evaluation before the first step, one every `evalSteps` and one at the end, a step event
-   * every `loggingSteps`. An aborted run keeps a checkpoint of its last whole step.
+   * Trains to the end: an evaluation before the first step, one every `evalSteps` or epoch and one at the end, a step
+   * event every `loggingSteps`. The end is early where evaluations no longer improve and `earlyStoppingPatience` is set.
+   * An aborted run keeps a checkpoint of its last whole step.
    *
-   * @throws {DivergedError} If a loss or gradient is not finite. Parameters stay those of the last good step.
+   * @throws {DivergedError} If a loss or gradient is not finite, when parameters stay those of the last good step; or if
+   * the loss has exploded.
    * @throws The signal's reason, between micro-batches, when it is aborted.
    */
   async *train(signal: AbortSignal, options: TrainOptions = {}): AsyncGenerator<TrainingEvent> {
-    const { from = null, checkpoints = null } = options;
-    const { totalSteps } = countSteps(this.#data, this.#config);
+    const { from = null, checkpoints = null, samples = null } = options;
+    const steps = countSteps(this.#data, this.#config);
     const { resources, pool, sinks } = this.#model;
     const run: TrainerRun = {
       signal,
       checkpoints,
-      schedule: this.#schedule(totalSteps),
+      samples,
+      steps,
+      learningRate: new LearningRate(this.#config, steps.totalSteps),
       optimizer: await createOptimizer(resources, pool, sinks, this.#config),
-      meter: new StepMeter(this.#model, totalSteps, this.#now),
+      meter: new StepMeter(this.#model, steps.totalSteps, this.#now),
+      judgement: new Judgement(this.#config),
+      watchdog: this.#watchdog(),
       step: from?.state.step ?? 0,
       evaluated: from?.state.evaluated ?? false,
       savedStep: from?.state.evaluated ? from.state.step : 0,
+      isBest: false,
     };
     try {
-      if (from) this.#restoreMoments(from.moments);
+      if (from) this.#restore(run, from.state, from.moments);
       yield* this.#steps(run, from?.state ?? null);
     } catch (error) {
       if (error === signal.reason && run.step > run.savedStep) yield* this.#saved(run);
@@ -165,51 +214,78 @@ export class ModelTrainer {
   }
 
   async *#steps(run: TrainerRun, from: TrainerState | null): AsyncGenerator<TrainingEvent> {
-    const { meter, optimizer, schedule, signal } = run;
-    const { totalSteps } = schedule;
+    const { meter, optimizer, learningRate, judgement, signal } = run;
+    const { totalSteps } = run.steps;
     const sampler = samplerOf(this.#data, this.#config);
     if (from) {
-      meter.restore(from.since_report, from.step);
-      if (!from.evaluated) yield* this.#evaluateAfter(run, sampler.epochAfter(from.step));
+      if (!from.evaluated) yield* this.#lookAfter(run, sampler.epochAfter(from.step));
     } else {
-      if (this.#data.eval.length > 0) yield await this.#evaluated(0, 0, signal);
+      if (this.#data.eval.length > 0) yield (await this.#evaluated(0, 0, signal)).event;
       meter.start();
     }
-    for (let step = run.step + 1; step <= totalSteps; step++) {
-      const learningRate = learningRateAt(step - 1, schedule);
+    for (let step = run.step + 1; step <= totalSteps && !judgement.stops; step++) {
       const epoch = sampler.epochAfter(step);
       const tokens = await this.#accumulate(sampler.microBatches(step - 1), signal);
-      optimizer.step(step, learningRate);
+      optimizer.step(step, learningRate.of(step));
       meter.add(tokens);
       Object.assign(run, { step, evaluated: false });
-      if (step % this.#config.loggingSteps === 0 || step === totalSteps) {
-        yield await meter.report({ step, epoch, learningRate });
-        meter.start();
+      if (step % this.#config.loggingSteps === 0 || step === totalSteps) yield await this.#report(run, epoch);
+      yield* this.#lookAfter(run, epoch);
+      if (judgement.stops) {
+        if (meter.holdsSteps) yield await this.#report(run, epoch);
+        yield { type: "phase", message: judgement.reason };
       }
-      yield* this.#evaluateAfter(run, epoch);
-      if (run.checkpoints?.due(step, step === totalSteps)) yield* this.#saved(run);
+      yield* this.#savedIfDue(run);
     }
   }
 
-  /** The evaluation after a step, where one is due. */
-  async *#evaluateAfter(run: TrainerRun, epoch: number): AsyncGenerator<TrainingEvent> {
-    const { step, meter, schedule } = run;
-    const { evalSteps } = this.#config;
-    const isDue = step === schedule.totalSteps || (evalSteps > 0 && step % evalSteps === 0);
-    if (isDue && this.#data.eval.length > 0) {
-      await meter.pause(step, learningRateAt(step - 1, schedule));
-      yield await this.#evaluated(step, epoch, run.signal);
-      meter.resume();
+  async #report({ step, meter, learningRate, watchdog }: TrainerRun, epoch: number): Promise<StepEvent> {
+    const event = await meter.report({ step, epoch, learningRate: learningRate.of(step) });
+    watchdog.watch(event);
+    meter.start();
+    return event;
+  }
+
+  /** Answers and the evaluation after a step, where they are due. */
+  async *#lookAfter(run: TrainerRun, epoch: number): AsyncGenerator<TrainingEvent> {
+    const { step, steps: { totalSteps }, meter, samples, signal } = run;
+    const isEvaluation = this.#data.eval.length > 0 && this.#evaluatesAfter(run);
+    const isSample = step < totalSteps && samples?.due(step) === true;
+    if (isEvaluation || isSample) await meter.pause(step, run.learningRate.of(step));
+    if (isSample) yield await samples.sampled(step, signal);
+    run.isBest = false;
+    if (isEvaluation) {
+      const { event, evaluation } = await this.#evaluated(step, epoch, signal);
+      run.isBest = run.judgement.add(evaluation);
+      this.#best = run.judgement.best;
+      run.learningRate.observe(run.judgement.metricOf(evaluation));
+      yield event;
     }
+    if (isEvaluation || isSample) meter.resume();
     run.evaluated = true;
   }
 
+  #evaluatesAfter({ step, steps: { totalSteps, stepsPerEpoch } }: TrainerRun): boolean {
+    const { evalStrategy, evalSteps } = this.#config;
+    if (step === totalSteps) return true;
+    if (evalStrategy === "epoch") return step % stepsPerEpoch === 0;
+    return evalStrategy === "steps" && evalSteps > 0 && step % evalSteps === 0;
+  }
+
+  async *#savedIfDue(run: TrainerRun): AsyncGenerator<TrainingEvent> {
+    const isLast = run.step === run.steps.totalSteps || run.judgement.stops;
+    const isWorthIt = isLast || !run.watchdog.alarmed;
+    if (isWorthIt && run.checkpoints?.due(run.step, isLast, run.isBest)) yield* this.#saved(run);
+  }
+
   async *#saved(run: TrainerRun): AsyncGenerator<TrainingEvent> {
-    const { checkpoints, step, evaluated, meter, schedule } = run;
+    const { checkpoints, step, evaluated, meter, learningRate, judgement, watchdog } = run;
     if (!checkpoints) return;
-    const since_report = await meter.state(step, learningRateAt(step - 1, schedule));
+    const since_report = await meter.state(step, learningRate.of(step));
     run.savedStep = step;
-    yield await checkpoints.save({ step, evaluated, since_report });
+    const schedule = learningRate.state && { ...learningRate.state };
+    const decided = { judgement: judgement.state, schedule, watchdog: watchdog.state };
+    yield await checkpoints.save({ step, evaluated, since_report, ...decided });
   }
 
   /**
@@ -237,14 +313,21 @@ export class ModelTrainer {
       await this.#model.evaluate(batch);
       tokens += batch.trainedTokens;
     }
-    const { summedLoss, finite } = await this.#model.totals();
+    const { summedLoss, correctTokens, finite } = await this.#model.totals();
     if (!finite) throw evaluationDiverged(step);
-    return { loss: summedLoss / tokens, tokens };
+    return { loss: summedLoss / tokens, accuracy: correctTokens / tokens, tokens };
   }
 
-  async #evaluated(step: number, epoch: number, signal: AbortSignal): Promise<TrainingEvent> {
-    const { loss, tokens } = await this.evaluate(this.#data.eval, signal, step);
-    return { type: "evaluated", step, epoch, evalLoss: loss, evalTokens: tokens };
+  async #evaluated(
+    step: number,
+    epoch: number,
+    signal: AbortSignal,
+  ): Promise<{ event: TrainingEvent; evaluation: Evaluation }> {
+    const start = performance.now();
+    const { loss, accuracy, tokens } = await this.evaluate(this.#data.eval, signal, step);
+    const evalSeconds = (performance.now() - start) / 1000;
+    const found = { evalLoss: loss, evalTokens: tokens, evalTokenAccuracy: accuracy, evalSeconds };
+    return { event: { type: "evaluated", step, epoch, ...found }, evaluation: { step, loss, accuracy } };
   }
 
   /** Gradients of one optimizer step, each trained token of all its micro-batches weighing the same. */
@@ -262,6 +345,20 @@ export class ModelTrainer {
     return { tokens: sum((batch) => batch.tokens), trainedTokens };
   }
 
+  #watchdog(): Watchdog {
+    const { lossWatchdogThreshold: threshold, lossWatchdogPatience: patience } = this.#config;
+    return new Watchdog({ threshold, patience, vocabSize: this.#model.decoder.config.vocabSize });
+  }
+
+  #restore(run: TrainerRun, state: TrainerState, moments: Moments): void {
+    this.#restoreMoments(moments);
+    run.meter.restore(state.since_report, state.step);
+    run.judgement.restore(state.judgement);
+    run.learningRate.restore(state.schedule);
+    run.watchdog.restore(state.watchdog);
+    this.#best = state.judgement.best;
+  }
+
   #restoreMoments({ m, v }: Moments): void {
     const { pool } = this.#model;
     for (const parameter of pool.parameters) {
@@ -273,12 +370,6 @@ export class ModelTrainer {
         pool.write(parameter, found.data, part);
       }
     }
-  }
-
-  #schedule(totalSteps: number): Schedule {
-    const { lrSchedulerType: type, lrSchedulerKwargs: kwargs } = this.#config;
-    const { learningRate: baseLearningRate, warmupSteps } = this.#config;
-    return { type, kwargs, baseLearningRate, warmupSteps, totalSteps };
   }
 
   /** Rows of the batch by their indices: training rows, or packs of them. */

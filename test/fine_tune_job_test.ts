@@ -66,6 +66,8 @@ async function run(
 }
 
 /** Every file of the run's folders, by path. */
+const RUN_FILES = ["metrics.jsonl", "report.html", "run.json", "trainer_state.json"];
+
 async function written(root: MemoryFolder, folder = "runs/ember"): Promise<string[]> {
   const below = await Promise.all(["", "/adapter", "/merged"].map(async (name) => {
     const files = await root.folder(folder + name).list();
@@ -104,8 +106,8 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
     event.type === "phase" ? event.message : event.type === "saved" ? event.what : event.type
   );
   assert.deepEqual(order, [
-    "checking the data",
     "reading the base model",
+    "reading the data",
     "planning",
     "choosing kernels",
     "started",
@@ -133,16 +135,27 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
   assert.deepEqual([summary.totalSteps, summary.stepsPerEpoch, summary.effectiveBatchSize], [3, 3, 4]);
 
   const output = root.folder("runs/ember");
-  assert.deepEqual(await written(root), ["metrics.jsonl", "run.json", ...ADAPTER_FILES, ...MERGED_FILES]);
+  assert.deepEqual(await written(root), [...RUN_FILES, ...ADAPTER_FILES, ...MERGED_FILES]);
   const steps = ofType(events, "step"), losses = evalLosses(events);
-  const none = { loss: null, learning_rate: null, grad_norm: null, tokens: null, tokens_per_second: null };
+  const accuracies = ofType(events, "evaluated").map(({ evalTokenAccuracy }) => evalTokenAccuracy);
+  const evaluation = (i: number) => ({ eval_loss: losses[i], eval_token_accuracy: accuracies[i] });
+  const none = {
+    loss: null,
+    token_accuracy: null,
+    learning_rate: null,
+    grad_norm: null,
+    tokens: null,
+    tokens_per_second: null,
+  };
   const row = (
-    { step, epoch, loss, learningRate, gradNorm, tokens, tokensPerSecond }: typeof steps[number],
+    { step, epoch, loss, tokenAccuracy, learningRate, gradNorm, tokens, tokensPerSecond }:
+      typeof steps[number],
   ) => {
     return {
       step,
       epoch,
       loss,
+      token_accuracy: tokenAccuracy,
       learning_rate: learningRate,
       grad_norm: gradNorm,
       tokens,
@@ -150,10 +163,10 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
     };
   };
   assert.deepEqual(await readRows(output), [
-    { step: 0, epoch: 0, eval_loss: losses[0], ...none },
-    { ...row(steps[0]!), eval_loss: null },
-    { ...row(steps[1]!), eval_loss: losses[1] },
-    { ...row(steps[2]!), eval_loss: losses[2] },
+    { step: 0, epoch: 0, ...evaluation(0), ...none },
+    { ...row(steps[0]!), eval_loss: null, eval_token_accuracy: null },
+    { ...row(steps[1]!), ...evaluation(1) },
+    { ...row(steps[2]!), ...evaluation(2) },
   ]);
 
   const record = await readJson(output, "run.json");
@@ -183,7 +196,7 @@ onGpu("run() writes what save asks for", async () => {
   for (const [save, wanted] of [["adapter", ADAPTER_FILES], ["merged", MERGED_FILES]] as const) {
     const root = await diskOf();
     const events = await run(root, { save, max_steps: 1 });
-    assert.deepEqual(await written(root), ["metrics.jsonl", "run.json", ...wanted]);
+    assert.deepEqual(await written(root), [...RUN_FILES, ...wanted]);
     assert.deepEqual(ofType(events, "saved").map(({ what, path }) => [what, path]), [
       [save, `disk/runs/ember/${save}`],
     ]);
@@ -264,13 +277,13 @@ onGpu("run() refuses a folder that holds a run, and replaces all of it where ove
     assert.ok(error instanceof ConfigError);
     assert.deepEqual(error.issues, [{
       path: "output_dir",
-      message: '"runs/ember" holds files already (metrics.jsonl, run.json, README.md): ' +
+      message: '"runs/ember" holds files already (metrics.jsonl, report.html, run.json): ' +
         "choose another output_model_name or output_dir, or set overwrite, or resume to go on from a checkpoint",
     }]);
     return true;
   });
   await run(root, { overwrite: true, max_steps: 2, save: "adapter", train_test_split: 0 });
-  assert.deepEqual(await written(root), ["metrics.jsonl", "run.json", ...ADAPTER_FILES]);
+  assert.deepEqual(await written(root), [...RUN_FILES, ...ADAPTER_FILES]);
   const output = root.folder("runs/ember");
   assert.deepEqual((await readRows(output)).map(({ step }) => step), [1, 2]);
   assert.equal((await readJson(output, "run.json")).steps, 2);
@@ -313,7 +326,7 @@ onGpu("run() that diverges is failed, with the error on record and no adapter", 
     message = error.message;
     return true;
   });
-  assert.deepEqual(await written(root), ["metrics.jsonl", "run.json"]);
+  assert.deepEqual(await written(root), RUN_FILES);
   const { status, error, steps, finished_at } = await readJson(root.folder("runs/ember"), "run.json");
   assert.deepEqual([status, error, steps], ["failed", message, 1]);
   assert.ok(Date.parse(finished_at) > 0);
@@ -330,7 +343,7 @@ onGpu("run() that is aborted is cancelled, with the signal's reason and no adapt
       if (event.type === "step" && event.step === 2) controller.abort(reason);
     }
   }, reason);
-  assert.deepEqual(await written(root), ["metrics.jsonl", "run.json"]);
+  assert.deepEqual(await written(root), RUN_FILES);
   const { status, error, steps } = await readJson(root.folder("runs/ember"), "run.json");
   assert.deepEqual([status, error, steps], ["cancelled", "asked to stop", 2]);
 });

@@ -13,6 +13,7 @@ function step(number: number): TrainingEvent {
     loss: 2 / number,
     learningRate: 1e-4,
     gradNorm: 0.5,
+    tokenAccuracy: 0.25,
     trainedTokens: 10,
     tokens: 20 * number,
     tokensPerSecond: 33,
@@ -21,7 +22,14 @@ function step(number: number): TrainingEvent {
 }
 
 function evaluated(number: number, evalLoss: number): TrainingEvent {
-  return { type: "evaluated", step: number, epoch: number / 4, evalLoss, evalTokens: 5 };
+  return {
+    type: "evaluated",
+    step: number,
+    epoch: number / 4,
+    evalLoss,
+    evalTokens: 5,
+    evalTokenAccuracy: 0.75,
+  };
 }
 
 async function rowsAfter(events: readonly TrainingEvent[]): Promise<Record<string, unknown>[]> {
@@ -47,6 +55,8 @@ Deno.test("MetricsLog writes one line a step, with the evaluation that follows i
     "epoch",
     "loss",
     "eval_loss",
+    "token_accuracy",
+    "eval_token_accuracy",
     "learning_rate",
     "grad_norm",
     "tokens",
@@ -58,6 +68,8 @@ Deno.test("MetricsLog writes one line a step, with the evaluation that follows i
     epoch: 0.5,
     loss: 1,
     eval_loss: 1.5,
+    token_accuracy: 0.25,
+    eval_token_accuracy: 0.75,
     learning_rate: 1e-4,
     grad_norm: 0.5,
     tokens: 40,

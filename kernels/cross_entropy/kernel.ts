@@ -70,7 +70,7 @@ export const softcap = defineKernel({
   },
 });
 
-/** totals[0] += summed loss of the chunk. */
+/** totals[0] += summed loss of the chunk; totals[3] += targets of it that have the largest logit. */
 export const crossEntropyLoss = defineKernel({
   name: "cross_entropy_loss",
   source: lossText,

@@ -1,4 +1,5 @@
-// Adds the summed cross-entropy of a chunk of rows to totals[0], in row order.
+// Adds the summed cross-entropy of a chunk of rows to totals[0], in row order, and to totals[3] how many of their targets
+// have the largest logit.
 //
 //   loss_r = m + log(s) - logit of the target       rows whose target is NO_TARGET add nothing
 //
@@ -16,10 +17,13 @@ const NO_TARGET = 0xffffffffu;
 @compute @workgroup_size(1)
 fn main() {
   var sum = 0.0;
+  var correct = 0.0;
   for (var row = 0u; row < params.rows; row++) {
     if (targets[params.first_row + row] != NO_TARGET) {
       sum += log(state[3u * row + 1u]) + (state[3u * row] - state[3u * row + 2u]);
+      correct += select(0.0, 1.0, state[3u * row + 2u] >= state[3u * row]);
     }
   }
   totals[0] += sum;
+  totals[3] += correct;
 }

@@ -131,11 +131,11 @@ export async function latestCheckpoint(
   return { checkpoint: null, damaged };
 }
 
-/** Removes all but the `keep` newest checkpoints, oldest first. */
-export async function rotateCheckpoints(output: Folder, keep: number): Promise<void> {
+/** Removes all but the `keep` newest checkpoints and that of step `spared`, oldest first. */
+export async function rotateCheckpoints(output: Folder, keep: number, spared?: number): Promise<void> {
   const steps = await listCheckpoints(output);
   for (const step of steps.slice(0, Math.max(0, steps.length - keep))) {
-    await output.removeFolder(checkpointName(step));
+    if (step !== spared) await output.removeFolder(checkpointName(step));
   }
 }
 

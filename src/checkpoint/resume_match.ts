@@ -19,13 +19,17 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "gradient_checkpointing",
   "retune",
   "logging_steps",
-  "eval_steps",
   "num_generation_samples",
+  "report_to",
+  "sample_steps",
   "exact_match",
   "save_steps",
   "save_minutes",
   "save_total_limit",
 ]);
+
+/** Options that decide when evaluations are made: free where nothing follows from those. */
+const EVALUATION_OPTIONS: ReadonlySet<string> = new Set(["eval_steps", "eval_strategy"]);
 
 /** Options that name files: what the files hold is compared, wherever they lie. */
 const CONTENT_OPTIONS: ReadonlySet<string> = new Set([
@@ -74,11 +78,14 @@ function optionIssues(then: ResumeRecord, now: Omit<RunIdentity, "gpu">, since: 
   return names.flatMap((name): ConfigIssue[] => {
     const [before, found] = [show(then.config[name]), show(now.config[name])];
     if (before === found || FREE_OPTIONS.has(name) || CONTENT_OPTIONS.has(name)) return [];
+    if (EVALUATION_OPTIONS.has(name) && !evaluationsDecide(then.config)) return [];
     if (!LENGTH_OPTIONS.has(name)) {
       return [{ path: name, message: `must be ${before} ${since}: current value is ${found}` }];
     }
     if (lengthDecides(then.config)) {
-      const because = "since the learning rates depend on the length of the run";
+      const because = evaluationsDecide(then.config)
+        ? "since the evaluation at the end of a run decides how it goes on"
+        : "since the learning rates depend on the length of the run";
       return [{ path: name, message: `must be ${before} ${since}, ${because}: current value is ${found}` }];
     }
     if (now.total_steps >= then.step) return [];
@@ -89,9 +96,19 @@ function optionIssues(then: ResumeRecord, now: Omit<RunIdentity, "gpu">, since: 
 }
 
 /** Whether the learning rate of a step depends on how many steps there are, see `learningRateAt()`. */
-function lengthDecides({ lr_scheduler_type: type, warmup_steps: warmup }: RunIdentity["config"]): boolean {
+function lengthDecides(config: RunIdentity["config"]): boolean {
+  const { lr_scheduler_type: type, warmup_steps: warmup } = config;
+  // the shorter run evaluated at its end, and that counted
+  if (evaluationsDecide(config)) return true;
   if (type === "constant") return false;
-  return type !== "constant_with_warmup" || (typeof warmup === "number" && warmup > 0 && warmup < 1);
+  const isEndless = type === "constant_with_warmup" || type === "inverse_sqrt";
+  return !isEndless || (typeof warmup === "number" && warmup > 0 && warmup < 1);
+}
+
+/** Whether evaluations decide learning rates, when the run ends, or which weights are saved. */
+function evaluationsDecide(config: RunIdentity["config"]): boolean {
+  const { lr_scheduler_type: type, early_stopping_patience: patience, load_best_model_at_end: best } = config;
+  return type === "reduce_lr_on_plateau" || type === "greedy" || Number(patience ?? 0) > 0 || best === true;
 }
 
 function show(value: unknown): string {

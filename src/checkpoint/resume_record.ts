@@ -26,9 +26,34 @@ export interface MeterState {
   /** Loss that was read from the GPU, and loss that still lay there, where it is summed in f32. */
   readonly summed_loss: number;
   readonly summed_on_gpu: number;
+  /** Trained tokens that were foretold. */
+  readonly correct: number;
   readonly seconds: number;
   /** Tokens of the whole run up to the last report. */
   readonly tokens_before: number;
+}
+
+/** The evaluation with the best metric so far. */
+export interface BestEvaluation {
+  readonly step: number;
+  /** Value of `metric_for_best_model`. */
+  readonly metric: number;
+  readonly eval_loss: number;
+}
+
+/** What evaluations have shown so far. */
+export interface JudgementState {
+  readonly best: BestEvaluation | null;
+  /** Evaluations in a row that brought no better metric. */
+  readonly worse: number;
+}
+
+/** What the watchdog of the loss remembers. */
+export interface WatchdogState {
+  /** Reports in a row beyond its threshold. */
+  readonly alarms: number;
+  /** Least loss of a report, nats; null before the first. */
+  readonly least: number | null;
 }
 
 /** Where a run stands between two optimizer steps. */
@@ -38,6 +63,10 @@ export interface TrainerState {
   /** False while an evaluation after this step is still to come. */
   readonly evaluated: boolean;
   readonly since_report: MeterState;
+  readonly judgement: JudgementState;
+  /** Where a learning rate that follows from evaluations stands; null for other schedules. */
+  readonly schedule: Readonly<Record<string, unknown>> | null;
+  readonly watchdog: WatchdogState;
 }
 
 /** What a run is made of. */

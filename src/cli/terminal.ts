@@ -26,6 +26,7 @@ export interface TerminalOptions {
 }
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
+type EvaluatedEvent = Extract<TrainingEvent, { type: "evaluated" }>;
 type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
 type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
@@ -65,11 +66,7 @@ export class TerminalReport {
         return this.#step(event);
       case "evaluated":
         this.#evalLoss = event.evalLoss;
-        return this.#line(
-          `eval at step ${event.step}: loss ${event.evalLoss.toFixed(3)} over ${
-            formatCount(event.evalTokens)
-          } tokens`,
-        );
+        return this.#line(evaluationLine(event));
       case "sampled":
         return this.#sampled(event);
       case "compared":
@@ -134,6 +131,14 @@ export class TerminalReport {
     }
     return [...lines, ...this.#saved.map(({ what, path }) => panelRow(what, path))];
   }
+}
+
+function evaluationLine({ step, evalLoss, evalTokens, evalTokenAccuracy }: EvaluatedEvent): string {
+  const right = evalTokenAccuracy === undefined ? "" : `, ${percent(evalTokenAccuracy)} right`;
+  const perplexity = Math.exp(evalLoss).toPrecision(3);
+  return `eval at step ${step}: loss ${evalLoss.toFixed(3)}, perplexity ${perplexity}${right} over ${
+    formatCount(evalTokens)
+  } tokens`;
 }
 
 function comparedLine({ rows, mergeBase, losses: { adapter, quantized, original } }: ComparedEvent): string {

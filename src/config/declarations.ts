@@ -9,17 +9,7 @@
  */
 
 import * as z from "zod/mini";
-import {
-  columnMapping,
-  fieldMeta,
-  fraction,
-  MAX_STEPS,
-  onlyFor,
-  path,
-  paths,
-  wanted,
-  wholeNumber,
-} from "./field_types.ts";
+import { fieldMeta, fraction, MAX_STEPS, onlyFor, path, paths, wanted, wholeNumber } from "./field_types.ts";
 import { SCHEDULE_TYPES } from "./scheduler_kwargs.ts";
 
 /** What to train on what, and where the results go. */
@@ -319,15 +309,58 @@ export const trainingSchema = z.strictObject({
     help: "Steps between two reports",
     aliases: ["log_every"],
   }),
+  eval_strategy: z._default(z.enum(["no", "steps", "epoch"]), "steps").register(fieldMeta, {
+    section: "Training",
+    help: "Evaluations between that before and that after: every eval_steps, after every epoch, or none",
+    aliases: ["evaluation_strategy"],
+  }),
   eval_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
     section: "Training",
     help: "Steps between two evaluations; 0 evaluates before and after only",
     aliases: ["eval_every"],
   }),
+  metric_for_best_model: z._default(z.enum(["eval_loss", "eval_mean_token_accuracy"]), "eval_loss")
+    .register(fieldMeta, {
+      section: "Training",
+      help: "What tells the best evaluation",
+    }),
+  load_best_model_at_end: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "Training",
+    help: "Keep a checkpoint of the best evaluation and save its weights, not the last ones",
+  }),
+  early_stopping_patience: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
+    section: "Training",
+    help: "Evaluations in a row without a better metric that end the run; 0 never ends it early",
+    aliases: ["early_stopping_steps"],
+  }),
+  early_stopping_threshold: z._default(z.number().check(z.gte(0)), 0).register(fieldMeta, {
+    section: "Training",
+    help: "By how much a metric must be better to count for early stopping",
+  }),
+  loss_watchdog_threshold: z._default(z.nullable(z.number().check(z.gt(0))), null).register(fieldMeta, {
+    section: "Training",
+    help: "Loss in nats beyond which a run has diverged",
+    placeholder: "NATS",
+    defaultText: "twice that of guessing, and twice the least so far",
+  }),
+  loss_watchdog_patience: z._default(wholeNumber(0, MAX_STEPS), 3).register(fieldMeta, {
+    section: "Training",
+    help: "Reports in a row beyond the threshold that fail a run; 0 lets it go on",
+  }),
+  report_to: z._default(z.enum(["none", "tensorboard"]), "none").register(fieldMeta, {
+    section: "Output",
+    help: "Write TensorBoard's event files too, beside metrics.jsonl, trainer_state.json and report.html",
+    aliases: ["log_to"],
+  }),
   num_generation_samples: z._default(wholeNumber(0, 100), 0).register(fieldMeta, {
     section: "Output",
     help: "Held-out prompts answered before and after training and shown side by side",
     aliases: ["samples"],
+  }),
+  sample_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
+    section: "Output",
+    help: "Steps between two rounds of answers; 0 asks before and after only",
+    aliases: ["sample_every"],
   }),
   exact_match: z._default(z.boolean(), false).register(fieldMeta, {
     section: "Output",
@@ -341,7 +374,7 @@ export const trainingSchema = z.strictObject({
     help: "How to read the examples; auto goes by the first one of each file",
     aliases: ["format"],
   }),
-  column_mapping: z._default(z.nullable(columnMapping()), null).register(fieldMeta, {
+  column_mapping: z._default(z.nullable(z.record(z.string(), z.string())), null).register(fieldMeta, {
     section: "Data",
     help: "Columns by other names than the format's: prompt=question,completion=answer",
     placeholder: "NAME=COLUMN,...",

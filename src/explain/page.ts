@@ -1,59 +1,38 @@
 /**
- * The report as one HTML file that asks for nothing from outside: style and script are in it, and its policy forbids
- * everything else.
+ * The report as a page.
  *
  * @module
  */
-import { figures, percent } from "./figures.ts";
-import { type Content, type Markup, markup, trusted } from "./markup.ts";
+import { figures, percent } from "../html/figures.ts";
+import { type Content, type Markup, markup } from "../html/markup.ts";
+import { card, facts, htmlPage } from "../html/page.ts";
 import { memoryChart, memoryTable } from "./page_memory.ts";
 import sort from "./page_sort.js" with { type: "text" };
-import style from "./page_style.css" with { type: "text" };
 import { kernelTable, timeBars } from "./page_times.ts";
-import { trainingCurves } from "./page_training.ts";
+import { optionsTable, trainingCurves } from "../logs/training_curves.ts";
 import type { ExplainReport, MicroBatchTimes } from "./report.ts";
-import { table } from "./table.ts";
-
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /** Writes the page. */
 export function explainPage(report: ExplainReport): string {
   const { run, record, device, times } = report;
   const measured = report.madeAt.slice(0, 16).replace("T", " ");
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="color-scheme" content="light dark">
-<title>${run}, explained</title>
-<style>${trusted(style)}</style>
-</head>
-<body>
-<header>
-<h1>${run}, explained</h1>
-<p>${record.base_model.path} (${record.base_model.model_type}), ${record.status} after
-${record.steps} of ${record.total_steps} steps. Measured ${measured} UTC on ${device.name} by Lowrank ${report.lowrank}.</p>
-</header>
-<main>
-${device.software ? softwareNote(device.name) : null}
-${card("What ran where", facts(report))}
-${times ? card("Time by kernel", [timesNote(times), timeBars(times)]) : card("Time", noTimes(device.name))}
-${card("Memory over time", [memoryChart(report.memory), memoryTable(report.memoryRows)])}
-${card("Training", trainingCurves(report.metrics))}
-${times ? card("Every kernel and size", [tableNote(), kernelTable(times.bySize)]) : null}
-${card("Options of the run", options(record.config))}
-</main>
-<script>${trusted(sort)}</script>
-</body>
-</html>
-`;
-  return page.text;
-}
-
-function card(title: string, content: Content): Markup {
-  return markup`<section class="card"><h2>${title}</h2>${content}</section>`;
+  return htmlPage({
+    title: `${run}, explained`,
+    introduction: markup`${record.base_model.path} (${record.base_model.model_type}), ${record.status} after
+${record.steps} of ${record.total_steps} steps. Measured ${measured} UTC on ${device.name} by Lowrank ${report.lowrank}.`,
+    cards: [
+      device.software ? softwareNote(device.name) : null,
+      card("What ran where", whatRan(report)),
+      times
+        ? card("Time by kernel", [timesNote(times), timeBars(times)])
+        : card("Time", noTimes(device.name)),
+      card("Memory over time", [memoryChart(report.memory), memoryTable(report.memoryRows)]),
+      card("Training", trainingCurves(report.metrics)),
+      times ? card("Every kernel and size", [tableNote(), kernelTable(times.bySize)]) : null,
+      card("Options of the run", optionsTable(record.config)),
+    ],
+    script: sort,
+  });
 }
 
 function softwareNote(name: string): Markup {
@@ -61,7 +40,7 @@ function softwareNote(name: string): Markup {
 nothing about a GPU's.</p>`;
 }
 
-function facts({ record, device, choices, microBatch, times }: ExplainReport): Markup {
+function whatRan({ record, device, choices, microBatch, times }: ExplainReport): Markup {
   const { rows, length, recomputedBlocks } = microBatch;
   const { name, software } = record.adapter;
   const list: [string, Content][] = [
@@ -82,7 +61,7 @@ function facts({ record, device, choices, microBatch, times }: ExplainReport): M
     ],
     ...(times ? timeFacts(times, rows * length) : []),
   ];
-  return markup`<dl>${list.map(([term, text]) => markup`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>`;
+  return facts(list);
 }
 
 function timeFacts(
@@ -113,11 +92,4 @@ the two is longer. Bytes count each tensor once, so that GB/s is a lower bound. 
 function noTimes(name: string): Markup {
   return markup`<p>“${name}” has no timestamp queries, so that the time of a kernel cannot be told. Plan and memory below do
 not need them.</p>`;
-}
-
-function options(config: Readonly<Record<string, unknown>>): Markup {
-  const rows = Object.entries(config).map(([name, value]) => [name, JSON.stringify(value) ?? ""]);
-  return markup`<details><summary>As recorded in run.json</summary>${
-    table({ headings: [], rows, texts: 2 })
-  }</details>`;
 }

@@ -5,11 +5,11 @@
  */
 import type { MemoryCurve } from "../gpu/memory_curve.ts";
 import type { MemoryRow } from "../job.ts";
-import { byteText } from "./figures.ts";
+import { byteText } from "../html/figures.ts";
 import { unnumbered } from "./kernel_rows.ts";
-import { lineChart, type Stretch } from "./line_chart.ts";
-import { type Markup, markup } from "./markup.ts";
-import { table } from "./table.ts";
+import { lineChart, type Stretch } from "../html/line_chart.ts";
+import { type Markup, markup } from "../html/markup.ts";
+import { table } from "../html/table.ts";
 
 const MIB = 2 ** 20;
 /** Of the intermediates that are needed at the peak. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { figures, percent, plain } from "./figures.ts";
+import { figures, percent, plain } from "../html/figures.ts";
 import type { KernelRow, SectionTime } from "./kernel_rows.ts";
-import { type Content, type Markup, markup } from "./markup.ts";
+import { type Content, type Markup, markup } from "../html/markup.ts";
 import type { MicroBatchTimes } from "./report.ts";
 
 /** Time by section and by kernel. */

@@ -58,6 +58,8 @@ export type Trainable = LoraSpec | "all" | null;
 export interface StepTotals {
   readonly summedLoss: number;
   readonly gradNorm: number;
+  /** Targets that the largest logit foretold. */
+  readonly correctTokens: number;
   /** False once a logit, a gradient or the norm was not a finite number. */
   readonly finite: boolean;
 }
@@ -175,7 +177,7 @@ export class TrainableModel {
     this.#clear(this.pool.chunks.map(({ grads }) => grads));
   }
 
-  /** Sets the summed loss to zero. The flag of a value that is not finite stays raised. */
+  /** Sets the summed loss and the count of right tokens to zero. The flag of a value that is not finite stays raised. */
   clearTotals(): void {
     this.#clear([this.sinks.totals]);
   }
@@ -211,11 +213,12 @@ export class TrainableModel {
       gpu.read(this.sinks.totals.buffer!, 0, this.sinks.totals.bytes),
       gpu.read(this.sinks.flags.buffer!, 0, this.sinks.flags.bytes),
     ]);
-    const [summedLoss, gradNorm] = new Float32Array(totals);
+    const [summedLoss, gradNorm, , correctTokens] = new Float32Array(totals);
     const flag = new Uint32Array(flags)[0]!;
     return {
       summedLoss: summedLoss!,
       gradNorm: gradNorm!,
+      correctTokens: correctTokens!,
       finite: flag === 0 && Number.isFinite(summedLoss),
     };
   }

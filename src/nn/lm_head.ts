@@ -39,7 +39,7 @@ export interface LabelledRows {
 
 /** Where losses and the sign of trouble are collected, and the weight of one token. */
 export interface LossSinks {
-  /** [4] f32: summed loss, gradient norm, clipping coefficient, unused. */
+  /** [4] f32: summed loss, gradient norm, clipping coefficient, targets that have the largest logit. */
   readonly totals: Tensor;
   /** [1] u32: not zero once a value was not finite. */
   readonly flags: Tensor;

@@ -40,6 +40,7 @@ export class StepMeter {
   #tokens = 0;
   #trainedTokens = 0;
   #summedLoss = 0;
+  #correct = 0;
   #tokensBefore = 0;
   #secondsPerStep = 0;
 
@@ -62,6 +63,7 @@ export class StepMeter {
       this.#tokens =
       this.#trainedTokens =
       this.#summedLoss =
+      this.#correct =
         0;
     this.#since = this.#now();
     this.#setMark();
@@ -82,7 +84,8 @@ export class StepMeter {
    */
   async state(step: number, learningRate: number): Promise<MeterState> {
     const mark = await this.#model.resources.gpu.read(this.#mark, 0, MARK_BYTES);
-    const summedOnGpu = new Float32Array(mark)[0]!;
+    const totals = new Float32Array(mark, 0, FLAG_OFFSET / 4);
+    const summedOnGpu = totals[0]!, correctOnGpu = totals[3]!;
     if (new Uint32Array(mark, FLAG_OFFSET)[0] !== 0 || !Number.isFinite(summedOnGpu)) {
       throw diverged(step, this.#steps, learningRate);
     }
@@ -92,6 +95,7 @@ export class StepMeter {
       trained_tokens: this.#trainedTokens,
       summed_loss: this.#summedLoss,
       summed_on_gpu: summedOnGpu,
+      correct: this.#correct + correctOnGpu,
       seconds: (this.#now() - this.#since) / 1000,
       tokens_before: this.#tokensBefore,
     };
@@ -104,12 +108,18 @@ export class StepMeter {
     this.#tokens = state.tokens;
     this.#trainedTokens = state.trained_tokens;
     this.#summedLoss = state.summed_loss;
+    this.#correct = state.correct;
     this.#tokensBefore = state.tokens_before;
     this.#since = this.#now() - 1000 * state.seconds;
     const { resources, sinks } = this.#model;
     this.#model.clearTotals();
     resources.gpu.device.queue.writeBuffer(sinks.totals.buffer!, 0, Float32Array.of(state.summed_on_gpu));
     this.#setMark();
+  }
+
+  /** Whether steps were done since the last report. */
+  get holdsSteps(): boolean {
+    return this.#steps > 0;
   }
 
   destroy(): void {
@@ -137,6 +147,7 @@ export class StepMeter {
       loss: this.#summedLoss / this.#trainedTokens,
       learningRate,
       gradNorm,
+      tokenAccuracy: this.#correct / this.#trainedTokens,
       trainedTokens: this.#trainedTokens,
       tokens: this.#tokensBefore,
       tokensPerSecond: this.#tokens / seconds,
@@ -166,9 +177,10 @@ export class StepMeter {
   }
 
   async #read(step: number, learningRate: number): Promise<number> {
-    const { summedLoss, gradNorm, finite } = await this.#model.totals();
+    const { summedLoss, gradNorm, correctTokens, finite } = await this.#model.totals();
     if (!finite) throw diverged(step, this.#steps, learningRate);
     this.#summedLoss += summedLoss;
+    this.#correct += correctTokens;
     return gradNorm;
   }
 

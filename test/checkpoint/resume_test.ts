@@ -27,9 +27,13 @@ function record(step: number, more: Partial<ResumeRecord> = {}): ResumeRecord {
       trained_tokens: 19,
       summed_loss: 0.1,
       summed_on_gpu: Math.fround(1 / 3),
+      correct: 7,
       seconds: 1.5,
       tokens_before: 100,
     },
+    judgement: { best: { step: 3, metric: 0.1, eval_loss: 0.1 }, worse: 1 },
+    schedule: null,
+    watchdog: { alarms: 0, least: 0.2 },
     config: { learning_rate: 0.1, lr_scheduler_type: "cosine", max_steps: 8, warmup_steps: 0.03 },
     total_steps: 8,
     data: { train: "a".repeat(64), eval: null },
@@ -199,6 +203,24 @@ Deno.test("resumeIssues() lets a run grow only where no learning rate depends on
   assert.deepEqual(grown({ lr_scheduler_type: "constant" }, 3), [
     "leads to 3 steps, and checkpoint-4 has more",
   ]);
+});
+
+Deno.test("resumeIssues() holds evaluations and the length of a run where those decide something", () => {
+  const changed = (decides: Record<string, unknown>, change: Record<string, unknown>) => {
+    const config = { lr_scheduler_type: "constant", eval_steps: 2, max_steps: 8, ...decides };
+    const then = record(4, { config });
+    return resumeIssues(then, { ...then, config: { ...config, ...change } }).map(({ path }) => path);
+  };
+  for (
+    const decides of [
+      { lr_scheduler_type: "greedy" },
+      { early_stopping_patience: 2 },
+      { load_best_model_at_end: true },
+    ]
+  ) {
+    assert.deepEqual(changed(decides, { eval_steps: 3, max_steps: 9 }), ["eval_steps", "max_steps"]);
+  }
+  assert.deepEqual(changed({ early_stopping_patience: 0 }, { eval_steps: 3, max_steps: 9 }), []);
 });
 
 Deno.test("rowsFingerprint() tells rows apart by tokens, labels, order and where one ends", async () => {

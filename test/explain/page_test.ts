@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { byteText, figures, ticksBetween } from "../../src/explain/figures.ts";
-import { markup } from "../../src/explain/markup.ts";
-import { lineChart } from "../../src/explain/line_chart.ts";
+import { byteText, figures, ticksBetween } from "../../src/html/figures.ts";
+import { markup } from "../../src/html/markup.ts";
+import { lineChart } from "../../src/html/line_chart.ts";
 import { explainPage } from "../../src/explain/page.ts";
 import { namedStretches, steps } from "../../src/explain/page_memory.ts";
 import { madeUpReport } from "./report.ts";

@@ -31,7 +31,13 @@ export function madeUpReport(changes: Partial<ExplainReport> = {}): ExplainRepor
       finished_at: "2026-01-01T03:05:05.000Z",
       versions: { lowrank: "0.1.0" },
       adapter: { name: "llvmpipe", software: true },
-      base_model: { path: "base", model_type: "llama", parameters: 1000, trainable_parameters: 100, quantization: null },
+      base_model: {
+        path: "base",
+        model_type: "llama",
+        parameters: 1000,
+        trainable_parameters: 100,
+        quantization: null,
+      },
       data: [],
       micro_batch: { rows: 2, length: 16, recomputed_blocks: 1 },
       total_steps: 2,
@@ -40,6 +46,7 @@ export function madeUpReport(changes: Partial<ExplainReport> = {}): ExplainRepor
       eval_loss_after: 2,
       exact_match_before: null,
       exact_match_after: null,
+      merged: null,
       error: null,
     },
     metrics: [1, 2].map((step) => ({

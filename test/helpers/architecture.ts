@@ -12,6 +12,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["run_checkpoints"],
   ["run_output"],
   ["prepared_run", "output_folder"],
+  ["logs"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
   ["generate", "tuning"],
   ["models", "checkpoint", "data", "optim", "distributed"],
@@ -20,7 +21,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["gpu"],
   ["tensor"],
   ["config", "storage", "random"],
-  ["job", "errors", "version"],
+  ["job", "errors", "version", "html"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */

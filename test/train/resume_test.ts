@@ -35,12 +35,14 @@ async function left(root: MemoryFolder, step = 8) {
   const output = root.folder("runs/ember");
   const checkpoint = output.folder(`checkpoint-${step}`);
   const lines = (await readText(output, "metrics.jsonl")).trimEnd().split("\n");
+  const { log_history: history } = JSON.parse(await readText(output, "trainer_state.json"));
   return {
     adapter: await bytes(output.folder("adapter"), "adapter_model.safetensors"),
     adapterConfig: await readText(output.folder("adapter"), "adapter_config.json"),
     weights: await bytes(checkpoint, "adapter_model.safetensors"),
     moments: await bytes(checkpoint, "optimizer.safetensors"),
     metrics: lines.map((line) => ({ ...JSON.parse(line), tokens_per_second: null })),
+    history: history.map((row: Record<string, unknown>) => ({ ...row, eval_runtime: null })),
   };
 }
 
@@ -157,6 +159,7 @@ onGpu("checkpoints come every save_steps and at the end; the oldest beyond save_
     "adapter_model.safetensors",
     "optimizer.safetensors",
     "resume.json",
+    "trainer_state.json",
   ]);
 });
 
@@ -177,7 +180,8 @@ onGpu(
     const again = events.at(-1)!;
     assert.ok(first?.type === "finished" && again.type === "finished");
     assert.deepEqual({ ...again, seconds: 0 }, { ...first, seconds: 0 });
-    assert.ok(again.seconds > first.seconds);
+    const kept = JSON.parse(await readText(root.folder("runs/ember/checkpoint-8"), RESUME_FILE));
+    assert.ok(again.seconds > kept.progress.seconds);
     assert.deepEqual(events.filter(({ type }) => type === "step"), []);
     assert.deepEqual(await left(root), want);
   },
@@ -200,7 +204,11 @@ onGpu(
         await harm(output.folder("checkpoint-4"), file, damage);
         const events = await runOn(root, { ...WIRE, resume: "auto" });
         const [warning, ...more] = warningsOf(events);
-        assert.match(warning!, new RegExp(`checkpoint-4/${file}".*; step 2 is taken$`), `${damage} ${file}`);
+        assert.match(
+          warning!,
+          new RegExp(`checkpoint-4/${file}"[^]*; step 2 is taken$`),
+          `${damage} ${file}`,
+        );
         assert.deepEqual(more, []);
         assert.deepEqual(stepOf(events, "resumed"), [2]);
         assert.deepEqual(await left(root), want, `${damage} ${file}`);
@@ -301,3 +309,79 @@ onGpu("resume refuses a folder whose metrics.jsonl lost lines that the checkpoin
     message: /metrics\.jsonl" lacks lines of the \d+ bytes that the checkpoint counts: bring the file back/,
   });
 });
+
+/** Everything that evaluations decide: rates, the end, and which weights are saved. The accuracy stays as it is for a while. */
+const DECIDED: Wire = {
+  ...WIRE,
+  max_steps: 12,
+  learning_rate: 1e-4,
+  eval_steps: 1,
+  metric_for_best_model: "eval_mean_token_accuracy",
+  lr_scheduler_type: "reduce_lr_on_plateau",
+  lr_scheduler_kwargs: { patience: 0, factor: 0.7, mode: "max" },
+  early_stopping_patience: 3,
+  load_best_model_at_end: true,
+  save_total_limit: 1,
+};
+
+onGpu(
+  "a run that follows evaluations and stops early is resumed bit for bit, and saves its best weights",
+  async () => {
+    const undisturbed = await jobDisk();
+    const events = await runOn(undisturbed, DECIDED);
+    const evaluations = events.flatMap((
+      event,
+    ) => (event.type === "evaluated" && event.step > 0 ? [event] : []));
+    const best = evaluations.reduce((
+      most,
+      event,
+    ) => (event.evalTokenAccuracy! > most.evalTokenAccuracy! ? event : most));
+    const last = evaluations.at(-1)!.step;
+    assert.ok(best.step === last - 3 && last < 12, `best ${best.step}, last ${last}`);
+    const output = undisturbed.folder("runs/ember");
+    assert.deepEqual(
+      await output.folders(),
+      ["adapter", `checkpoint-${best.step}`, `checkpoint-${last}`]
+        .sort(),
+    );
+    const [finished] = events.slice(-1);
+    assert.ok(finished?.type === "finished" && finished.evalLossAfter === best.evalLoss);
+    const saved = await bytes(output.folder("adapter"), "adapter_model.safetensors");
+    assert.deepEqual(
+      saved,
+      await bytes(output.folder(`checkpoint-${best.step}`), "adapter_model.safetensors"),
+    );
+    const want = await left(undisturbed, last);
+    for (const stop of [best.step - 1, best.step, last - 1, last].filter((step) => step > 0)) {
+      const root = await jobDisk();
+      await runUntil(root, DECIDED, (event) => event.type === "evaluated" && event.step === stop).catch(
+        () => {},
+      );
+      await runOn(root, { ...DECIDED, resume: "auto" });
+      assert.deepEqual(await left(root, last), want, `stopped at ${stop}`);
+    }
+  },
+);
+
+onGpu(
+  "sample_steps answers held-out prompts in the middle of training, and changes no bit of it",
+  async () => {
+    const rows = Array.from({ length: 10 }, (_, i) =>
+      `${
+        JSON.stringify({
+          messages: [{ role: "user", content: `${i}?` }, { role: "assistant", content: "ab" }],
+        })
+      }\n`).join("");
+    const wire = { ...WIRE, max_steps: 4, num_generation_samples: 1 };
+    const [plain, asked] = [await jobDisk({}, rows), await jobDisk({}, rows)];
+    const quiet = await runOn(plain, wire);
+    const events = await runOn(asked, { ...wire, sample_steps: 1 });
+    const stepsOf = (all: readonly TrainingEvent[]) =>
+      all.flatMap((e) => (e.type === "sampled" ? [e.step] : []));
+    assert.deepEqual(stepsOf(quiet), [0, 4]);
+    assert.deepEqual(stepsOf(events), [0, 1, 2, 3, 4]);
+    const { rounds } = JSON.parse(await readText(asked.folder("runs/ember"), "samples.json"));
+    assert.deepEqual(rounds.map(({ step }: { step: number }) => step), [0, 1, 2, 3, 4]);
+    assert.deepEqual((await left(asked, 4)).moments, (await left(plain, 4)).moments);
+  },
+);
