@@ -23,7 +23,10 @@ const flag = (
 ): FlagSpec => ({ name, section, placeholder, help, aliases: [], ...more });
 
 const MODEL_FLAGS = [
-  flag("Model", "model", "PATH", "Folder of the base model, or a GGUF file", { short: "m", aliases: ["base-model"] }),
+  flag("Model", "model", "PATH", "Folder of the base model, or a GGUF file", {
+    short: "m",
+    aliases: ["base-model"],
+  }),
   flag("Model", "adapter", "PATH", "Folder of an adapter that was trained on it", {
     aliases: ["adapter-path"],
   }),
@@ -169,7 +172,9 @@ export async function modelRequest(
 function quantizationOf(given: string): QuantizationWord {
   const word = QUANTIZATION_WORDS.find((known) => known === given);
   if (word) return word;
-  const message = `must be one of ${QUANTIZATION_WORDS.join(", ")}: current value is ${JSON.stringify(given)}`;
+  const message = `must be one of ${QUANTIZATION_WORDS.join(", ")}: current value is ${
+    JSON.stringify(given)
+  }`;
   throw new ConfigError([{ path: "--quantization", message }]);
 }
 

@@ -14,6 +14,7 @@ import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { UnsupportedModelError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { PipelineCache } from "../../src/gpu/pipelines.ts";
+import { type BaseModel, ModelManager } from "../../src/model_manager.ts";
 import type { TrainableModel } from "../../src/models/trainable_model.ts";
 import type { Variants } from "../../src/nn/variants.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
@@ -29,7 +30,10 @@ import {
   type TensorKind,
 } from "./compare.ts";
 import { batchOf, type ModelKernels, openModel, readInts } from "./model_fixture.ts";
-import { quantisedBase } from "./quantised_base.ts";
+import { runQuant } from "./quant_cases.ts";
+
+/** The folder of quantised tensors, which is asked for as a case is. */
+const QUANT_CASE = "quant";
 
 /** One line of the report. */
 export interface GoldenResult {
@@ -122,11 +126,16 @@ export async function* runGolden(
     throw new RangeError(`${root.uri} has no manifest.json that lists cases: name one with --case`);
   }
   const kernels = { variants, pipelines: new PipelineCache(gpu) };
-  for (const name of names) {
+  for (const name of names.filter((name) => name !== QUANT_CASE)) {
     const golden = await GoldenCase.open(gpu, root.folder(name), name, manifest.optimizer, kernels);
     for (const variant of Object.keys(golden.facts)) {
       if (!parts || parts.includes(variant)) yield* golden.run(variant);
     }
+  }
+  const isAsked = cases ? cases.includes(QUANT_CASE) : !parts;
+  if (!isAsked || !(await root.folders()).includes(QUANT_CASE)) return;
+  for await (const { name, compared } of runQuant(gpu, root.folder(QUANT_CASE), variants)) {
+    yield result(name, compared);
   }
 }
 
@@ -176,8 +185,7 @@ class GoldenCase {
       if (variant === "base") yield* this.#base();
       else if (variant === "full") yield* this.#full();
       else if (Object.hasOwn(QUANTISED, variant)) {
-        const base = await quantisedBase(this.folder.folder("base"), QUANTISED[variant]!);
-        yield* this.#adapter(variant, this.folder.folder("adapter"), base);
+        yield* this.#quantised(variant, QUANTISED[variant]!);
       } else if (ADAPTER_FOLDERS[variant]) {
         yield* this.#adapter(
           variant,
@@ -189,6 +197,14 @@ class GoldenCase {
       if (!(error instanceof UnsupportedModelError)) throw error;
       yield { name, outcome: "skipped", detail: error.message };
     }
+  }
+
+  /** A base that is packed while it is loaded. @param doubleQuant Whether its scales are quantised too. */
+  async *#quantised(variant: string, doubleQuant: boolean): AsyncGenerator<GoldenResult> {
+    const folder = this.folder.folder("base");
+    const opened = await new ModelManager(() => folder).open(folder.uri);
+    const base = ModelManager.quantized(opened, { loadIn4bit: true, loadIn8bit: false, doubleQuant });
+    yield* this.#adapter(variant, this.folder.folder("adapter"), base);
   }
 
   /** The model alone, described by config.json in the spelling of transformers 5 and of transformers 4. */
@@ -217,7 +233,11 @@ class GoldenCase {
     yield* this.#schedules("full", "all", facts);
   }
 
-  async *#adapter(variant: string, folder: Folder, base: Folder): AsyncGenerator<GoldenResult> {
+  async *#adapter(
+    variant: string,
+    folder: Folder,
+    base: Folder | BaseModel,
+  ): AsyncGenerator<GoldenResult> {
     const adapter = await readAdapter(folder);
     const facts = this.facts[variant]!;
     const { model, close } = await this.#open(base, folder);
@@ -310,7 +330,7 @@ class GoldenCase {
     yield this.#numberResult(`${variant} merged loss`, "loss", loss, want);
   }
 
-  #open(base: Folder, trained: Folder | "all" | null) {
+  #open(base: Folder | BaseModel, trained: Folder | "all" | null) {
     return openModel(this.gpu, base, trained, this.limits, this.kernels);
   }
 

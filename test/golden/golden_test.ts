@@ -32,6 +32,16 @@ Deno.test({
 });
 
 Deno.test({
+  name: "runGolden() trains on every quantised tensor as it is packed (needs shared data)",
+  ignore: !present,
+  fn: async () => {
+    const results = await run(["quant"]);
+    assert.deepEqual(results.filter(({ outcome }) => outcome !== "passed"), []);
+    assert.equal(results.length, 23); // 8 of NF4, 2 of int8, 8 of GGUF blocks, 5 of tiny.gguf
+  },
+});
+
+Deno.test({
   name: "runGolden() finds PyTorch's numbers for every other family (needs shared data)",
   ignore: !present,
   fn: async () => {
