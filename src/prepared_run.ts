@@ -123,7 +123,9 @@ export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): R
       ...reasonLines(variants.reason),
       `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}`,
       ...(data.packs
-        ? [`${dataset.train.length} examples packed into ${data.packs.length} rows of ${training.maxLength} tokens`]
+        ? [
+          `${dataset.train.length} examples packed into ${data.packs.length} rows of ${training.maxLength} tokens`,
+        ]
         : []),
       ...(recompute > 0
         ? [`activations of ${recompute} of ${blocks} blocks computed again to save memory`]

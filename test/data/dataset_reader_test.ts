@@ -209,7 +209,9 @@ Deno.test({
   ignore: !present,
   async fn() {
     const samples = new LocalFolder(shared);
-    const table = (await readText(samples, "SOURCES.md")).matchAll(/^\|([\w.-]+\.jsonl)\|(\d+)\|\d+\|([a-z]+)/gm);
+    const table = (await readText(samples, "SOURCES.md")).matchAll(
+      /^\|([\w.-]+\.jsonl)\|(\d+)\|\d+\|([a-z]+)/gm,
+    );
     const formats: Record<string, string> = { input: "input_output" };
     let files = 0;
     for (const [, name, rows, format] of table) {
