@@ -16,6 +16,8 @@ export interface GroupedFormat extends PackedFormat {
   readonly group: number | "row";
   /** True where rows are whole groups, so that a matrix can be cut between any 64 rows. Default false. */
   readonly cuttable?: true;
+  /** True where `pair_NAME(i) -> mat2x4f` is declared too: the codes of vectors i and i + 1 of one word, i even. */
+  readonly paired?: true;
   /** Words of a [rows, cols] matrix. */
   readonly wordCount: (rows: number, cols: number) => number;
   /** Declares `scale_NAME(i) -> vec2f` and `codes_NAME(i) -> vec4f`; i counts vectors of four values, row by row. */

@@ -7,15 +7,22 @@
  */
 import { byteReaders, type GroupedFormat, groupedFormat } from "./format.ts";
 
+/** The word at a byte offset within blocks; where those are whole words, offsets are too, and one load is enough. */
+const wordAt = (w: string, blockBytes: number, at: string) =>
+  blockBytes % 4 === 0 ? `${w}[(${at}) / 4u]` : `word_${w}(${at})`;
+
 /** Blocks of 32 whose 4-bit codes lie in 16 bytes: value j in the low half of byte j, value j + 16 in the high half. */
 function nibbles(blockBytes: number, codesAt: number) {
   return (w: string) =>
-    `(word_${w}(${blockBytes}u * (i / 8u) + ${codesAt}u + 4u * (i % 4u)) >> (4u * (i % 8u / 4u))) & 0x0f0f0f0fu`;
+    `(${wordAt(w, blockBytes, `${blockBytes}u * (i / 8u) + ${codesAt}u + 4u * (i % 4u)`)} >> ` +
+    "(4u * (i % 8u / 4u))) & 0x0f0f0f0fu";
 }
 
 /** The fifth bits of four neighbours, each moved to bit 4 of its byte. */
-const fifthBits = (w: string, at: string) =>
-  `((vec4u(word_${w}(${at}) >> (4u * (i % 8u))) >> vec4u(0u, 1u, 2u, 3u)) & vec4u(1u)) << vec4u(4u)`;
+const fifthBits = (w: string, blockBytes: number, at: string) =>
+  `((vec4u(${
+    wordAt(w, blockBytes, at)
+  } >> (4u * (i % 8u))) >> vec4u(0u, 1u, 2u, 3u)) & vec4u(1u)) << vec4u(4u)`;
 
 /** Words of blocks that lie one behind the other, whatever the rows. */
 const blocks = (blockValues: number, blockBytes: number) => (rows: number, cols: number) =>
@@ -55,13 +62,13 @@ const q5_0 = block32(
   "Q5_0",
   22,
   (w) => `f16_${w}(22u * (i / 8u)) * vec2f(1.0, -16.0)`,
-  (w) => `vec4f(bytes_${w}(${nibbles(22, 6)(w)}) | (${fifthBits(w, "22u * (i / 8u) + 2u")}))`,
+  (w) => `vec4f(bytes_${w}(${nibbles(22, 6)(w)}) | (${fifthBits(w, 22, "22u * (i / 8u) + 2u")}))`,
 );
 const q5_1 = block32(
   "Q5_1",
   24,
   (w) => `unpack2x16float(${w}[6u * (i / 8u)])`,
-  (w) => `vec4f(bytes_${w}(${nibbles(24, 8)(w)}) | (${fifthBits(w, "24u * (i / 8u) + 4u")}))`,
+  (w) => `vec4f(bytes_${w}(${nibbles(24, 8)(w)}) | (${fifthBits(w, 24, "24u * (i / 8u) + 4u")}))`,
 );
 const q8_0 = block32(
   "Q8_0",
@@ -87,7 +94,9 @@ const kScales = (w: string, blockBytes: number) =>
 
 /** Codes of a K-block: 64 values in 32 bytes, the first 32 in the low halves. */
 const kNibbles = (w: string, blockBytes: number, codesAt: number) =>
-  `(word_${w}(${blockBytes}u * (i / 64u) + ${codesAt}u + 32u * (i % 64u / 16u) + 4u * (i % 8u)) >> (4u * (i % 16u / 8u))) & 0x0f0f0f0fu`;
+  `(${
+    wordAt(w, blockBytes, `${blockBytes}u * (i / 64u) + ${codesAt}u + 32u * (i % 64u / 16u) + 4u * (i % 8u)`)
+  } >> (4u * (i % 16u / 8u))) & 0x0f0f0f0fu`;
 
 const q4_K = groupedFormat({
   name: "Q4_K",
@@ -108,7 +117,7 @@ const q5_K = groupedFormat({
     `${byteReaders(w)}
 ${kScales(w, 176)}
 fn codes_${w}(i: u32) -> vec4f {
-  let fifth = (word_${w}(176u * (i / 64u) + 16u + 4u * (i % 8u)) >> (i % 64u / 8u)) & 0x01010101u;
+  let fifth = (${wordAt(w, 176, "176u * (i / 64u) + 16u + 4u * (i % 8u)")} >> (i % 64u / 8u)) & 0x01010101u;
   return vec4f(bytes_${w}((${kNibbles(w, 176, 48)}) | (fifth << 4u)));
 }`,
 });

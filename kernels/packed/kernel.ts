@@ -26,11 +26,12 @@ const STORES = {
   texture: {
     declaration:
       "@group(0) @binding(0) var y: texture_storage_2d<rgba32float, write>;  // [rows, cols / 4] texels",
-    store: "textureStore(y, vec2u(i % cols4, i / cols4), scale.x * codes_w(i) + scale.y);",
+    store: (i: string, codes: string) =>
+      `textureStore(y, vec2u((${i}) % cols4, (${i}) / cols4), scale.x * ${codes} + scale.y);`,
   },
   buffer: {
     declaration: "@group(0) @binding(0) var<storage, read_write> y: array<vec4f>;  // [rows, cols]",
-    store: "y[i] = scale.x * codes_w(i) + scale.y;",
+    store: (i: string, codes: string) => `y[${i}] = scale.x * ${codes} + scale.y;`,
   },
 } as const;
 
@@ -54,9 +55,22 @@ fn main(
   let first = ((group.x + group.y * groups.x) * WORKGROUP_SIZE + lane.x) * VECTORS;
   if (first >= end) { return; }
   let scale = scale_w(first);
-  for (var i = first; i < min(first + VECTORS, end); i++) { ${store} }
+  ${format.paired ? pairs(store) : singles(store)}
 }`;
 }
+
+type Store = (i: string, codes: string) => string;
+
+const singles = (store: Store) =>
+  `for (var i = first; i < min(first + VECTORS, end); i++) { ${store("i", "codes_w(i)")} }`;
+
+/** Reads each word once. VECTORS is even. */
+const pairs = (store: Store) =>
+  `for (var i = first; i < min(first + VECTORS, end); i += 2u) {
+    let codes = pair_w(i);
+    ${store("i", "codes[0]")}
+    if (i + 1u < end) { ${store("i + 1u", "codes[1]")} }
+  }`;
 
 const params = { rows: "u32", w_cols: "u32" } as const;
 const constants = { WORKGROUP_SIZE: 8, VECTORS: MOST_VECTORS };

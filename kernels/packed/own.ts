@@ -50,34 +50,54 @@ fn codes_${w}(i: u32) -> vec4f {
 }`,
 });
 
+const LEVELS = [
+  "-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453",
+  "-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0",
+  "0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224",
+  "0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0",
+].flatMap((four) => four.split(", "));
+
+/** Picks among 2^n levels by the bits of four codes: a table in memory would cost a load for each value. */
+function picked(levels: readonly string[], bit: number): string {
+  if (levels.length === 1) return `vec4f(${levels[0]})`;
+  const half = levels.length / 2;
+  const [low, high] = [levels.slice(0, half), levels.slice(half)].map((some) => picked(some, bit - 1));
+  return `select(${low}, ${high}, bit${bit})`;
+}
+
 /** The 16 levels, picked by the codes of half a word: the first value in the high half of its byte. */
 const levels = (w: string) =>
-  `var<private> levels_${w}: array<f32, 16> = array<f32, 16>(
-  -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
-  -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0);
-fn levels_of_${w}(word: u32, i: u32) -> vec4f {
-  let codes = (vec4u(word >> (16u * (i % 2u))) >> vec4u(4u, 0u, 12u, 8u)) & vec4u(15u);
-  return vec4f(
-    levels_${w}[codes.x], levels_${w}[codes.y], levels_${w}[codes.z], levels_${w}[codes.w]);
+  `fn levels_of_${w}(half_word: u32) -> vec4f {
+  let codes = vec4u(half_word) >> vec4u(4u, 0u, 12u, 8u);
+  let bit0 = (codes & vec4u(1u)) != vec4u(0u);
+  let bit1 = (codes & vec4u(2u)) != vec4u(0u);
+  let bit2 = (codes & vec4u(4u)) != vec4u(0u);
+  let bit3 = (codes & vec4u(8u)) != vec4u(0u);
+  return ${picked(LEVELS, 3)};
+}
+fn codes_${w}(i: u32) -> vec4f { return levels_of_${w}(word_of_${w}(i) >> (16u * (i % 2u))); }
+fn pair_${w}(i: u32) -> mat2x4f {
+  let word = word_of_${w}(i);
+  return mat2x4f(levels_of_${w}(word), levels_of_${w}(word >> 16u));
 }`;
 
 /** NF4 with f32 scales: 4.5 bits a value. */
 export const NF4 = groupedFormat({
   name: "nf4",
   group: 64,
+  paired: true,
   wordCount: (rows, cols) => 9 * Math.ceil(rows * cols / 64),
   declare: (w) =>
     `${levels(w)}
 fn scale_${w}(i: u32) -> vec2f { return vec2f(bitcast<f32>(${w}[9u * (i / 16u)]), 0.0); }
-fn codes_${w}(i: u32) -> vec4f { return levels_of_${w}(${w}[9u * (i / 16u) + 1u + i % 16u / 2u], i); }`,
+fn word_of_${w}(i: u32) -> u32 { return ${w}[9u * (i / 16u) + 1u + i % 16u / 2u]; }`,
 });
 
 /** NF4 whose scales are quantised too: 4.127 bits a value. */
 export const NF4_DOUBLE = groupedFormat({
   name: "nf4_double",
   group: 64,
+  paired: true,
   wordCount: doubleWordCount,
   declare: (w) =>
     `${levels(w)}
@@ -88,8 +108,8 @@ fn scale_${w}(i: u32) -> vec2f {
   let level = bitcast<f32>(${w}[1u + code]);
   return vec2f(level * bitcast<f32>(${w}[superblock]) + bitcast<f32>(${w}[0]), 0.0);
 }
-fn codes_${w}(i: u32) -> vec4f {
+fn word_of_${w}(i: u32) -> u32 {
   let superblock = ${DOUBLE_HEADER_WORDS}u + ${SUPERBLOCK_WORDS}u * (i / 4096u);
-  return levels_of_${w}(${w}[superblock + 65u + i % 4096u / 2u], i);
+  return ${w}[superblock + 65u + i % 4096u / 2u];
 }`,
 });
