@@ -184,8 +184,10 @@ export class FineTuneJob {
       retune: job.retune && !this.#deps.dryRun,
       signal: this.#signal,
     });
+    const { neftuneNoiseAlpha: alpha, seed } = training;
+    const neftune = alpha === null ? null : { alpha, seed };
     const planOf = (planned: BaseModel, limits: BatchLimits) => {
-      const model = this.#models.plan(planned, lora, { gpu, pipelines, variants, limits });
+      const model = this.#models.plan(planned, lora, { gpu, pipelines, variants, limits, neftune });
       model.plan();
       return model;
     };

@@ -225,7 +225,7 @@ export class ModelTrainer {
     }
     for (let step = run.step + 1; step <= totalSteps && !judgement.stops; step++) {
       const epoch = sampler.epochAfter(step);
-      const tokens = await this.#accumulate(sampler.microBatches(step - 1), signal);
+      const tokens = await this.#accumulate(step, sampler.microBatches(step - 1), signal);
       optimizer.step(step, learningRate.of(step));
       meter.add(tokens);
       Object.assign(run, { step, evaluated: false });
@@ -331,18 +331,24 @@ export class ModelTrainer {
   }
 
   /** Gradients of one optimizer step, each trained token of all its micro-batches weighing the same. */
-  async #accumulate(microBatches: readonly (readonly number[])[], signal: AbortSignal): Promise<StepTokens> {
+  async #accumulate(
+    step: number,
+    microBatches: readonly (readonly number[])[],
+    signal: AbortSignal,
+  ): Promise<StepTokens> {
     const batches = microBatches.map((indices) => this.#microBatch(indices));
     const sum = (count: (batch: Batch) => number) =>
       batches.reduce((total, batch) => total + count(batch), 0);
     const trainedTokens = sum((batch) => batch.trainedTokens);
     this.#model.clearGradients();
+    let firstToken = 0;
     for (const batch of batches) {
       await this.#breather.breathe();
       signal.throwIfAborted();
-      await this.#model.accumulate(batch, 1 / trainedTokens);
+      await this.#model.accumulate(batch, 1 / trainedTokens, { step, firstToken });
+      firstToken += batch.tokens;
     }
-    return { tokens: sum((batch) => batch.tokens), trainedTokens };
+    return { tokens: firstToken, trainedTokens };
   }
 
   #watchdog(): Watchdog {

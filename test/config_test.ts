@@ -63,6 +63,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     adamBeta2: 0.999,
     adamEpsilon: 1e-8,
     maxGradNorm: 1,
+    neftuneNoiseAlpha: null,
     seed: 42,
     trainTestSplit: 0.1,
     loggingSteps: 1,

@@ -295,9 +295,14 @@ export const trainingSchema = z.strictObject({
     section: "Training",
     help: "Longest gradient (L2 over all tensors); 0 turns clipping off",
   }),
+  neftune_noise_alpha: z._default(z.nullable(z.number().check(z.gt(0))), null).register(fieldMeta, {
+    section: "Training",
+    help: "Strength of noise on embedded tokens while training (NEFTune); 5 is usual",
+    placeholder: "N",
+  }),
   seed: z._default(wholeNumber(0, 2 ** 32 - 1), 42).register(fieldMeta, {
     section: "Training",
-    help: "Seed of initial weights, shuffling and split",
+    help: "Seed of initial weights, shuffling, split and noise",
   }),
   train_test_split: z._default(fraction(), 0.1).register(fieldMeta, {
     section: "Data",

@@ -10,6 +10,7 @@ import type { SpanTensors } from "../nn/attention_spans.ts";
 import { embed, embedBackward, type SortedRows } from "../nn/embedding.ts";
 import { LmHead } from "../nn/lm_head.ts";
 import { LoraLinear, type LowRank } from "../nn/lora_linear.ts";
+import { recordNoise } from "../nn/noise.ts";
 import type { ParameterPool } from "../nn/parameter_pool.ts";
 import { type Projection, Projections } from "../nn/projections.ts";
 import { ResidualBranch } from "../nn/residual_branch.ts";
@@ -42,6 +43,8 @@ export interface DecoderInputs {
   readonly spans: SpanTensors;
   /** Rows by token id; needed for the gradient of a trained embedding only. */
   readonly rowsById?: SortedRows;
+  /** Numbers of the noise on embedded tokens; none is added without. */
+  readonly noise?: Tensor;
   /** R = B · rowLength */
   readonly rowLength: number;
 }
@@ -156,6 +159,7 @@ export class Decoder {
    */
   forward(run: StepRecorder, inputs: DecoderInputs, recompute = 0): { x: Tensor; saved: SavedBlock[] } {
     let x = embed(run, this.embedding, inputs.ids, this.config.embeddingScale);
+    if (inputs.noise) recordNoise(run, x, inputs.noise, inputs.rowLength);
     const saved = this.blocks.map((block, i) => {
       const input = x;
       const made = block.forward(run, x, { ...inputs, ropes: this.ropes });

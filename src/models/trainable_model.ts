@@ -7,6 +7,7 @@
 import { rowsById } from "../../kernels/embedding/kernel.ts";
 import { NO_TARGET } from "../../kernels/cross_entropy/kernel.ts";
 import { NO_ROW } from "../../kernels/rows/kernel.ts";
+import { noiseNumbers, noiseSize } from "../../kernels/noise/kernel.ts";
 import { Arena } from "../gpu/arena.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
@@ -19,11 +20,14 @@ import { ParameterPool } from "../nn/parameter_pool.ts";
 import { rowPositions } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
 import type { Variants } from "../nn/variants.ts";
+import { streamOf } from "../random.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import type { PackedSource } from "./decoder_weights.ts";
 import { Decoder, type DecoderInputs } from "./decoder.ts";
 import type { ModelFamily } from "./registry.ts";
+
+const NOISE_STREAM = streamOf("neftune");
 
 /** Rows of tokens with their targets, as the model takes them. */
 export interface ModelBatch {
@@ -86,6 +90,22 @@ export interface ModelDevice {
   readonly limits: BatchLimits;
   /** How frozen matrices are kept; see {@link DecoderOptions}. */
   readonly formatOf?: PackedSource["formatOf"] | undefined;
+  /** Noise on the embedded tokens of training steps; default none. */
+  readonly neftune?: Neftune | null;
+}
+
+/** Noise of NEFTune. */
+export interface Neftune {
+  readonly alpha: number;
+  readonly seed: number;
+}
+
+/** Where a micro-batch stands in a run, for what is drawn for it. */
+export interface BatchPlace {
+  /** Optimizer step, from 1. */
+  readonly step: number;
+  /** Tokens of the step before this micro-batch. */
+  readonly firstToken: number;
 }
 
 export class TrainableModel {
@@ -95,6 +115,8 @@ export class TrainableModel {
   readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
   readonly #variants: Variants;
   readonly #limits: BatchLimits;
+  readonly #neftune: Neftune | null;
+  readonly #noise: Tensor;
   readonly #inputs: Readonly<Record<"ids" | "positions" | "index" | "targets" | "order" | "starts", Tensor>>;
   readonly #spans: SpanTensors;
   readonly #programs = new Map<string, Promise<Program>>();
@@ -104,10 +126,12 @@ export class TrainableModel {
     config: ModelConfig,
     family: ModelFamily,
     trainable: Trainable,
-    { gpu, pipelines = new PipelineCache(gpu), variants, limits, formatOf }: ModelDevice,
+    { gpu, pipelines = new PipelineCache(gpu), variants, limits, neftune = null, formatOf }: ModelDevice,
   ) {
     this.#variants = variants;
     this.#limits = limits;
+    this.#neftune = neftune;
+    this.#noise = tensor("noise numbers", [noiseSize(limits.rows)], "u32");
     this.resources = { gpu, pipelines, arena: new Arena(gpu) };
     this.pool = new ParameterPool(gpu);
     this.decoder = new Decoder(config, family, {
@@ -184,11 +208,16 @@ export class TrainableModel {
 
   /**
    * Forward and backward of one micro-batch: adds its summed loss to the totals and its gradients, each token weighted
-   * by `tokenWeight` (1 / labelled tokens of the whole optimizer step), to the pool.
+   * by `tokenWeight` (1 / labelled tokens of the whole optimizer step), to the pool. `place` decides the noise.
    */
-  async accumulate(batch: ModelBatch, tokenWeight: number): Promise<void> {
+  async accumulate(
+    batch: ModelBatch,
+    tokenWeight: number,
+    place: BatchPlace = { step: 1, firstToken: 0 },
+  ): Promise<void> {
     const program = await this.#programOf("train", batch.rows, batch.length);
     const chunks = this.#write(batch, tokenWeight);
+    this.#writeNoise(batch, place);
     program.run(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
   }
 
@@ -269,7 +298,12 @@ export class TrainableModel {
 
   /** Tensors outside of the pool and of the arena. */
   get #fixed(): readonly Tensor[] {
-    return [...Object.values(this.#inputs), ...this.#spans.values(), ...Object.values(this.sinks)];
+    return [
+      ...Object.values(this.#inputs),
+      this.#noise,
+      ...this.#spans.values(),
+      ...Object.values(this.sinks),
+    ];
   }
 
   #clear(tensors: readonly Tensor[]): void {
@@ -308,6 +342,12 @@ export class TrainableModel {
     queue.writeBuffer(this.sinks.scalars.buffer!, 0, Float32Array.of(tokenWeight));
     const perChunk = this.decoder.head.chunkRows(tokens);
     return [...Array(Math.ceil(labelled / perChunk)).keys()];
+  }
+
+  #writeNoise({ lengths }: ModelBatch, { step, firstToken }: BatchPlace): void {
+    if (!this.#neftune) return;
+    const numbers = noiseNumbers({ ...this.#neftune, stream: NOISE_STREAM, step, firstToken, lengths });
+    this.resources.gpu.device.queue.writeBuffer(this.#noise.buffer!, 0, numbers);
   }
 
   #programOf(kind: ProgramKind, rows: number, length: number): Promise<Program> {
@@ -360,7 +400,8 @@ export class TrainableModel {
     const tokens = rows * length;
     const { head } = this.decoder;
     run.section("forward");
-    const { x, saved } = this.decoder.forward(run, inputs, this.#limits.recompute);
+    const noise = kind === "train" && this.#neftune ? { noise: this.#noise } : {};
+    const { x, saved } = this.decoder.forward(run, { ...inputs, ...noise }, this.#limits.recompute);
     const dx = kind === "train" ? run.tensor("dx", x.shape) : null;
     if (dx) run.clear(dx);
     const perChunk = head.chunkRows(tokens);

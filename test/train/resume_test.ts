@@ -23,6 +23,7 @@ const WIRE: Wire = {
   logging_steps: 3,
   learning_rate: 0.01,
   weight_decay: 0.01,
+  neftune_noise_alpha: 5,
 };
 
 async function bytes(folder: Folder, name: string): Promise<Uint8Array> {
