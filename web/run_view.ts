@@ -123,6 +123,7 @@ export class RunView {
       case "started":
         this.#progress.max = event.summary.totalSteps;
         this.#chart.totalSteps = event.summary.totalSteps;
+        for (const choice of event.summary.choices) this.#log(choice);
         return this.#log(
           `${count(event.summary.trainExamples)} training and ${
             count(event.summary.evalExamples)

@@ -4,19 +4,26 @@
  */
 import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
+import { isDeepStrictEqual } from "node:util";
 import type { Page } from "playwright-core";
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { createFineTuneJob } from "../../src/fine_tune_job.ts";
 import type { TrainingEvent } from "../../src/job.ts";
-import type { Folder } from "../../src/storage.ts";
+import { VARIANTS } from "../../src/nn/variants.ts";
+import type { RunRecord } from "../../src/run_files.ts";
+import { type Folder, readText } from "../../src/storage.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import { TuningCache } from "../../src/tuning/cache.ts";
+import { tilesOf } from "../../src/tuning/for_run.ts";
+import { TUNED_OPS } from "../../src/tuning/work.ts";
 import defaults from "../../web/defaults.json" with { type: "json" };
 import { device } from "../helpers/device.ts";
 import { folderAt } from "../helpers/job_disk.ts";
 import { buildSite, downloaded, FLAGS, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 import type { ContractResult } from "./opfs_contract.ts";
+import { type MainThread, mainThread, watchTasks } from "./long_tasks.ts";
 import { putFolder, takeFolder } from "./page_files.ts";
 
 /** Of the finished run, for people to look at. */
@@ -93,9 +100,12 @@ async function runToEnd(page: Page, button: string): Promise<Uint8Array> {
   return await downloaded(page, "metrics.jsonl");
 }
 
-/** What the job leaves in the page, uninterrupted: downloads by name, and the page's own file system. */
+/** What the job leaves in the page, uninterrupted. */
 interface PageRun {
+  /** By name. */
   readonly downloads: Readonly<Record<string, Uint8Array>>;
+  readonly thread: MainThread;
+  /** The page's own file system. */
   readonly disk: MemoryFolder;
 }
 
@@ -105,8 +115,11 @@ function straightPageRun(): Promise<PageRun> {
   return pageRun ??= (async () => {
     const downloads: Record<string, Uint8Array> = {};
     const disk = new MemoryFolder("disk");
+    let thread: MainThread | null = null;
     await withTab(built, WEBGPU_FLAGS, async (page) => {
+      await watchTasks(page);
       downloads["metrics.jsonl"] = await runToEnd(page, "start");
+      thread = await mainThread(page);
       for (const name of ["adapter_config.json", "adapter_model.safetensors"]) {
         downloads[name] = await downloaded(page, name);
       }
@@ -124,7 +137,7 @@ function straightPageRun(): Promise<PageRun> {
       await takeFolder(page, "runs/signals", disk.folder("runs/signals"));
       await page.screenshot({ path: SCREENSHOT, fullPage: true });
     });
-    return { downloads, disk };
+    return { downloads, thread: thread!, disk };
   })();
 }
 
@@ -135,6 +148,23 @@ inChromium("the page trains with the losses of Deno, and offers an adapter that 
   const inDeno = await readAdapter((await straightRun()).folder("adapter"));
   assert.equal(adapter.config.baseModel, "models/lowrank-tiny");
   assert.deepEqual([...adapter.tensors.keys()], [...inDeno.tensors.keys()]);
+});
+
+const recordIn = async (run: Folder): Promise<RunRecord> => JSON.parse(await readText(run, "run.json"));
+
+inChromium("the page computes with kernels of its own adapter's choice, and tells which", async () => {
+  const { disk } = await straightPageRun();
+  const { adapter, kernels } = await recordIn(disk.folder("runs/signals"));
+  assert.match(adapter.name, /swiftshader/i);
+  assert.deepEqual(kernels, { reason: VARIANTS.software.reason, tiles: tilesOf(VARIANTS.software) });
+  const inDeno = await recordIn(await straightRun());
+  assert.notDeepEqual(inDeno.kernels!.tiles, kernels!.tiles);
+});
+
+inChromium("no task holds the page's main thread for 100 ms while it trains", async () => {
+  const { thread: { trainedMs, longestTaskMs } } = await straightPageRun();
+  assert.ok(trainedMs > 500 && trainedMs < 60_000, `watched for ${trainedMs} ms`);
+  assert.ok(longestTaskMs <= 100, `one took ${longestTaskMs} ms`);
 });
 
 inChromium("a checkpoint begun in Deno goes on in the page", async () => {
@@ -164,8 +194,36 @@ inChromium("a checkpoint begun in the page goes on in Deno", async () => {
   await assertSameLosses(await file.read(0, file.size));
 });
 
-inChromium("a run stopped in the page is offered again on the next visit", async () => {
-  await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, max_steps: 5000 }));
+/** The tuner's choice: measured here, from storage buffers, the fastest or nearly so, and not what Deno's adapter likes. */
+async function assertTuned(page: Page): Promise<void> {
+  const disk = new MemoryFolder("disk");
+  await takeFolder(page, "tuning", disk.folder("tuning"));
+  await takeFolder(page, "runs/signals", disk.folder("run"));
+  const { entries } = await TuningCache.open(disk.folder("tuning"));
+  const { reason, tiles } = (await recordIn(disk.folder("run"))).kernels!;
+  for (const { adapter, operands } of entries) {
+    assert.match(adapter, /swiftshader/i);
+    assert.equal(operands, "storage");
+  }
+  for (const op of TUNED_OPS) {
+    const measured = entries.filter((entry) => entry.op === op);
+    assert.ok(measured.length > 1, `only ${measured.length} tiles of ${op} were measured`);
+    const chosen = measured.find(({ tile }) => isDeepStrictEqual(tile, tiles[op]));
+    const least = Math.min(...measured.map(({ seconds }) => seconds));
+    assert.ok(chosen && least > 0 && 0.9 * chosen.seconds <= least, `${op}: ${JSON.stringify(measured)}`);
+  }
+  assert.match(
+    reason,
+    /^matmul operands from storage \(.*swiftshader.*\); measured: x·wᵀ .+; dy·w .+; x·Aᵀ .+; vᵀ·x /i,
+  );
+  assert.match((await page.locator("#log").textContent())!, /measured: x·wᵀ .+ GFLOP\/s/);
+  assert.notDeepEqual(tiles, tilesOf(VARIANTS.llvmpipe));
+}
+
+inChromium("a run that the page tuned and stopped is offered again on the next visit", async () => {
+  // so many steps that the tuner tries every candidate
+  const job = { ...JOB, max_steps: 5000, retune: true };
+  await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(job));
   try {
     await withTab(built, WEBGPU_FLAGS, async (page) => {
       await page.locator("#start:not([disabled])").click();
@@ -175,6 +233,7 @@ inChromium("a run stopped in the page is offered again on the next visit", async
       const offer = await page.locator("#resume").innerText();
       assert.match(offer, /^Continue from step \d+$/);
       assert.equal(await page.locator("#live").innerText(), "Stopped; the last whole step is kept.");
+      await assertTuned(page);
       await page.reload();
       await shown(page, "resume");
       assert.equal(await page.locator("#resume").innerText(), offer);

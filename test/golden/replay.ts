@@ -20,7 +20,7 @@ import { quietMesa } from "../../src/cli/quiet_mesa.ts";
 import { QUANTIZATION_WORDS } from "../../src/config.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { ModelManager } from "../../src/model_manager.ts";
-import { chooseVariants, variantFits, VARIANTS } from "../../src/nn/variants.ts";
+import { chooseVariants, variantFits, VARIANTS, type Variants } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { nf4Reference, type Reference, worstDistance } from "./curve.ts";
 import { precisionOf } from "./golden_cases.ts";
@@ -106,17 +106,19 @@ async function once(): Promise<boolean> {
 }
 
 async function everyVariant(): Promise<boolean> {
-  const rows: VariantRow[] = [];
+  let isWell = true;
   for (const variant of VARIANT_NAMES) {
-    const adapter = gpu.name, variants = VARIANTS[variant], reason = variantFits(gpu, variants);
-    if (reason !== null) rows.push({ variant, adapter, outcome: "cannot run", detail: reason });
-    else {
-      const limit = LIMITS[precisionOf(variants)];
-      rows.push({ variant, adapter, ...judged(await replay({ ...request, variants }), limit) });
-    }
+    const row = { variant, adapter: gpu.name, ...await replayedWith(VARIANTS[variant]) };
+    console.log(formatRow(row));
+    isWell &&= row.outcome !== "failed";
   }
-  for (const row of rows) console.log(formatRow(row));
-  return rows.every(({ outcome }) => outcome !== "failed");
+  return isWell;
+}
+
+async function replayedWith(variants: Variants): Promise<Pick<VariantRow, "outcome" | "detail">> {
+  const reason = variantFits(gpu, variants);
+  if (reason !== null) return { outcome: "cannot run", detail: reason };
+  return judged(await replay({ ...request, variants }), LIMITS[precisionOf(variants)]);
 }
 
 function judged({ losses, seconds }: Replayed, limit: number): Pick<VariantRow, "outcome" | "detail"> {

@@ -4,7 +4,7 @@ import { VARIANTS } from "../../src/nn/variants.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { TUNING_FILE, TuningCache } from "../../src/tuning/cache.ts";
 import { tilesOf, variantsForRun } from "../../src/tuning/for_run.ts";
-import { measureTile } from "../../src/tuning/measure.ts";
+import { isCoarse, measureTile } from "../../src/tuning/measure.ts";
 import { tune } from "../../src/tuning/tuner.ts";
 import { TUNED_OPS, workOf } from "../../src/tuning/work.ts";
 import { onEveryAdapter } from "../helpers/gpu.ts";
@@ -26,6 +26,18 @@ onEveryAdapter("measureTile() times every kind of product after checking it", as
     assert.ok(compileSeconds >= 0);
   }
 }, ["deno"]);
+
+Deno.test("isCoarse() tells times that browsers may have rounded to from times that tell something", () => {
+  assert.deepEqual([0, 0.1, 0.3, 0.065536, 0.131072].map(isCoarse), [true, true, true, true, true]);
+  assert.deepEqual([0.0421, 0.0999, 0.25001, 2, 2.1, 100].map(isCoarse), [
+    false,
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
 
 onEveryAdapter("measureTile() refuses a tile whose results are wrong", async ({ gpu, pipelines }) => {
   const broken = new Proxy(gpu, {
