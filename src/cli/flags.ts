@@ -31,9 +31,18 @@ export interface ParsedFlags {
   readonly issues: readonly ConfigIssue[];
 }
 
+/** More words than fit here are told in the help. */
+const LONGEST_PLACEHOLDER = 56;
+
+function helpOf({ help, kind, choices }: ConfigField): string {
+  const isTold = kind === "boolean" || choices.join("|").length <= LONGEST_PLACEHOLDER;
+  return isTold ? help : `${help}: ${choices.join(", ")}`;
+}
+
 function placeholderOf({ kind, placeholder, choices }: ConfigField): string | null {
   if (kind === "boolean") return null;
-  if (choices.length > 0) return choices.join("|");
+  const words = choices.join("|");
+  if (choices.length > 0) return words.length <= LONGEST_PLACEHOLDER ? words : "NAME";
   return placeholder ?? (kind === "number" ? "N" : "TEXT");
 }
 
@@ -49,7 +58,7 @@ function flagOf(field: ConfigField): FlagSpec {
     name: flagName(field.wireName),
     aliases: (field.aliases ?? []).map(flagName),
     placeholder: placeholderOf(field),
-    help: field.help,
+    help: helpOf(field),
     section: field.section,
     ...(defaultText === undefined ? {} : { defaultText }),
   };
