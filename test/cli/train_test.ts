@@ -133,7 +133,9 @@ test(
       "checkpoint-3",
       "merged",
       "metrics.jsonl",
+      "report.html",
       "run.json",
+      "trainer_state.json",
     ]);
     assert.deepEqual(place.list("runs/ember/adapter"), [
       "README.md",
@@ -187,7 +189,12 @@ test("train exits 6 when the loss is no number any more", true, async (place) =>
     /^error: The loss or a gradient is not a finite number at step \d \(learning rate \d\S*\): lower/,
   );
   assert.deepEqual(more, []);
-  assert.deepEqual(place.list("runs/ember"), ["metrics.jsonl", "run.json"]);
+  assert.deepEqual(place.list("runs/ember"), [
+    "metrics.jsonl",
+    "report.html",
+    "run.json",
+    "trainer_state.json",
+  ]);
   assert.equal(JSON.parse(await place.read("runs/ember/run.json")).status, "failed");
 });
 
