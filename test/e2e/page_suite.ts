@@ -83,6 +83,13 @@ async function assertSameLosses(metrics: Uint8Array): Promise<void> {
   const wanted = lossesIn(await file.read(0, file.size));
   const found = lossesIn(metrics);
   assert.deepEqual(found.map(([step]) => step), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assertLossesClose(found, wanted);
+}
+
+function assertLossesClose(
+  found: readonly (readonly (number | null)[])[],
+  wanted: readonly (readonly (number | null)[])[],
+): void {
   for (const [i, row] of wanted.entries()) {
     for (const [j, want] of row.entries()) {
       const got = found[i]![j]!;
@@ -148,6 +155,27 @@ inChromium("the page trains with the losses of Deno, and offers an adapter that 
   const inDeno = await readAdapter((await straightRun()).folder("adapter"));
   assert.equal(adapter.config.baseModel, "models/lowrank-tiny");
   assert.deepEqual([...adapter.tensors.keys()], [...inDeno.tensors.keys()]);
+});
+
+inChromium("the page trains on a 4-bit base with the losses of Deno", async () => {
+  const short = { ...JOB, quantization: "4bit", max_steps: 3, eval_steps: 0, num_generation_samples: 0 };
+  const disk = new MemoryFolder("disk");
+  await Array.fromAsync(jobInDeno(disk, short).run());
+  const file = await disk.folder("runs/signals").open("metrics.jsonl");
+  const wanted = lossesIn(await file.read(0, file.size));
+  await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(short));
+  try {
+    await withTab(built, WEBGPU_FLAGS, async (page) => {
+      const found = lossesIn(await runToEnd(page, "start"));
+      assert.deepEqual(found.map(([step]) => step), [0, 1, 2, 3]);
+      assertLossesClose(found, wanted);
+    });
+  } finally {
+    await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(JOB));
+  }
+  const plain = await (await straightRun()).open("metrics.jsonl");
+  const [[, , unquantised]] = lossesIn(await plain.read(0, plain.size)) as [[number, number, number]];
+  assert.ok(Math.abs(wanted[0]![2]! - unquantised) > 10 * LOSS_TOLERANCE * unquantised);
 });
 
 const recordIn = async (run: Folder): Promise<RunRecord> => JSON.parse(await readText(run, "run.json"));
