@@ -126,7 +126,7 @@ Deno.test("parseModelConfig() refuses by name what would change the mathematics"
     [{ layer_types: ["full_attention", "chunked_attention"] }, /layer_types with "chunked_attention" is not/],
     [{ attention_bias: true }, /attention_bias true is not supported/],
     [{ mlp_bias: true }, /mlp_bias true is not supported/],
-    [{ quantization_config: { quant_method: "awq" } }, /a quantization_config is not supported/],
+    [{ quantization_config: { quant_method: "awq" } }, /a quantization_config of "awq" is not supported/],
     [
       { rope_scaling: { type: "dynamic", factor: 2 } },
       /rope_scaling with rope_type "dynamic" is not[^]*default, linear, llama3, longrope\)/,
