@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import manifest from "../deno.json" with { type: "json" };
 import * as lowrank from "lowrank";
+import { writeTinyModel } from "./helpers/tiny_model.ts";
 
 Deno.test("the package exports a job, its parts, every error and its version", () => {
   assert.equal(typeof lowrank.createFineTuneJob, "function");
@@ -13,7 +14,7 @@ Deno.test("the package exports a job, its parts, every error and its version", (
   assert.equal(lowrank.VERSION, manifest.version);
 });
 
-Deno.test("a job made from the package alone lists what is wrong with its data before anything else", async () => {
+Deno.test("a job made from the package alone lists what is wrong with its data before it opens a GPU", async () => {
   const folders = new Map<string, lowrank.MemoryFolder>();
   const files = (uri: string) => {
     const name = uri.replace(/^\.\/|\/$/g, "");
@@ -21,6 +22,7 @@ Deno.test("a job made from the package alone lists what is wrong with its data b
     folders.set(name, folder);
     return folder;
   };
+  await writeTinyModel(files("model"));
   await lowrank.writeFile(files("data"), "train.jsonl", '{"text": 3}\nnonsense\n');
   const config = lowrank.parseFineTuneJobConfig({
     base_model: "model",

@@ -61,18 +61,18 @@ const MODEL: readonly Mutant[] = [
 ];
 
 const OPTIMIZER: readonly Mutant[] = [
-  ...inFile("src/optim/adamw.ts", ["test/optim/adamw_test.ts"], [
+  ...inFile("src/optim/pool_update.ts", ["test/optim/adamw_test.ts"], [
     ["norm of the last chunk alone", "first_partial: i * PARTIALS", "first_partial: 0"],
   ]),
   ...inFile("kernels/adamw/kernel.ts", ["test/kernels/adamw_test.ts", "test/optim/adamw_test.ts"], [
     ["first moment without its correction", "learningRate / (1 - beta1 ** step)", "learningRate"],
   ]),
   ...inFile("src/optim/schedule.ts", ["test/optim/schedule_test.ts"], [
-    ["warmup one step ahead", "(step / warmup)", "((step + 1) / warmup)"],
+    ["warmup one step ahead", "return step / warmup;", "return (step + 1) / warmup;"],
     [
       "cosine falls from the first step",
-      "Math.PI * (step - warmup) / decaySteps",
-      "Math.PI * step / decaySteps",
+      "const progress = (step - warmup) / Math.max(1, totalSteps - warmup);",
+      "const progress = step / Math.max(1, totalSteps - warmup);",
     ],
   ]),
   ...inFile("src/optim/init.ts", ["test/optim/init_test.ts"], [
@@ -86,10 +86,35 @@ const OPTIMIZER: readonly Mutant[] = [
 const DATA: readonly Mutant[] = [
   ...inFile("src/data/collate.ts", ["test/data/collate_test.ts"], [
     ["targets are not shifted", "labels.subarray(1)", "labels"],
-    ["padding counts as tokens", "lengths[row] = ids.length;", "lengths[row] = length;"],
+    ["padding counts as tokens", "lengths[row] = start + ids.length;", "lengths[row] = length;"],
+  ]),
+  ...inFile("src/data/pack.ts", ["test/data/pack_test.ts"], [
+    [
+      "a row goes where it leaves the most room",
+      ">= least ? 2 * node : 2 * node + 1",
+      ">= least && this.#largest[2 * node + 1]! < least ? 2 * node : 2 * node + 1",
+    ],
+  ]),
+  ...inFile("src/data/token_rows.ts", ["test/data/token_rows_test.ts"], [
+    ["ids beyond 65535 lose their high bits", "vocabSize <= 2 ** 16", "vocabSize <= 2 ** 20"],
+  ]),
+  ...inFile("src/data/json_array.ts", ["test/data/json_array_test.ts"], [
+    [
+      "a quote after a backslash ends the text",
+      "if (escaped) escaped = false;",
+      "if (escaped && byte !== QUOTE) escaped = false;",
+    ],
+  ]),
+  ...inFile("src/data_manager.ts", ["test/data_manager_test.ts"], [
+    [
+      "rows of one conversation on both sides of the split",
+      "this.exampleOfRow.push(this.hashes.length);",
+      "this.exampleOfRow.push(this.exampleOfRow.length);",
+    ],
   ]),
   ...inFile("src/data/mask.ts", ["test/data/mask_test.ts"], [
     ["the question is trained too", "return { start: header.length, end:", "return { start: 0, end:"],
+    ["turns of weight 0 are trained where the template marks them", "isTrained(answers[i]!) && (", "("],
     [
       "the end of an answer is not trained",
       "marked ? header.length + end : text.length",
