@@ -89,6 +89,9 @@ export interface DataCheck {
   readonly leaked: number;
 }
 
+const SPECIAL_TEXT =
+  "holds the text of a special token, which is kept as text: allow_special_tokens makes it the token";
+
 const NO_TEMPLATE =
   "has messages, but the model has no chat template: choose an instruction-tuned base model, " +
   "give chat_template_path, or write text rows";
@@ -236,6 +239,9 @@ export class DataManager {
             source.reader.refuse({ file: file.uri, message: NO_TEMPLATE });
             break;
           }
+          if (!allowSpecialTokens && holdsSpecialText(example, how.tokenizer)) {
+            source.reader.remarks.add({ ...at, message: SPECIAL_TEXT });
+          }
           const labelled = labelledOr(example, how);
           if (typeof labelled === "string") source.reader.refuse({ ...at, message: labelled });
           else yield* source.take(example, labelled);
@@ -272,6 +278,12 @@ export class DataManager {
     const source = chatTemplate ?? tokenizer?.chatTemplate ?? null;
     return source === null || !tokenizer ? null : new ChatTemplate(source, tokenizer);
   }
+}
+
+/** Whether a message spells a special token. */
+function holdsSpecialText(example: Example, tokenizer: Tokenizer): boolean {
+  return example.kind === "messages" &&
+    example.messages.some(({ content }) => tokenizer.literal(content) !== content);
 }
 
 /** The rows of an example, or why it has none. */

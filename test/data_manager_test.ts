@@ -172,6 +172,17 @@ Deno.test("load() counts remarks by kind", async () => {
   ]);
 });
 
+Deno.test("load() remarks on messages that spell a special token", async () => {
+  const manager = managerOf(
+    { "train.jsonl": lines([chat("a", "b"), chat("say <|end|>", "b")]) },
+    await chatTokenizer(),
+  );
+  assert.deepEqual((await manager.load(OPTIONS)).warnings, [
+    "data/train.jsonl:2: holds the text of a special token, which is kept as text: allow_special_tokens makes it " +
+    "the token",
+  ]);
+});
+
 Deno.test("load() needs a tokenizer and files that are there", async () => {
   await assert.rejects(managerOf({ "train.jsonl": texts(2) }).load(OPTIONS), {
     name: "TypeError",

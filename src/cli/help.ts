@@ -48,6 +48,7 @@ Usage: lowrank <command> [options]
   chat                      Talk to a model
   doctor                    Show what this machine computes on, and what to install
   models                    List the models that can be fine-tuned
+  check DATA...             Count what training would make of data files, and list bad lines
   explain RUN               Show where the time and memory of a run go, as one HTML page
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file

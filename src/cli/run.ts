@@ -8,6 +8,7 @@ import { didYouMean } from "../config/nearest.ts";
 import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { chat } from "./chat.ts";
+import { checkHelp } from "./check_flags.ts";
 import { configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
@@ -29,6 +30,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   chat: chatHelp,
   doctor: doctorHelp,
   explain: explainHelp,
+  check: checkHelp,
   models: modelsHelp,
 };
 
@@ -44,6 +46,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   doctor: async (args, io) => (await import("./doctor.ts")).doctor(args, io), // the engine, only where it is wanted
   models,
   explain: async (args, io) => (await import("./explain.ts")).explain(args, io),
+  check: async (args, io) => (await import("./check.ts")).check(args, io),
   config: configVerb,
   help,
   "--help": help,
@@ -55,7 +58,6 @@ const VERBS: Readonly<Record<string, Verb>> = {
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
-  "check",
   "eval",
   "export",
   "inspect",

@@ -32,17 +32,6 @@ export const fieldMeta: z.core.$ZodRegistry<FieldMeta> = z.registry<FieldMeta>()
 export const path = () => z.string().check(z.minLength(1));
 /** One path or several. */
 export const paths = () => z.union([path(), z.array(path()).check(z.minLength(1))]);
-/** Which column holds what: an object, or `name=column` words, which become one. */
-export const columnMapping = () =>
-  z.pipe(
-    z.union([
-      z.record(z.string(), z.string()),
-      z.array(z.string().check(z.regex(/^[^=]+=.+$/, wanted("must be name=column")))),
-    ]),
-    z.transform((given): Record<string, string> =>
-      Array.isArray(given) ? Object.fromEntries(given.map((word) => word.split(/=(.*)/s, 2))) : given
-    ),
-  );
 /** A whole number, bounds included. */
 export const wholeNumber = (from: number, to: number) => z.int().check(z.gte(from), z.lte(to));
 /** A number in [0, 1). */

@@ -46,9 +46,14 @@ interface FieldSchema {
   default?: unknown;
 }
 
+/** Every type that a value may have. */
+function typesOf({ type = [], anyOf = [] }: FieldSchema): string[] {
+  return [type, anyOf.map(typesOf)].flat(2);
+}
+
 function kindOf(schema: FieldSchema): FieldKind {
-  if (schema.anyOf?.some((option) => option.type === "array")) return "list";
-  const types = [schema, ...schema.anyOf ?? []].flatMap((option) => option.type ?? []);
+  const types = typesOf(schema);
+  if (types.includes("array")) return "list";
   if (types.includes("object")) return "pairs";
   if (types.includes("boolean")) return "boolean";
   return types.includes("number") || types.includes("integer") ? "number" : "text";

@@ -28,7 +28,6 @@ const NAMES: Readonly<Record<string, string>> = {
 /** What a value of two types must be, by what its first type expects. */
 const UNIONS: Readonly<Record<string, string>> = {
   string: "must be a path or a list of paths",
-  record: "must name columns, such as prompt=question,completion=answer",
 };
 
 function wanted(issue: RawIssue): string {

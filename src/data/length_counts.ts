@@ -38,6 +38,11 @@ export class LengthCounts {
     return bars;
   }
 
+  /** Every length, ascending, as often as it came. */
+  all(): number[] {
+    return this.#sorted().flatMap(([length, count]) => Array<number>(count).fill(length));
+  }
+
   #sorted(): [number, number][] {
     return [...this.#counts].sort(([a], [b]) => a - b);
   }

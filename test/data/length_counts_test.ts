@@ -11,6 +11,7 @@ Deno.test("LengthCounts gives quantiles as ranks, and the longest", () => {
   const counts = counted([40, 10, 30, 20]);
   assert.deepEqual([0.25, 0.5, 0.51, 1].map((share) => counts.quantile(share)), [10, 20, 30, 40]);
   assert.deepEqual([counts.rows, counts.longest], [4, 40]);
+  assert.deepEqual(counted([2, 1, 2]).all(), [1, 2, 2]);
   const none = counted([]);
   assert.deepEqual([none.rows, none.longest, none.quantile(0.5)], [0, 0, 0]);
 });

@@ -1,0 +1,140 @@
+/**
+ * `lowrank check DATA...`: counts, lengths, bad lines and what is trained, before anything is.
+ *
+ * @module
+ */
+import type { FineTuneJobConfig } from "../config.ts";
+import { packRows } from "../data/pack.ts";
+import { Tokenizer } from "../data/tokenizer.ts";
+import { type DataCheck, DataManager, type SourceCheck } from "../data_manager.ts";
+import { ConfigError, DatasetFormatError } from "../errors.ts";
+import { ModelManager } from "../model_manager.ts";
+import { type Folder, readText } from "../storage.ts";
+import { CHECK_FLAGS, checkHelp, OWN_FLAGS } from "./check_flags.ts";
+import { formatCheck } from "./check_text.ts";
+import { type ParsedFlags, parseFlags } from "./flags.ts";
+import { isOn, textOf } from "./generate_flags.ts";
+import type { CliIo } from "./io.ts";
+import { openFolder } from "./open_folder.ts";
+import { painter, wantsColor } from "./paint.ts";
+import { resolveConfig } from "./sources.ts";
+
+/**
+ * Prints what the files hold, then fails if a line cannot be used.
+ *
+ * @param files Opens a folder by its uri; default those of this machine.
+ * @throws {ConfigError} For wrong usage.
+ * @throws {DatasetFormatError} With every bad line.
+ * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
+ */
+export async function check(
+  args: readonly string[],
+  io: Pick<CliIo, "stdout" | "env">,
+  files: (uri: string) => Folder = openFolder,
+): Promise<void> {
+  const flags = parseFlags(args, CHECK_FLAGS);
+  if (flags.values.get("help")) return io.stdout.write(checkHelp());
+  const config = configOf(flags, io.env), shown = shownRows(flags);
+  const model = textOf(flags, "base_model") ?? textOf(flags, "model");
+  const tokenizer = model === null ? null : await tokenizerOf(model, files);
+  const found = await checkData(config, tokenizer, shown, files);
+  if (isOn(flags, "json")) {
+    io.stdout.write(`${JSON.stringify(checkJson(found, config), null, 2)}\n`);
+  } else {
+    const paint = painter(wantsColor(textOf(flags, "color") ?? "auto", io.env, io.stdout));
+    io.stdout.write(formatCheck(found, { tokenizer, maxLength: config.training.maxLength, paint }));
+  }
+  const issues = [found.train, found.eval].flatMap((source) => source?.issues ?? []);
+  if (issues.length > 0) throw new DatasetFormatError(issues);
+}
+
+/** The job's configuration, of which only what concerns data is used. @throws {ConfigError} */
+function configOf({ values, positionals, issues }: ParsedFlags, env: CliIo["env"]): FineTuneJobConfig {
+  if (issues.length > 0) throw new ConfigError(issues);
+  if (positionals.length === 0) {
+    throw new ConfigError([{ path: "DATA", message: "is missing: name the files to check" }]);
+  }
+  const own = new Set(OWN_FLAGS.flatMap(({ name, aliases }) => [name, ...aliases]));
+  const options = [...values].filter(([name]) => !own.has(name.replaceAll("_", "-")));
+  const flags = {
+    ...Object.fromEntries(options),
+    base_model: "none",
+    output_model_name: "check",
+    training_data_path: positionals.join(","),
+  };
+  return resolveConfig({ flags, env }).config;
+}
+
+function shownRows(flags: ParsedFlags): number {
+  const text = textOf(flags, "rows") ?? "2";
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new ConfigError([{ path: "--rows", message: `must be a whole number: current value is "${text}"` }]);
+}
+
+/** The tokenizer of a folder, which needs no weights for this, or of a GGUF file. */
+async function tokenizerOf(uri: string, files: (uri: string) => Folder): Promise<Tokenizer> {
+  if (!/\.gguf$/i.test(uri)) return await Tokenizer.load(files(uri));
+  const base = await new ModelManager(files).open(uri);
+  try {
+    return await Tokenizer.load(base.folder);
+  } finally {
+    await base.weights.close();
+  }
+}
+
+async function checkData(
+  { job, training }: FineTuneJobConfig,
+  tokenizer: Tokenizer | null,
+  shown: number,
+  files: (uri: string) => Folder,
+): Promise<DataCheck> {
+  const fileOf = (uri: string) => {
+    const slash = uri.lastIndexOf("/");
+    return { folder: files(slash < 0 ? "." : uri.slice(0, slash + 1)), name: uri.slice(slash + 1) };
+  };
+  const template = training.chatTemplatePath === null ? null : fileOf(training.chatTemplatePath);
+  const manager = new DataManager({
+    files: fileOf,
+    ...(tokenizer ? { tokenizer } : {}),
+    chatTemplate: template && await readText(template.folder, template.name),
+    allowSpecialTokens: training.allowSpecialTokens,
+  });
+  return await manager.check({ ...job, ...training }, shown);
+}
+
+/** The counts as plain data. */
+function checkJson({ train, eval: held, heldOut, leaked }: DataCheck, { training }: FineTuneJobConfig) {
+  const { packing, maxLength } = training;
+  return {
+    train: {
+      ...sourceJson(train),
+      ...(packing && train.report.tokens > 0 ? { packedRows: packedRows(train, maxLength) } : {}),
+    },
+    eval: held && sourceJson(held),
+    heldOut,
+    leaked,
+  };
+}
+
+/** Rows of `maxLength` tokens that all rows fill together, before any is held out. */
+function packedRows({ lengths }: SourceCheck, maxLength: number): number {
+  return packRows(lengths.all().map((length) => Math.min(length, maxLength)), maxLength).length;
+}
+
+function sourceJson({ report, blankLines, lengths, issues, badLines, warnings, repeats }: SourceCheck) {
+  return {
+    ...report,
+    blankLines,
+    badLines,
+    issues,
+    warnings,
+    repeats,
+    lengths: {
+      unit: report.tokens > 0 ? "tokens" : "characters",
+      p50: lengths.quantile(0.5),
+      p95: lengths.quantile(0.95),
+      longest: lengths.longest,
+      histogram: lengths.histogram(),
+    },
+  };
+}
