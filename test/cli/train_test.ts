@@ -148,7 +148,7 @@ test(
     const again = await place.train("--config", "job.yaml");
     assert.equal(again.code, 2);
     assert.deepEqual(complaint(again), [
-      'error: output_dir "runs/ember" holds files already (metrics.jsonl, run.json, README.md): ' +
+      'error: output_dir "runs/ember" holds files already (metrics.jsonl, report.html, run.json): ' +
       "choose another output_model_name or output_dir, or set overwrite, or resume to go on from a checkpoint",
       'hint: "lowrank help" lists the commands, "lowrank train --help" the options',
     ]);
