@@ -38,6 +38,9 @@ export {
   type QuantizationWord,
 } from "./config/fields.ts";
 
+/** TRL's switches for what `train_on` says: true for answers alone, false for prompts too. */
+export const TRL_LOSS_OPTIONS = ["completion_only_loss", "assistant_only_loss"] as const;
+
 /** What to train on what, and where the results go. */
 export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
   /** Folder of the adapter, `<outputDir>/adapter`. */
@@ -105,6 +108,8 @@ export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
         path: name,
         message: `must be one of ${QUANTIZATION_WORDS.join(", ")}: current value is ${show(value)}`,
       });
+    } else if ((TRL_LOSS_OPTIONS as readonly string[]).includes(name) && typeof value === "boolean") {
+      put("train_on", name, value ? "completions" : "all");
     } else if (name !== "$schema") {
       const known = [...WIRE_NAME_BY_ANY_NAME.keys(), "quantization"];
       issues.push({ path: name, message: `is not an option${didYouMean(name, known)}` });

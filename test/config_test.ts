@@ -101,6 +101,21 @@ Deno.test("parseFineTuneJobConfig() takes one data path or several", () => {
   ]);
 });
 
+Deno.test("parseFineTuneJobConfig() takes TRL's names for what is trained", () => {
+  const wire = { base_model: "m", output_model_name: "n", training_data_path: "t" };
+  const trainOn = (more: Record<string, unknown>) =>
+    parseFineTuneJobConfig({ ...wire, ...more }).training.trainOn;
+  assert.equal(trainOn({ completion_only_loss: false }), "all");
+  assert.equal(trainOn({ assistant_only_loss: true }), "completions");
+  assert.deepEqual(
+    issuesOf({ ...wire, train_on: "last", assistant_only_loss: true }).map(({ message }) => message),
+    [
+      "is given twice, also as train_on: keep one of them",
+    ],
+  );
+  assert.match(issuesOf({ ...wire, completion_only_loss: "yes" })[0]!.message, /^is not an option/);
+});
+
 Deno.test("parseFineTuneJobConfig() lists every problem at once", () => {
   const issues = issuesOf({ epohcs: 3, lora_r: 0, output_model_name: "x", training_data_path: "" });
   assert.deepEqual(issues.map(({ path, message }) => `${path}: ${message}`), [

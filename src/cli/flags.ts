@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS } from "../config.ts";
+import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS, TRL_LOSS_OPTIONS } from "../config.ts";
 import { flagName } from "../config/naming.ts";
 import { didYouMean } from "../config/nearest.ts";
 import type { ConfigIssue } from "../errors.ts";
@@ -97,6 +97,11 @@ export const TRAIN_FLAGS: readonly FlagSpec[] = [
   }),
   ...CONFIG_FIELDS.map(flagOf),
   quantizationFlag,
+  ...TRL_LOSS_OPTIONS.map((name) =>
+    general(flagName(name), "TRL's name for --train-on completions; --no- for --train-on all", {
+      section: "Data",
+    })
+  ),
   general("dry-run", "Check everything, count, plan the memory; train nothing"),
   general("print-config", "Show every option and where its value comes from"),
   general("json", "One JSON event a line on standard output, all else on standard error"),
