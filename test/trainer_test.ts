@@ -289,9 +289,9 @@ onModel(
     const reason = new Error("enough");
     const accumulate = model.accumulate.bind(model);
     let passes = 0;
-    model.accumulate = (batch, weight) => {
+    model.accumulate = (...batch) => {
       if (++passes === 2) controller.abort(reason);
-      return accumulate(batch, weight);
+      return accumulate(...batch);
     };
     try {
       const trainer = new ModelTrainer(model, { train: examples(8), eval: [], padId: 0 }, config);

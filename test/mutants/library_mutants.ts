@@ -75,6 +75,40 @@ const OPTIMIZER: readonly Mutant[] = [
       "const progress = step / Math.max(1, totalSteps - warmup);",
     ],
   ]),
+  ...inFile("src/optim/metric_schedule.ts", ["test/optim/golden_optim_test.ts"], [
+    [
+      "a rate falls one evaluation early",
+      "if (this.#state.bad <= patience) return;",
+      "if (this.#state.bad < patience) return;",
+    ],
+    [
+      "a rate does not wait after a fall",
+      "this.#set({ learning_rate, bad: 0, cooldown });",
+      "this.#set({ learning_rate, bad: 0 });",
+    ],
+  ]),
+  ...inFile("kernels/sgd/step.wgsl", ["test/kernels/sgd_test.ts"], [
+    ["decay is forgotten by SGD", "clip * grads[i] + decay * p[i]", "clip * grads[i]"],
+    [
+      "Nesterov looks ahead by the old momentum",
+      "g + momentum * m_new, NESTEROV",
+      "g + momentum * g, NESTEROV",
+    ],
+  ]),
+  ...inFile("kernels/noise/add.wgsl", ["test/kernels/noise_test.ts"], [
+    ["noise lies on padding", "if (position >= length) { return; }", ""],
+    ["noise of every step is the same", "pair, noise[2])", "pair, 1u)"],
+  ]),
+  ...inFile("src/trainer/judgement.ts", ["test/trainer/judgement_test.ts"], [
+    [
+      "a gain below the threshold is no best",
+      "if (gain <= 0) return false;",
+      "if (gain <= threshold) return false;",
+    ],
+  ]),
+  ...inFile("src/logs/crc32c.ts", ["test/logs/tensorboard_test.ts"], [
+    ["records' sums have no mask", "+ 0xa282ead8", "+ 0"],
+  ]),
   ...inFile("src/optim/init.ts", ["test/optim/init_test.ts"], [
     ["A drawn for its rank, not its width", "1 / Math.sqrt(inFeatures)", "1 / Math.sqrt(rank)"],
   ]),

@@ -71,9 +71,9 @@ async function runUntilBatch(root: MemoryFolder, wire: Wire, last: number): Prom
   const reason = new Error("stopped by the test");
   const accumulate = TrainableModel.prototype.accumulate;
   let batches = 0;
-  TrainableModel.prototype.accumulate = function (batch, weight) {
+  TrainableModel.prototype.accumulate = function (...batch) {
     if (++batches === last) controller.abort(reason);
-    return accumulate.call(this, batch, weight);
+    return accumulate.call(this, ...batch);
   };
   const events: TrainingEvent[] = [];
   try {
