@@ -77,8 +77,9 @@ export async function syntheticModel(
   const text = JSON.stringify({ ...SMOLLM2, num_hidden_layers: layers });
   const config = parseModelConfig(text, "made-up decoder");
   const family = MODEL_FAMILIES.get(config.modelType)!;
-  const targets = new Set(linearPaths(family, layers));
-  const lora = { targets, rank: 8, scaling: 2, nameOf: loraKey };
+  const target = { rank: 8, scaling: 2 };
+  const targets = new Map(linearPaths(family, layers).map((path) => [path, target]));
+  const lora = { targets, nameOf: loraKey };
   const model = new TrainableModel(config, family, lora, { gpu, variants, limits: { rows, length } });
   model.plan(["train"]);
   model.allocate();

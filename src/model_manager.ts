@@ -15,6 +15,7 @@ import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts
 import { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
+import type { LoraTarget } from "./models/lora_spec.ts";
 import { type ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import {
   checkWeights,
@@ -103,12 +104,7 @@ export class ModelManager {
    */
   plan(base: PlannedModel, lora: LoraSettings | "all" | null, device: ModelDevice): TrainableModel {
     if (lora === "all") return new TrainableModel(base.config, base.family, "all", device);
-    const spec = lora && {
-      targets: new Set(targetPaths(base, lora.targetModules)),
-      rank: lora.rank,
-      scaling: lora.alpha / lora.rank,
-      nameOf: loraKey,
-    };
+    const spec = lora && { targets: loraTargets(base, lora), nameOf: loraKey };
     const { weights } = base;
     const formatOf = isPacked(weights) ? (name: string) => weights.formatOf(name) : undefined;
     return new TrainableModel(base.config, base.family, spec, { ...device, formatOf });
@@ -228,6 +224,16 @@ function noModel(uri: string, files: readonly string[]): StorageNotFoundError {
       `and model.safetensors${
         gguf ? `; to take the GGUF file, name it: "${uri.replace(/\/$/, "")}/${gguf}"` : ""
       }`,
+  );
+}
+
+/** The targeted maps, each with its rank and scaling. */
+function loraTargets(
+  base: Pick<BaseModel, "family" | "config">,
+  { rank, alpha, targetModules }: LoraSettings,
+): Map<string, LoraTarget> {
+  return new Map(
+    targetPaths(base, targetModules).map((path) => [path, { rank, scaling: alpha / rank }]),
   );
 }
 

@@ -25,6 +25,7 @@ import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import type { PackedSource } from "./decoder_weights.ts";
 import { Decoder, type DecoderInputs } from "./decoder.ts";
+import type { LoraSpec } from "./lora_spec.ts";
 import type { ModelFamily } from "./registry.ts";
 
 const NOISE_STREAM = streamOf("neftune");
@@ -42,17 +43,6 @@ export interface ModelBatch {
   readonly lengths: Uint32Array;
   /** Tokens of the documents packed into each row, which do not see each other; default one a row. */
   readonly documents?: readonly (readonly number[])[];
-}
-
-/** Which linear maps get an update, and of what kind. */
-export interface LoraSpec {
-  /** Module paths, such as `model.layers.0.self_attn.q_proj`. */
-  readonly targets: ReadonlySet<string>;
-  readonly rank: number;
-  /** alpha / rank */
-  readonly scaling: number;
-  /** Names of A and B in the adapter file. */
-  readonly nameOf: (path: string, which: "A" | "B") => string;
 }
 
 /** What is trained: low-rank updates, every weight, or nothing. */
@@ -142,11 +132,11 @@ export class TrainableModel {
       trained: trainable === "all" ? this.pool : null,
       lowRankOf: (path, rows, cols) => {
         const lora = trainable === "all" ? null : trainable;
-        if (!lora?.targets.has(path)) return null;
-        const { rank, scaling, nameOf } = lora;
-        const a = this.pool.add(nameOf(path, "A"), [rank, cols]);
-        const b = this.pool.add(nameOf(path, "B"), [rows, rank]);
-        return { a, b, rank, scaling };
+        const target = lora?.targets.get(path);
+        if (!lora || !target) return null;
+        const a = this.pool.add(lora.nameOf(path, "A"), [target.rank, cols]);
+        const b = this.pool.add(lora.nameOf(path, "B"), [rows, target.rank]);
+        return { a, b, ...target };
       },
     });
     const tokens = limits.rows * limits.length;

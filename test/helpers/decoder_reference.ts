@@ -13,6 +13,7 @@ import { matmulBackwardFactor, matmulBackwardInput, matmulForward } from "../../
 import { rmsNormBackward, rmsNormForward } from "../../kernels/rms_norm/reference.ts";
 import { ropeRotate } from "../../kernels/rope/reference.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
+import type { LoraTarget } from "../../src/models/lora_spec.ts";
 import type { ModelBatch } from "../../src/models/trainable_model.ts";
 import { type LinearPart, linearShape, partWidths } from "../../src/models/family.ts";
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
@@ -27,8 +28,8 @@ type Values = Float64Array;
 export interface ReferenceWeights {
   readonly base: ReadonlyMap<string, Float32Array>;
   readonly factors: ReadonlyMap<string, Float32Array>;
-  readonly rank: number;
-  readonly scaling: number;
+  /** By path of the map. */
+  readonly targets: ReadonlyMap<string, LoraTarget>;
 }
 
 export const plus = (a: Values, b: Values): Values => a.map((value, i) => value + b[i]!);
@@ -69,7 +70,7 @@ export function loraBackward(
 /** Summed loss of a batch, and gradients of the factors with each token weighted by `tokenWeight`. */
 export function decoderReference(
   config: ModelConfig,
-  { base, factors, rank, scaling }: ReferenceWeights,
+  { base, factors, targets }: ReferenceWeights,
   batch: ModelBatch,
   tokenWeight: number,
 ): { loss: number; grads: Map<string, Values> } {
@@ -81,7 +82,7 @@ export function decoderReference(
   const weight = (path: string) => wide(base.get(`${path}.weight`)!);
   const lowOf = (path: string) => {
     const a = factors.get(`${path} A`), b = factors.get(`${path} B`);
-    return a && b ? { a: wide(a), b: wide(b), rank, scaling } : null;
+    return a && b ? { a: wide(a), b: wide(b), ...targets.get(path)! } : null;
   };
   /** The parts of a layer's maps of one input, and what their gradients give. */
   const maps = (layer: number, x: Values, ...parts: LinearPart[]) => {

@@ -28,8 +28,9 @@ async function stepOf(
   packed: boolean,
 ) {
   const config = await readModelConfig(folder);
-  const targets = new Set(linearPaths(FAMILY, config.numHiddenLayers));
-  const lora = { targets, rank: 3, scaling: 2, nameOf: loraKey };
+  const target = { rank: 3, scaling: 2 };
+  const targets = new Map(linearPaths(FAMILY, config.numHiddenLayers).map((path) => [path, target]));
+  const lora = { targets, nameOf: loraKey };
   const formatOf = packed && isPacked(weights) ? (name: string) => weights.formatOf(name) : undefined;
   const limits = { rows: 1, length: 8 };
   const model = new TrainableModel(config, FAMILY, lora, { gpu, pipelines, variants, limits, formatOf });

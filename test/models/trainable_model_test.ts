@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
-import { readModelConfig } from "../../src/models/config.ts";
+import { type ModelConfig, readModelConfig } from "../../src/models/config.ts";
+import type { LoraTarget } from "../../src/models/lora_spec.ts";
 import { type BatchLimits, type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
@@ -53,6 +54,12 @@ async function openTiny(tied: boolean) {
   return { config, weights };
 }
 
+/** Every map, all of one rank. */
+function targetsOf({ numHiddenLayers }: ModelConfig): Map<string, LoraTarget> {
+  const target = { rank: RANK, scaling: SCALING };
+  return new Map(linearPaths(FAMILY, numHiddenLayers).map((path) => [path, target]));
+}
+
 /** The tiny model with both factors filled, so that every gradient is worth checking. */
 async function loadModel(
   { gpu, pipelines }: TestAdapter,
@@ -60,9 +67,7 @@ async function loadModel(
 ) {
   const { config, weights } = await openTiny(tied);
   const lora = {
-    targets: new Set(linearPaths(FAMILY, config.numHiddenLayers)),
-    rank: RANK,
-    scaling: SCALING,
+    targets: targetsOf(config),
     nameOf: (path: string, which: "A" | "B") => `${path} ${which}`,
   };
   const model = new TrainableModel(config, FAMILY, lora, {
@@ -81,7 +86,7 @@ async function loadModel(
   });
   const base = new Map<string, Float32Array>();
   for (const name of weightShapes(FAMILY, config).keys()) base.set(name, await weights.readF32(name));
-  return { model, config, weights: { base, factors, rank: RANK, scaling: SCALING } };
+  return { model, config, weights: { base, factors, targets: lora.targets } };
 }
 
 /** Loss and gradients of an optimizer step over some micro-batches. */
@@ -105,7 +110,7 @@ Deno.test("the reference decoder's gradients agree with central differences of i
   const batch = batchOf([LONG, SHORT]);
   const evaluate = (b: Float64Array) => {
     const all = new Map<string, ArrayLike<number>>([...factors, [`${path} B`, b]]);
-    const weights = { base, factors: all as Map<string, Float32Array>, rank: RANK, scaling: SCALING };
+    const weights = { base, factors: all as Map<string, Float32Array>, targets: targetsOf(config) };
     return decoderReference(config, weights, batch, 1);
   };
   assertGradient((b) => evaluate(b).loss, b, evaluate(b).grads.get(`${path} B`)!);
