@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A tensor of a GGUF file under its name in a Hugging Face checkpoint. */
+/** A tensor's name in the other of the two formats, and how its values differ. */
 export interface GgufTensorName {
   readonly name: string;
   /**
@@ -12,7 +12,7 @@ export interface GgufTensorName {
    * stand as they are.
    */
   readonly turned: "queries" | "keys" | null;
-  /** What the converter added to each value: the 1 of Gemma's norms. */
+  /** What the converter adds to each value: the 1 of Gemma's norms. */
   readonly added: 0 | 1;
 }
 
@@ -77,6 +77,33 @@ export function checkpointName(architecture: string, ggufName: string): GgufTens
     ? "keys"
     : null;
   return { name: `${path}.${linear}.${kind}`, turned, added: 0 };
+}
+
+/** Norms that stand outside of layers, and the maps of {@link OUTSIDE}, from the checkpoint's side. */
+const NAMES_OUTSIDE = new Map([
+  ...Object.entries(OUTSIDE).map(([part, path]) => [path, part] as const),
+  ["model.norm", "output_norm"],
+]);
+
+/**
+ * What GGUF calls a tensor of a checkpoint, and what becomes of its values: the other way round of
+ * {@link checkpointName}. Null where the architecture has none such.
+ *
+ * @param name In the checkpoint; a model with eyes calls its text model `language_model`.
+ */
+export function ggufName(architecture: string, name: string): GgufTensorName | null {
+  const plain = name.replace(/^language_model\./, "");
+  const [, layer, path = "", kind] = /^(?:model\.layers\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(plain) ?? [];
+  const norms = architecture.startsWith("gemma") ? GEMMA_NORMS : NORMS;
+  const part = layer === undefined
+    ? NAMES_OUTSIDE.get(path)
+    : architecture === "phi3" && path === "mlp.gate_up_proj"
+    ? "ffn_up"
+    : Object.entries({ ...LINEARS, ...norms }).find(([, known]) => known === path)?.[0];
+  if (part === undefined) return null;
+  const found = `${layer === undefined ? "" : `blk.${layer}.`}${part}.${kind}`;
+  const back = checkpointName(architecture, found);
+  return back?.name === plain ? { ...back, name: found } : null;
 }
 
 /**

@@ -65,7 +65,7 @@ const LICENCE = /^(licen[cs]e|notice|use_policy)/i;
 export async function mergeModel(
   { base, baseFolder, out, updates, onProgress }: MergeOptions,
 ): Promise<void> {
-  for (const [name, update] of updates) checkUpdate(base.infos.get(name), name, update, baseFolder.uri);
+  checkUpdates(base, updates, baseFolder.uri);
   const totalBytes = [...base.infos.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
   let bytes = 0;
   const counted = async function* (pieces: AsyncIterable<Uint8Array>) {
@@ -84,6 +84,21 @@ export async function mergeModel(
     await writeSafetensors(out, file, tensors);
   }
   await copyDescription(baseFolder, out, base);
+}
+
+/**
+ * Checks that updates belong to a model.
+ *
+ * @param uri Name of the model for messages.
+ * @throws {ModelFormatError} If an update has no tensor in the base, or one of another shape.
+ * @throws {UnsupportedModelError} If a tensor to update is not F32, F16 or BF16.
+ */
+export function checkUpdates(
+  { infos }: Pick<ModelWeights, "infos">,
+  updates: ReadonlyMap<string, LoraUpdate>,
+  uri: string,
+): void {
+  for (const [name, update] of updates) checkUpdate(infos.get(name), name, update, uri);
 }
 
 /**

@@ -50,6 +50,7 @@ Usage: lowrank <command> [options]
   models                    List the models that can be fine-tuned
   check DATA...             Count what training would make of data files, and list bad lines
   explain RUN               Show where the time and memory of a run go, as one HTML page
+  export FORMAT MODEL       Write a model for another program: llama.cpp, Ollama
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file
   help [COMMAND]            Show this text, or that of a command

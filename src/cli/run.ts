@@ -13,6 +13,7 @@ import { configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { explainHelp } from "./explain_flags.ts";
+import { EXPORT_FORMATS, exportHelp } from "./export_flags.ts";
 import { models, modelsHelp } from "./models.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
 import { generate } from "./generate.ts";
@@ -30,11 +31,15 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   chat: chatHelp,
   doctor: doctorHelp,
   explain: explainHelp,
+  export: () => exportHelp(),
   check: checkHelp,
   models: modelsHelp,
 };
 
-function help([verb = ""]: readonly string[], io: CliIo): void {
+function help([verb = "", word]: readonly string[], io: CliIo): void {
+  if (verb === "export" && word !== undefined && Object.hasOwn(EXPORT_FORMATS, word)) {
+    return io.stdout.write(exportHelp(word));
+  }
   const text = Object.hasOwn(HELP_TEXTS, verb) ? HELP_TEXTS[verb]! : mainHelp;
   io.stdout.write(text());
 }
@@ -46,6 +51,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   doctor: async (args, io) => (await import("./doctor.ts")).doctor(args, io), // the engine, only where it is wanted
   models,
   explain: async (args, io) => (await import("./explain.ts")).explain(args, io),
+  export: async (args, io) => (await import("./export.ts")).exportModel(args, io),
   check: async (args, io) => (await import("./check.ts")).check(args, io),
   config: configVerb,
   help,
@@ -59,7 +65,6 @@ const VERBS: Readonly<Record<string, Verb>> = {
 const LATER_VERBS = [
   "bench",
   "eval",
-  "export",
   "inspect",
   "merge",
   "pull",

@@ -8,7 +8,7 @@
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
   ["web"],
-  ["fine_tune_job", "language_model", "explain", "storage backends", "job_tracker backends"],
+  ["fine_tune_job", "language_model", "explain", "export", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],
   ["prepared_run", "output_folder"],

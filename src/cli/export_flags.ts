@@ -1,0 +1,121 @@
+/**
+ * Formats, flags and help of `export`; small, so that the list of commands need not load the engine.
+ *
+ * @module
+ */
+import { QUANTIZATION_WORDS } from "../config.ts";
+import { type FlagSpec, GENERAL_FLAGS } from "./flags.ts";
+import { exitCodeTable, flagTable } from "./help.ts";
+
+/** A format of `lowrank export FORMAT`. */
+export interface ExportFormat {
+  /** One line of the list of formats. */
+  readonly summary: string;
+  /** Flags beside {@link SOURCE_FLAGS} and the general ones. */
+  readonly flags: readonly FlagSpec[];
+  /** Paragraphs of its help. */
+  readonly notes: string;
+  readonly examples: readonly string[];
+}
+
+const SECTIONS = ["Model", "Output", "General"] as const;
+
+/** A flag of a format. */
+export const exportFlag = (
+  section: typeof SECTIONS[number],
+  name: string,
+  placeholder: string | null,
+  help: string,
+  defaultText?: string,
+): FlagSpec => {
+  return {
+    name,
+    section,
+    placeholder,
+    help,
+    aliases: [],
+    ...(defaultText === undefined ? {} : { defaultText }),
+  };
+};
+
+/** Flags that say what is exported, of every format. */
+export const SOURCE_FLAGS: readonly FlagSpec[] = [
+  exportFlag(
+    "Model",
+    "adapter",
+    "PATH",
+    "Folder of an adapter, where MODEL is the base model that it was trained on",
+  ),
+  exportFlag("Model", "base-model", "PATH", "Where the base model is now, if it has moved since training"),
+  exportFlag(
+    "Model",
+    "quantization",
+    QUANTIZATION_WORDS.join("|"),
+    "What the base's linear maps were kept in while the adapter was trained",
+    "as the run says",
+  ),
+];
+
+/** Flags about what is written, of every format. */
+export const OUTPUT_FLAGS: readonly FlagSpec[] = [
+  exportFlag("Output", "overwrite", null, "Replace what is there"),
+  exportFlag("Output", "quiet", null, "No lines about progress"),
+];
+
+/** Formats by the word after `export`. */
+export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
+  "gguf-lora": {
+    summary: "The adapter alone as a GGUF file, for llama.cpp and Ollama",
+    flags: [
+      exportFlag("Output", "out", "FILE", "Where the file goes", "NAME-lora.gguf in MODEL"),
+      exportFlag("Output", "type", "f32|f16", "Element type", "f32"),
+    ],
+    notes: "llama-cli -m BASE.gguf --lora FILE puts it on the same base model in any quantisation.",
+    examples: ["lowrank export gguf-lora runs/ember"],
+  },
+};
+
+/** All flags of a format. */
+export function exportFlags({ flags }: ExportFormat): readonly FlagSpec[] {
+  return [...SOURCE_FLAGS, ...flags, ...OUTPUT_FLAGS, ...GENERAL_FLAGS];
+}
+
+/** What `lowrank export --help` prints, or that of a format. */
+export function exportHelp(name: string | null = null): string {
+  if (name !== null) return formatHelp(name, EXPORT_FORMATS[name]!);
+  const rows = Object.entries(EXPORT_FORMATS).map(([word, { summary }]) => `  ${word.padEnd(12)} ${summary}`);
+  return `lowrank export: a trained model in the format of another program
+
+Usage: lowrank export FORMAT MODEL [options]
+
+Formats
+${rows.join("\n")}
+
+MODEL is the output folder of a run, the folder of a model (merged or not) or of an adapter, or a GGUF file.
+"lowrank export FORMAT --help" lists the options of a format.
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+${Object.values(EXPORT_FORMATS).map(({ examples: [first] }) => `  ${first}`).join("\n")}
+`;
+}
+
+function formatHelp(name: string, format: ExportFormat): string {
+  return `lowrank export ${name}: ${format.summary[0]!.toLowerCase()}${format.summary.slice(1)}
+
+Usage: lowrank export ${name} MODEL [options]
+
+${flagTable(exportFlags(format), SECTIONS)}
+
+MODEL is the output folder of a run, the folder of a model (merged or not) or of an adapter, or a GGUF file.
+${format.notes}
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+${format.examples.map((line) => `  ${line}`).join("\n")}
+`;
+}
