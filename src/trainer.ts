@@ -6,52 +6,31 @@
 import type { Moments } from "./checkpoint/resume.ts";
 import type { BestEvaluation, TrainerState } from "./checkpoint/resume_record.ts";
 import type { TrainingConfig } from "./config.ts";
-import { followsMetric } from "./config/scheduler_kwargs.ts";
-import { type Batch, bucketLength, collate, collatePacked } from "./data/collate.ts";
-import { EpochSampler } from "./data/epoch_sampler.ts";
-import type { TokenizedExample } from "./data/example.ts";
-import { packRows } from "./data/pack.ts";
-import { type ExampleRows, rowLengths } from "./data/token_rows.ts";
-import { ConfigError, DivergedError, ModelFormatError } from "./errors.ts";
+import type { Batch } from "./data/collate.ts";
+import type { ExampleRows } from "./data/token_rows.ts";
+import { ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
-import type { BatchLimits, TrainableModel } from "./models/trainable_model.ts";
+import type { TrainableModel } from "./models/trainable_model.ts";
 import { createOptimizer, type Optimizer } from "./optim/optimizer.ts";
 import { Breather } from "./trainer/breather.ts";
+import { type EvalResult, evaluateRows } from "./trainer/evaluator.ts";
 import { type Evaluation, Judgement } from "./trainer/judgement.ts";
 import { LearningRate } from "./trainer/learning_rate.ts";
+import { trainingBatch } from "./trainer/micro_batches.ts";
 import { type StepEvent, StepMeter, type StepTokens } from "./trainer/step_meter.ts";
+import { countSteps, samplerOf, type StepCount, type TrainerData } from "./trainer/trainer_data.ts";
 import { Watchdog } from "./trainer/watchdog.ts";
 
-/** Rows to train on and to measure with. */
-export interface TrainerData {
-  readonly train: ExampleRows;
-  readonly eval: ExampleRows;
-  readonly padId: number;
-  /** Training rows that share a row of the batch; null or absent where each has its own. */
-  readonly packs?: readonly (readonly number[])[] | null;
-}
-
-/** Which training rows share a row of the batch; null unless `packing` is on. */
-export function packsOf(train: ExampleRows, { packing, maxLength }: TrainingConfig): number[][] | null {
-  return packing ? packRows(rowLengths(train), maxLength) : null;
-}
-
-/** Rows of the batch that one epoch takes, and the tokens of each. */
-function batchRowLengths({ train, packs }: TrainerData): Uint32Array {
-  const lengths = rowLengths(train);
-  return packs
-    ? Uint32Array.from(packs, (rows) => rows.reduce((sum, row) => sum + lengths[row]!, 0))
-    : lengths;
-}
-
-/** Means over labelled tokens. */
-export interface EvalResult {
-  /** nats */
-  readonly loss: number;
-  /** Share of them to which the model gave the largest logit, 0..1. */
-  readonly accuracy: number;
-  readonly tokens: number;
-}
+export type { EvalResult } from "./trainer/evaluator.ts";
+export {
+  batchLimits,
+  checkEvaluable,
+  countSteps,
+  packsOf,
+  type StepCount,
+  type TrainerData,
+  typicalTokens,
+} from "./trainer/trainer_data.ts";
 
 /** Answers prompts in the middle of a run. */
 export interface Samples {
@@ -77,56 +56,6 @@ export interface TrainOptions {
   readonly checkpoints?: Checkpoints | null;
   /** Default: no prompt is answered. */
   readonly samples?: Samples | null;
-}
-
-/** How long a run is. */
-export interface StepCount {
-  readonly stepsPerEpoch: number;
-  readonly totalSteps: number;
-  /** Epochs at the end, fractional. */
-  readonly totalEpochs: number;
-}
-
-/** Steps per epoch and in all, and the epochs that they make, as transformers counts them. */
-export function countSteps(data: Pick<TrainerData, "train" | "packs">, config: TrainingConfig): StepCount {
-  const sampler = samplerOf(data, config);
-  const totalSteps = sampler.totalSteps(config.numTrainEpochs, config.maxSteps);
-  return { stepsPerEpoch: sampler.stepsPerEpoch, totalSteps, totalEpochs: sampler.epochAfter(totalSteps) };
-}
-
-/** The largest batch that these rows and settings give. */
-export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: TrainingConfig): BatchLimits {
-  const longest = [batchRowLengths(data), rowLengths(data.eval)]
-    .reduce((most, lengths) => lengths.reduce((longer, length) => Math.max(longer, length), most), 1);
-  return { rows: Math.max(batchSize, evalBatchSize), trainRows: batchSize, length: bucketLength(longest) };
-}
-
-/** Tokens of a micro-batch of middling rows, padded; what its kernels are tuned for. */
-export function typicalTokens(data: TrainerData, { batchSize }: TrainingConfig): number {
-  const lengths = batchRowLengths(data).sort();
-  return batchSize * bucketLength(lengths[lengths.length >> 1] ?? 1);
-}
-
-/** @throws {ConfigError} If options need evaluations and no row is held out for them. */
-export function checkEvaluable({ eval: held }: Pick<TrainerData, "eval">, config: TrainingConfig): void {
-  if (held.length > 0) return;
-  const needing = [
-    ...(followsMetric(config.lrSchedulerType) ? ["lr_scheduler_type"] : []),
-    ...(config.earlyStoppingPatience > 0 ? ["early_stopping_patience"] : []),
-    ...(config.loadBestModelAtEnd ? ["load_best_model_at_end"] : []),
-  ];
-  if (needing.length === 0) return;
-  const message =
-    "follows evaluations, and no row is held out for them: give eval_data_path, or raise train_test_split";
-  throw new ConfigError(needing.map((path) => ({ path, message })));
-}
-
-function samplerOf(
-  { train, packs }: Pick<TrainerData, "train" | "packs">,
-  { batchSize, gradientAccumulationSteps, seed }: TrainingConfig,
-): EpochSampler {
-  const examples = packs?.length ?? train.length;
-  return new EpochSampler({ examples, batchSize, gradientAccumulationSteps, seed });
 }
 
 /** A run in the making. */
@@ -288,34 +217,10 @@ export class ModelTrainer {
     yield await checkpoints.save({ step, evaluated, since_report, ...decided });
   }
 
-  /**
-   * Summed loss over all labelled tokens divided by their number: the same whatever the batch size.
-   *
-   * @param step Optimizer steps done so far, for the error.
-   * @throws {DivergedError} If a logit or the loss is not finite.
-   */
-  async evaluate(
-    examples: ExampleRows,
-    signal?: AbortSignal,
-    step = 0,
-  ): Promise<EvalResult> {
-    // rows of like length together, so that little is padding
-    const lengths = rowLengths(examples);
-    const sorted = Uint32Array.from(lengths, (_, row) => row)
-      .sort((a, b) => lengths[a]! - lengths[b]! || a - b);
-    const rows = this.#config.evalBatchSize;
-    this.#model.clearTotals();
-    let tokens = 0;
-    for (let i = 0; i < sorted.length; i += rows) {
-      await this.#breather.breathe();
-      signal?.throwIfAborted();
-      const batch = this.#collate([...sorted.subarray(i, i + rows)].map((row) => examples.at(row)!), rows);
-      await this.#model.evaluate(batch);
-      tokens += batch.trainedTokens;
-    }
-    const { summedLoss, correctTokens, finite } = await this.#model.totals();
-    if (!finite) throw evaluationDiverged(step);
-    return { loss: summedLoss / tokens, accuracy: correctTokens / tokens, tokens };
+  /** Mean loss of rows with the parameters as they are, see {@link evaluateRows}. `step` is for the error. */
+  evaluate(examples: ExampleRows, signal?: AbortSignal, step = 0): Promise<EvalResult> {
+    const { evalBatchSize } = this.#config, { padId } = this.#data, breather = this.#breather;
+    return evaluateRows(this.#model, examples, { evalBatchSize, padId, breather, signal, step });
   }
 
   async #evaluated(
@@ -336,7 +241,7 @@ export class ModelTrainer {
     microBatches: readonly (readonly number[])[],
     signal: AbortSignal,
   ): Promise<StepTokens> {
-    const batches = microBatches.map((indices) => this.#microBatch(indices));
+    const batches = microBatches.map((indices) => trainingBatch(this.#data, indices, this.#config.batchSize));
     const sum = (count: (batch: Batch) => number) =>
       batches.reduce((total, batch) => total + count(batch), 0);
     const trainedTokens = sum((batch) => batch.trainedTokens);
@@ -377,29 +282,4 @@ export class ModelTrainer {
       }
     }
   }
-
-  /** Rows of the batch by their indices: training rows, or packs of them. */
-  #microBatch(indices: readonly number[]): Batch {
-    const { train, packs, padId } = this.#data, rows = this.#config.batchSize;
-    const row = (index: number) => train.at(index)!;
-    if (!packs) return this.#collate(indices.map(row), rows);
-    const packed = indices.map((index) => packs[index]!.map(row));
-    const longest = packed.reduce(
-      (most, documents) => Math.max(most, documents.reduce((sum, { inputIds }) => sum + inputIds.length, 0)),
-      1,
-    );
-    return collatePacked(packed, { rows, length: bucketLength(longest), padId });
-  }
-
-  #collate(examples: readonly TokenizedExample[], rows: number): Batch {
-    const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
-    return collate(examples, { rows, length: bucketLength(longest), padId: this.#data.padId });
-  }
-}
-
-function evaluationDiverged(step: number): DivergedError {
-  const cure = step === 0
-    ? "the base model or the adapter to continue from is damaged, or the data does not suit it"
-    : "lower learning_rate, or set max_grad_norm";
-  return new DivergedError(`The evaluation loss after step ${step} is not a finite number: ${cure}`, step);
 }

@@ -1,0 +1,87 @@
+/**
+ * What is trained on and measured with, and what follows from it and the options: the length of a run, the largest and
+ * the typical batch.
+ *
+ * @module
+ */
+import type { TrainingConfig } from "../config.ts";
+import { followsMetric } from "../config/scheduler_kwargs.ts";
+import { bucketLength } from "../data/collate.ts";
+import { EpochSampler } from "../data/epoch_sampler.ts";
+import { packRows } from "../data/pack.ts";
+import { type ExampleRows, rowLengths } from "../data/token_rows.ts";
+import { ConfigError } from "../errors.ts";
+import type { BatchLimits } from "../models/trainable_model.ts";
+
+/** Rows to train on and to measure with. */
+export interface TrainerData {
+  readonly train: ExampleRows;
+  readonly eval: ExampleRows;
+  readonly padId: number;
+  /** Training rows that share a row of the batch; null or absent where each has its own. */
+  readonly packs?: readonly (readonly number[])[] | null;
+}
+
+/** Which training rows share a row of the batch; null unless `packing` is on. */
+export function packsOf(train: ExampleRows, { packing, maxLength }: TrainingConfig): number[][] | null {
+  return packing ? packRows(rowLengths(train), maxLength) : null;
+}
+
+/** Rows of the batch that one epoch takes, and the tokens of each. */
+function batchRowLengths({ train, packs }: TrainerData): Uint32Array {
+  const lengths = rowLengths(train);
+  return packs
+    ? Uint32Array.from(packs, (rows) => rows.reduce((sum, row) => sum + lengths[row]!, 0))
+    : lengths;
+}
+
+/** How long a run is. */
+export interface StepCount {
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  /** Epochs at the end, fractional. */
+  readonly totalEpochs: number;
+}
+
+/** Steps per epoch and in all, and the epochs that they make, as transformers counts them. */
+export function countSteps(data: Pick<TrainerData, "train" | "packs">, config: TrainingConfig): StepCount {
+  const sampler = samplerOf(data, config);
+  const totalSteps = sampler.totalSteps(config.numTrainEpochs, config.maxSteps);
+  return { stepsPerEpoch: sampler.stepsPerEpoch, totalSteps, totalEpochs: sampler.epochAfter(totalSteps) };
+}
+
+/** The largest batch that these rows and settings give. */
+export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: TrainingConfig): BatchLimits {
+  const longest = [batchRowLengths(data), rowLengths(data.eval)]
+    .reduce((most, lengths) => lengths.reduce((longer, length) => Math.max(longer, length), most), 1);
+  return { rows: Math.max(batchSize, evalBatchSize), trainRows: batchSize, length: bucketLength(longest) };
+}
+
+/** Tokens of a micro-batch of middling rows, padded; what its kernels are tuned for. */
+export function typicalTokens(data: TrainerData, { batchSize }: TrainingConfig): number {
+  const lengths = batchRowLengths(data).sort();
+  return batchSize * bucketLength(lengths[lengths.length >> 1] ?? 1);
+}
+
+/** @throws {ConfigError} If options need evaluations and no row is held out for them. */
+export function checkEvaluable({ eval: held }: Pick<TrainerData, "eval">, config: TrainingConfig): void {
+  if (held.length > 0) return;
+  const needing = [
+    ...(followsMetric(config.lrSchedulerType) ? ["lr_scheduler_type"] : []),
+    ...(config.earlyStoppingPatience > 0 ? ["early_stopping_patience"] : []),
+    ...(config.loadBestModelAtEnd ? ["load_best_model_at_end"] : []),
+  ];
+  if (needing.length === 0) return;
+  const message =
+    "follows evaluations, and no row is held out for them: give eval_data_path, or raise train_test_split";
+  throw new ConfigError(needing.map((path) => ({ path, message })));
+}
+
+/** The micro-batches of each step. */
+export function samplerOf(
+  { train, packs }: Pick<TrainerData, "train" | "packs">,
+  { batchSize, gradientAccumulationSteps, seed }: TrainingConfig,
+): EpochSampler {
+  const examples = packs?.length ?? train.length;
+  return new EpochSampler({ examples, batchSize, gradientAccumulationSteps, seed });
+}
