@@ -24,8 +24,10 @@ import { reasonLines } from "./tuning/describe.ts";
 import { tilesOf } from "./tuning/for_run.ts";
 import { runtimeVersion, VERSION } from "./version.ts";
 
-/** Everything known before the first step. */
-export interface PreparedRun {
+/** What a run is made of, whatever GPU it will run on. */
+export interface RunInputs {
+  /** The base model as its files have it, and as it is kept on the GPU: quantised where that is asked for. */
+  readonly opened: BaseModel;
   readonly base: BaseModel;
   readonly dataset: Dataset;
   readonly data: TrainerData;
@@ -37,13 +39,18 @@ export interface PreparedRun {
   /** The adapter to continue from: of the checkpoint, or of an earlier run. */
   readonly start: Adapter | null;
   readonly lora: LoraSettings;
+  readonly steps: StepCount;
+  readonly identity: Omit<RunIdentity, "gpu">;
+}
+
+/** Everything known before the first step. */
+export interface PreparedRun extends RunInputs {
   readonly gpu: Gpu;
   readonly variants: Variants;
   /** Planned; on the GPU once training starts. */
   readonly model: TrainableModel;
   /** Blocks whose activations backward computes again. */
   readonly recompute: number;
-  readonly steps: StepCount;
   readonly memory: readonly MemoryRow[];
   readonly identity: RunIdentity;
 }

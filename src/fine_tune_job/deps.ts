@@ -1,0 +1,45 @@
+/**
+ * What a job needs from the outside.
+ *
+ * @module
+ */
+import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
+import type { PipelineCache } from "../gpu/pipelines.ts";
+import type { Folder } from "../storage.ts";
+
+/** What a job needs from the outside. */
+export interface FineTuneJobDeps {
+  /** Opens a folder by its uri. */
+  readonly files: (uri: string) => Folder;
+  /** Plan and tell, then stop before anything is trained or written. Default false. */
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal;
+  /** Memory that a software adapter may take, bytes; unknown unless given. */
+  readonly availableMemoryBytes?: number;
+  /** Where measurements of the adapter are kept from run to run; nowhere unless given. */
+  readonly tuning?: Folder;
+  /** How the GPU is opened; for other WebGPU implementations. */
+  readonly gpu?: OpenGpuOptions;
+  /** An open GPU for several jobs, one after the other; it stays open. Default: one of the job's own. */
+  readonly device?: OpenDevice;
+}
+
+/** A GPU and the kernels compiled on it so far. */
+export interface OpenDevice {
+  readonly gpu: Gpu;
+  readonly pipelines: PipelineCache;
+}
+
+/** Closes what was opened, latest first. */
+export type Closers = (() => void | Promise<void>)[];
+
+/** Calls every closer, the latest first. */
+export async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.splice(0).reverse()) await close();
+}
+
+/** A file by its uri: the folder and the name in it. */
+export function fileOf(files: (uri: string) => Folder, uri: string): { folder: Folder; name: string } {
+  const slash = uri.lastIndexOf("/");
+  return { folder: files(slash < 0 ? "." : uri.slice(0, slash + 1)), name: uri.slice(slash + 1) };
+}

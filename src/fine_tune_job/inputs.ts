@@ -1,0 +1,143 @@
+/**
+ * What a job reads and checks before it needs a GPU, in the order of cost: output folder, model files, data.
+ *
+ * @module
+ */
+import { type Adapter, readAdapter } from "../checkpoint/adapter.ts";
+import type { Checkpoint } from "../checkpoint/resume.ts";
+import { resumeIssues } from "../checkpoint/resume_match.ts";
+import type { RunIdentity } from "../checkpoint/resume_record.ts";
+import type { FineTuneJobConfig } from "../config.ts";
+import { ChatTemplate } from "../data/chat_template.ts";
+import { rowLengths } from "../data/token_rows.ts";
+import { Tokenizer } from "../data/tokenizer.ts";
+import { DataManager, type Dataset } from "../data_manager.ts";
+import { ConfigError, ModelFormatError } from "../errors.ts";
+import { readStopTokens } from "../generate/prompt.ts";
+import type { TrainingEvent } from "../job.ts";
+import { type BaseModel, type LoraSettings, ModelManager } from "../model_manager.ts";
+import { checkPlaces, refuseUsed } from "../output_folder.ts";
+import type { RunInputs } from "../prepared_run.ts";
+import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
+import { readText } from "../storage.ts";
+import { checkEvaluable, countSteps, packsOf } from "../trainer.ts";
+import { type Closers, fileOf, type FineTuneJobDeps } from "./deps.ts";
+
+/** Reads and checks. Files that stay open are closed by `closers`. @throws As `FineTuneJob.run()`. */
+export async function* readInputs(
+  config: FineTuneJobConfig,
+  deps: FineTuneJobDeps,
+  closers: Closers,
+): AsyncGenerator<TrainingEvent, RunInputs> {
+  const { job, training } = config;
+  const output = deps.files(job.outputDir);
+  const { checkpoint, warnings: damaged } = await chosenCheckpoint(output, job);
+  for (const message of damaged) yield { type: "warning", message };
+  if (checkpoint === null) await refuseUsed(output, job);
+  await checkPlaces(output, job, deps.dryRun === true);
+  yield { type: "phase", message: "reading the base model" };
+  const opened = await new ModelManager(deps.files).open(job.baseModel);
+  const base = ModelManager.quantized(opened, config.quantization);
+  closers.push(() => base.weights.close());
+  const tokenizer = await Tokenizer.load(base.folder);
+  const start = await startAdapter(config, deps, checkpoint);
+  const lora = loraSettings(config, job.adapterPath === null ? null : start);
+  ModelManager.checkLora(base, lora);
+  const chatTemplate = await templateOf(config, deps);
+  yield { type: "phase", message: "reading the data" };
+  const { allowSpecialTokens } = training;
+  const files = (uri: string) => fileOf(deps.files, uri);
+  const dataset = await loadData(
+    new DataManager({ files, tokenizer, chatTemplate, allowSpecialTokens }),
+    config,
+  );
+  checkTokens(dataset, base);
+  const source = chatTemplate ?? tokenizer.chatTemplate;
+  const template = source === null ? null : new ChatTemplate(source, tokenizer);
+  const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
+  const packs = packsOf(dataset.train, training);
+  const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs };
+  checkEvaluable(data, training);
+  const steps = countSteps(data, training);
+  const identity = await runIdentity(config, base, dataset, steps);
+  if (checkpoint) refuseOther(checkpoint, identity);
+  for (const message of warnings(dataset, base)) yield { type: "warning", message };
+  deps.signal?.throwIfAborted();
+  return { opened, base, dataset, data, tokenizer, stopTokenIds, checkpoint, start, lora, steps, identity };
+}
+
+/** The adapter to continue from; on resuming that of the checkpoint, whatever the run began with. */
+async function startAdapter(
+  { job: { adapterPath } }: FineTuneJobConfig,
+  { files }: FineTuneJobDeps,
+  checkpoint: Checkpoint | null,
+): Promise<Adapter | null> {
+  if (checkpoint) return await readAdapter(checkpoint.folder);
+  return adapterPath === null ? null : await readAdapter(files(adapterPath));
+}
+
+async function templateOf(
+  { training: { chatTemplatePath } }: FineTuneJobConfig,
+  { files }: FineTuneJobDeps,
+): Promise<string | null> {
+  if (chatTemplatePath === null) return null;
+  const { folder, name } = fileOf(files, chatTemplatePath);
+  return await readText(folder, name);
+}
+
+function loadData(
+  manager: DataManager,
+  { job, training }: FineTuneJobConfig,
+): Promise<Dataset> {
+  return manager.load({
+    trainingDataPath: job.trainingDataPath,
+    evalDataPath: job.evalDataPath,
+    trainTestSplit: training.trainTestSplit,
+    dataFormat: training.dataFormat,
+    columnMapping: training.columnMapping,
+    trainOn: training.trainOn,
+    maxLength: training.maxLength,
+    seed: training.seed,
+  });
+}
+
+/** An adapter to continue from brings its own rank, alpha and targets. */
+export function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraSettings {
+  if (!start) return { rank: lora.r, alpha: lora.alpha, targetModules: lora.targetModules };
+  const { rank, alpha, targetModules } = start.config;
+  const pathOf = (key: string) => key.replace(/^base_model\.model\.|\.lora_[AB]\.weight$/g, "");
+  return { rank, alpha, targetModules: targetModules ?? [...new Set([...start.tensors.keys()].map(pathOf))] };
+}
+
+/** @throws {ConfigError} With all that differs between the checkpoint's run and this one. */
+function refuseOther({ record }: Checkpoint, identity: Omit<RunIdentity, "gpu">): void {
+  const issues = resumeIssues(record, identity);
+  if (issues.length > 0) throw new ConfigError(issues);
+}
+
+function warnings(dataset: Dataset, { config }: BaseModel): string[] {
+  const found = [...dataset.warnings];
+  const longest = [dataset.train, dataset.eval]
+    .reduce((most, rows) => rowLengths(rows).reduce((longer, length) => Math.max(longer, length), most), 0);
+  if (longest > config.maxPositionEmbeddings) {
+    found.push(
+      `rows of up to ${longest} tokens exceed the ${config.maxPositionEmbeddings} positions ` +
+        "that the base model was trained on: lower max_length",
+    );
+  }
+  return found;
+}
+
+/** Every id must have a row of the embedding: where there is none, the GPU would read another without a word. */
+function checkTokens({ train, eval: held }: Dataset, { uri, config: { vocabSize } }: BaseModel): void {
+  for (const rows of [train, held]) {
+    for (const { inputIds } of rows) {
+      const beyond = inputIds.find((id) => id >= vocabSize);
+      if (beyond === undefined) continue;
+      throw new ModelFormatError(
+        `Cannot train the model in "${uri}": the tokenizer gives token id ${beyond} and the model knows ids below ` +
+          `${vocabSize}; take the tokenizer.json that belongs to the model`,
+      );
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Putting a run on a GPU: which one, with which kernels, and whether it fits. Nothing is allocated yet.
+ *
+ * @module
+ */
+import type { FineTuneJobConfig, QuantizationConfig } from "../config.ts";
+import { openGpu, requireHardware } from "../gpu/device.ts";
+import { PipelineCache } from "../gpu/pipelines.ts";
+import type { QuantizationPlan, TrainingEvent } from "../job.ts";
+import { fitPlan, planQuantizations } from "../memory_plan.ts";
+import { type BaseModel, ModelManager } from "../model_manager.ts";
+import type { BatchLimits } from "../models/trainable_model.ts";
+import type { Variants } from "../nn/variants.ts";
+import type { PreparedRun, RunInputs } from "../prepared_run.ts";
+import { resumeWarnings } from "../run_checkpoints.ts";
+import { batchLimits, typicalTokens } from "../trainer.ts";
+import { type RunTiles, tilesOf, variantsForRun } from "../tuning/for_run.ts";
+import { modelWork } from "../tuning/model_work.ts";
+import type { Closers, FineTuneJobDeps, OpenDevice } from "./deps.ts";
+
+/**
+ * Opens the GPU, chooses kernels and plans the memory. What is opened is closed by `closers`.
+ *
+ * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the run will not fit.
+ */
+export async function* planRun(
+  config: FineTuneJobConfig,
+  deps: FineTuneJobDeps,
+  inputs: RunInputs,
+  closers: Closers,
+): AsyncGenerator<TrainingEvent, PreparedRun> {
+  const { job, training } = config;
+  const { opened, base, data, checkpoint, start, lora } = inputs;
+  yield { type: "phase", message: "planning" };
+  const device = await openDevice(config, deps, closers);
+  const { gpu } = device;
+  yield { type: "phase", message: "choosing kernels" };
+  const variants = await chooseKernels(config, deps, inputs, device);
+  const { neftuneNoiseAlpha: alpha, seed } = training;
+  const neftune = alpha === null ? null : { alpha, seed };
+  const models = new ModelManager(deps.files);
+  const planOf = (planned: BaseModel, limits: BatchLimits) => {
+    const model = models.plan(planned, lora, { ...device, variants, limits, neftune });
+    model.plan();
+    return model;
+  };
+  const { batchSize, evalBatchSize, gradientCheckpointing } = training;
+  const limits = batchLimits(data, training);
+  const request = {
+    setting: gradientCheckpointing,
+    blocks: base.config.numHiddenLayers,
+    limits,
+    gpu,
+    memory: { limitGb: job.memoryLimitGb, availableBytes: deps.availableMemoryBytes },
+  };
+  if (deps.dryRun && ModelManager.packing(opened) === null) {
+    const quantizations = planQuantizations({
+      ...request,
+      plan: (word, some) => planOf(ModelManager.quantized(opened, quantization(config, word)), some),
+    });
+    yield { type: "planned", quantizations };
+  }
+  const { model, recompute, rows: memory } = fitPlan({
+    ...request,
+    sizes: { batchSize, evalBatchSize, length: limits.length },
+    plan: (some) => planOf(base, some),
+  });
+  closers.push(() => model.destroy());
+  closers.push(() => gpu.settle().catch(() => {})); // a stopped run leaves work behind
+  if (start) ModelManager.checkAdapter(model, start);
+  const identity = { ...inputs.identity, gpu: gpu.name, tiles: tilesOf(variants) };
+  for (const message of checkpoint ? resumeWarnings(checkpoint.record, identity) : []) {
+    yield { type: "warning", message };
+  }
+  return { ...inputs, gpu, variants, model, recompute, memory, identity };
+}
+
+async function openDevice(
+  { job: { requireGpu } }: FineTuneJobConfig,
+  { device: given, gpu: options }: FineTuneJobDeps,
+  closers: Closers,
+): Promise<OpenDevice> {
+  if (given && requireGpu) requireHardware(given.gpu);
+  if (given) return given;
+  const gpu = await openGpu({ ...options, requireHardware: requireGpu });
+  closers.push(() => gpu.close());
+  return { gpu, pipelines: new PipelineCache(gpu) };
+}
+
+function chooseKernels(
+  { job, training }: FineTuneJobConfig,
+  { dryRun = false, tuning, signal }: FineTuneJobDeps,
+  { base, data, checkpoint, lora, steps }: RunInputs,
+  { gpu, pipelines }: OpenDevice,
+): Promise<Variants> {
+  return variantsForRun({
+    gpu,
+    pipelines,
+    setting: job.variant,
+    work: modelWork(base.family, base.config, { tokens: typicalTokens(data, training), rank: lora.rank }),
+    microBatches: dryRun ? 0 : steps.totalSteps * training.gradientAccumulationSteps,
+    tiles: checkpoint?.record.tiles as RunTiles | undefined ?? null,
+    folder: tuning ?? null,
+    retune: job.retune && !dryRun,
+    ...(signal ? { signal } : {}),
+  });
+}
+
+/** The configured quantisation in another number of bits. */
+function quantization(
+  { quantization }: FineTuneJobConfig,
+  word: QuantizationPlan["quantization"],
+): QuantizationConfig {
+  return { ...quantization, loadIn4bit: word === "4bit", loadIn8bit: word === "8bit" };
+}

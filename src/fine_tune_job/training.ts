@@ -1,0 +1,117 @@
+/**
+ * The training part of a job: the model goes onto the GPU, steps are done and logged, the weights to save are in place
+ * at the end.
+ *
+ * @module
+ */
+import { readAdapter } from "../checkpoint/adapter.ts";
+import { checkpointName, openCheckpoint, readMoments } from "../checkpoint/resume.ts";
+import type { BestEvaluation } from "../checkpoint/resume_record.ts";
+import type { FineTuneJobConfig } from "../config.ts";
+import type { TrainingEvent } from "../job.ts";
+import type { RunLogs } from "../logs/run_logs.ts";
+import { ModelManager } from "../model_manager.ts";
+import type { PreparedRun, Progress } from "../prepared_run.ts";
+import { RunCheckpoints } from "../run_checkpoints.ts";
+import { heldOutAnswers, Sampler } from "../samples.ts";
+import type { Folder } from "../storage.ts";
+import { batchLimits, ModelTrainer, type Samples } from "../trainer.ts";
+
+/** Where a run writes, and what keeps its course. */
+export interface TrainingPlaces {
+  readonly config: FineTuneJobConfig;
+  readonly output: Folder;
+  readonly models: ModelManager;
+  readonly progress: Progress;
+  readonly logs: RunLogs;
+  readonly signal: AbortSignal;
+}
+
+/** Takes the memory, loads the base, and sets the parameters that the run begins with. */
+export async function loadModel(
+  { base, model, start }: PreparedRun,
+  models: ModelManager,
+  seed: number,
+): Promise<void> {
+  model.allocate();
+  await model.decoder.load(base.weights);
+  models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
+}
+
+/** Trains a loaded model to the end of the run; samples before, between and after where they are wanted. */
+export async function* trainRun(run: PreparedRun, places: TrainingPlaces): AsyncGenerator<TrainingEvent> {
+  const { data, checkpoint, model, gpu } = run;
+  const { config, progress, logs, signal } = places;
+  const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
+  if (checkpoint) {
+    yield { type: "resumed", step: checkpoint.record.step, path: checkpoint.folder.uri };
+  }
+  const sampler = samplerFor(run, config);
+  if (sampler && !checkpoint) yield* sampled(sampler, places);
+  yield { type: "phase", message: "compiling kernels" };
+  const checkpoints = new RunCheckpoints({ ...places, run });
+  const trainer = new ModelTrainer(model, data, config.training);
+  const samples = sampler && samplesBetween(sampler, config);
+  try {
+    for await (const event of trainer.train(signal, { from, checkpoints, samples })) {
+      await logs.add(event);
+      progress.note(event);
+      yield event;
+    }
+  } finally {
+    await logs.flush();
+  }
+  yield* bestLoaded(run, trainer.best, places);
+  if (sampler) yield* sampled(sampler, places);
+  gpu.check();
+}
+
+/** Asks held-out prompts, where that is wanted and there are any. */
+function samplerFor(
+  { model, tokenizer, data, stopTokenIds }: PreparedRun,
+  { training }: FineTuneJobConfig,
+): Sampler | null {
+  const { numGenerationSamples, exactMatch } = training;
+  if (numGenerationSamples === 0 && !exactMatch) return null;
+  const sampler = new Sampler(model, tokenizer, heldOutAnswers(data.eval, tokenizer), {
+    shown: numGenerationSamples,
+    exactMatch,
+    rowLength: batchLimits(data, training).length,
+    stopTokenIds,
+  });
+  return sampler.asks ? sampler : null;
+}
+
+/** Answers in the middle of training. */
+function samplesBetween(sampler: Sampler, { training: { sampleSteps } }: FineTuneJobConfig): Samples {
+  return {
+    due: (step) => sampleSteps > 0 && step % sampleSteps === 0,
+    sampled: (step, signal) => sampler.sampled(step, signal),
+  };
+}
+
+/** Puts the weights of the best evaluation in place of the last ones, where that is wanted. */
+async function* bestLoaded(
+  { model }: PreparedRun,
+  best: BestEvaluation | null,
+  { config, output, models, progress }: TrainingPlaces,
+): AsyncGenerator<TrainingEvent> {
+  const { loadBestModelAtEnd, metricForBestModel } = config.training;
+  if (!loadBestModelAtEnd || best === null || best.step === progress.steps) return;
+  const found = `${metricForBestModel} ${best.metric.toPrecision(4)}`;
+  yield { type: "phase", message: `loading the best weights, those after step ${best.step} (${found})` };
+  const { folder } = await openCheckpoint(output.folder(checkpointName(best.step)));
+  models.initialise(model, { kind: "adapter", adapter: await readAdapter(folder) });
+  progress.evalLossAfter = best.eval_loss;
+}
+
+async function* sampled(
+  sampler: Sampler,
+  { progress, logs, signal }: TrainingPlaces,
+): AsyncGenerator<TrainingEvent> {
+  yield { type: "phase", message: "answering held-out prompts" };
+  const event = await sampler.sampled(progress.steps, signal);
+  await logs.add(event);
+  progress.note(event);
+  yield event;
+}
