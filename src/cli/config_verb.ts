@@ -1,5 +1,5 @@
 /**
- * `lowrank config schema` and `lowrank config validate FILE`.
+ * `lowrank config init`, `lowrank config schema` and `lowrank config validate FILE`.
  *
  * @module
  */
@@ -7,13 +7,14 @@
 import { configJsonSchema } from "../config.ts";
 import { ConfigError } from "../errors.ts";
 import { readConfigFile } from "./config_file.ts";
+import { configTemplate } from "./config_template.ts";
 import { GENERAL_FLAGS, parseFlags } from "./flags.ts";
 import { mainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { resolveConfig } from "./sources.ts";
 
 /**
- * Prints the schema, or says that a file is valid.
+ * Prints a file to fill in or the schema, or says that a file is valid.
  *
  * @throws {ConfigError} For wrong usage, and for a file that does not validate.
  */
@@ -21,11 +22,12 @@ export async function configVerb(args: readonly string[], io: CliIo): Promise<vo
   const { values, positionals: [action, path, ...more], issues } = parseFlags(args, GENERAL_FLAGS);
   if (issues.length > 0) throw new ConfigError(issues);
   if (values.get("help")) return io.stdout.write(mainHelp());
+  if (action === "init" && path === undefined) return io.stdout.write(configTemplate());
   if (action === "schema" && path === undefined) {
     return io.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
   }
   if (action !== "validate" || path === undefined || more.length > 0) {
-    throw new ConfigError([{ path: "config", message: 'takes "schema" or "validate FILE"' }]);
+    throw new ConfigError([{ path: "config", message: 'takes "init", "schema" or "validate FILE"' }]);
   }
   const options = await readConfigFile(path, io.readTextFile);
   resolveConfig({ flags: {}, env: {}, file: { path, options } });

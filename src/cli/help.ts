@@ -44,15 +44,21 @@ export function mainHelp(): string {
 Usage: lowrank <command> [options]
 
   train                     Fine-tune a model
+  resume RUN                Go on with a run from its last checkpoint
+  runs [DIR]                List runs and how they went
   generate                  Continue a prompt, or many
   chat                      Talk to a model
   doctor                    Show what this machine computes on, and what to install
   models                    List the models that can be fine-tuned
+  inspect PATH              Show what a model, a GGUF file or an adapter holds
+  merge                     Write a base model with an adapter worked into its weights
   check DATA...             Count what training would make of data files, and list bad lines
   explain RUN               Show where the time and memory of a run go, as one HTML page
   export FORMAT MODEL       Write a model for another program: llama.cpp, Ollama
+  config init               Print a configuration file with every option, to fill in
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file
+  completion SHELL          Print a completion script for bash, zsh or fish
   help [COMMAND]            Show this text, or that of a command
   version                   Show the version
 `;
@@ -94,6 +100,25 @@ ${exitCodeTable()}
 Examples
   lowrank train --base-model models/smollm2 --output-model-name ember --data train.jsonl
   lowrank train -c ember.yaml --epochs 1 --lr 1e-4 --dry-run
+`;
+}
+
+/** What `lowrank resume --help` prints. */
+export function resumeHelp(): string {
+  return `lowrank resume: go on with a run from its last checkpoint
+
+Usage: lowrank resume RUN [options of train]
+
+RUN is the output folder of a run. It goes on with the options that it was started with, as run.json holds
+them; flags of train overrule single ones, such as --num-train-epochs to train for longer. The result is
+bit for bit that of a run that was never interrupted.
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank resume runs/ember
+  lowrank resume runs/ember --num-train-epochs 5
 `;
 }
 

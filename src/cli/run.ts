@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { chat } from "./chat.ts";
 import { checkHelp } from "./check_flags.ts";
+import { completion } from "./completion.ts";
 import { configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
@@ -17,11 +18,12 @@ import { EXPORT_FORMATS, exportHelp } from "./export_flags.ts";
 import { models, modelsHelp } from "./models.ts";
 import { TRAIN_FLAGS } from "./flags.ts";
 import { generate } from "./generate.ts";
-import { chatHelp, generateHelp, mainHelp, trainHelp } from "./help.ts";
+import { chatHelp, generateHelp, mainHelp, resumeHelp, trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
 import { train } from "./train.ts";
+import { inspectHelp, mergeHelp, runsHelp } from "./verb_flags.ts";
 
 type Verb = (args: readonly string[], io: CliIo) => void | Promise<void>;
 
@@ -34,6 +36,10 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   export: () => exportHelp(),
   check: checkHelp,
   models: modelsHelp,
+  resume: resumeHelp,
+  inspect: inspectHelp,
+  merge: mergeHelp,
+  runs: runsHelp,
 };
 
 function help([verb = "", word]: readonly string[], io: CliIo): void {
@@ -53,7 +59,12 @@ const VERBS: Readonly<Record<string, Verb>> = {
   explain: async (args, io) => (await import("./explain.ts")).explain(args, io),
   export: async (args, io) => (await import("./export.ts")).exportModel(args, io),
   check: async (args, io) => (await import("./check.ts")).check(args, io),
+  resume: async (args, io) => (await import("./resume.ts")).resume(args, io),
+  runs: async (args, io) => (await import("./runs.ts")).runs(args, io),
+  inspect: async (args, io) => (await import("./inspect.ts")).inspect(args, io),
+  merge: async (args, io) => (await import("./merge.ts")).merge(args, io),
   config: configVerb,
+  completion,
   help,
   "--help": help,
   "-h": help,
@@ -65,10 +76,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
 const LATER_VERBS = [
   "bench",
   "eval",
-  "inspect",
-  "merge",
   "pull",
-  "resume",
   "serve",
 ];
 

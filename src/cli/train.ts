@@ -35,8 +35,16 @@ export async function train(args: readonly string[], io: CliIo): Promise<void> {
   if (flags.values.get("help")) return io.stdout.write(trainHelp(TRAIN_FLAGS));
   const resolved = await resolve(flags, io);
   for (const warning of suspectVariables(io.env)) io.stderr.write(`warning: ${warning}\n`);
-  if (flags.values.get("print_config")) return io.stdout.write(printedConfig(resolved, flags));
+  await runResolved(resolved, flags, io);
+}
 
+/**
+ * Runs the job of a configuration, or prints it where `--print-config` is given.
+ *
+ * @throws What the job throws; `InterruptedError` after a signal.
+ */
+export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, io: CliIo): Promise<void> {
+  if (flags.values.get("print_config")) return io.stdout.write(printedConfig(resolved, flags));
   const dryRun = flags.values.get("dry_run") === true;
   await io.untilInterrupted(async (signal) => {
     const show = presenter(flags, io);
@@ -79,12 +87,17 @@ async function resolve(flags: ParsedFlags, io: CliIo): Promise<ResolvedConfig> {
     path: `"${word}"`,
     message: "is not expected: options start with --",
   }));
-  const jobFlags = Object.fromEntries([...flags.values].filter(([name]) => !OWN_FLAGS.has(name)));
+  const jobFlags = jobFlagsOf(flags);
   const path = flags.values.get("config");
   if (issues.length > 0) throw new ConfigError(issues);
   if (typeof path !== "string") return resolveConfig({ flags: jobFlags, env: io.env, example: io.example });
   const options = await readConfigFile(path, io.readTextFile);
   return resolveConfig({ flags: jobFlags, env: io.env, file: { path, options }, example: io.example });
+}
+
+/** Flags that are options of the job, by their names in snake_case. */
+export function jobFlagsOf({ values }: ParsedFlags): Record<string, string | boolean> {
+  return Object.fromEntries([...values].filter(([name]) => !OWN_FLAGS.has(name)));
 }
 
 /** YAML that `--config` reads back, each line with the origin of its value; or JSON without origins. */

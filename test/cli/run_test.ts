@@ -183,7 +183,7 @@ Deno.test("config schema prints JSON Schema; config validate judges a file", asy
   assert.equal(bad.code, 2);
   assert.match(bad.err, /error: bad\.yaml: lora_alfa is not an option: did you mean "lora_alpha"\?/);
   assert.match(bad.err, /error: bad\.yaml: lora_r must be at least 1: current value is 0/);
-  assert.match((await run(["config"])).err, /config takes "schema" or "validate FILE"/);
+  assert.match((await run(["config"])).err, /config takes "init", "schema" or "validate FILE"/);
 });
 
 Deno.test("config validate judges the file alone, whatever the environment says", async () => {

@@ -1,0 +1,117 @@
+/**
+ * Flags of the small verbs, and how they read the one path that they are given.
+ *
+ * @module
+ */
+import { ConfigError } from "../errors.ts";
+import { type FlagSpec, GENERAL_FLAGS, type ParsedFlags } from "./flags.ts";
+import { exitCodeTable, flagTable } from "./help.ts";
+
+const flag = (
+  name: string,
+  placeholder: string | null,
+  help: string,
+  more: Partial<FlagSpec> = {},
+): FlagSpec => ({ name, placeholder, help, aliases: [], section: "General", ...more });
+
+const JSON_FLAG = flag("json", null, "The same as JSON");
+
+/** Flags of `merge`. */
+export const MERGE_FLAGS: readonly FlagSpec[] = [
+  flag("base-model", "PATH", "Folder of the base model, or a GGUF file", {
+    short: "m",
+    aliases: ["model"],
+    section: "Model",
+  }),
+  flag("adapter", "PATH", "Folder of an adapter that was trained on it", {
+    aliases: ["adapter-path"],
+    section: "Model",
+  }),
+  flag("output-dir", "DIR", "Folder of the merged model, which must not hold one yet", {
+    short: "o",
+    aliases: ["out"],
+    section: "Output",
+  }),
+  flag("quiet", null, "Only warnings and errors", { short: "q" }),
+  ...GENERAL_FLAGS,
+];
+
+/** Flags of `inspect`. */
+export const INSPECT_FLAGS: readonly FlagSpec[] = [
+  flag("tensors", null, "List every tensor with its type and shape"),
+  JSON_FLAG,
+  ...GENERAL_FLAGS,
+];
+
+/** Flags of `runs`. */
+export const RUNS_FLAGS: readonly FlagSpec[] = [JSON_FLAG, ...GENERAL_FLAGS];
+
+/**
+ * The one word on the command line.
+ *
+ * @param what Its name in the usage line.
+ * @throws {ConfigError} For unknown flags, no word, or several.
+ */
+export function oneWord({ issues, positionals: [word, ...more] }: ParsedFlags, what: string): string {
+  if (issues.length > 0) throw new ConfigError(issues);
+  if (word === undefined) throw new ConfigError([{ path: what, message: "is missing" }]);
+  if (more.length > 0) {
+    throw new ConfigError(
+      more.map((extra) => ({ path: `"${extra}"`, message: `is not expected: one ${what} is taken` })),
+    );
+  }
+  return word.replace(/(?<=.)\/+$/, "");
+}
+
+/** What `lowrank merge --help` prints. */
+export function mergeHelp(): string {
+  return `lowrank merge: write a base model with an adapter worked into its weights
+
+Usage: lowrank merge --base-model PATH --adapter PATH --output-dir DIR [options]
+
+${flagTable(MERGE_FLAGS, ["Model", "Output", "General"])}
+
+The merged model keeps the base's element types and loads without LoRA. Tensors are streamed: a model
+larger than the memory can be merged, and no GPU is needed.
+
+Exit codes
+${exitCodeTable()}
+
+Example
+  lowrank merge --base-model models/smollm2 --adapter runs/ember/adapter --output-dir models/ember
+`;
+}
+
+/** What `lowrank inspect --help` prints. */
+export function inspectHelp(): string {
+  return `lowrank inspect: what a model, a GGUF file or an adapter holds
+
+Usage: lowrank inspect PATH [options]
+
+${flagTable(INSPECT_FLAGS, ["General"])}
+
+PATH is a model folder, a GGUF file or an adapter folder. Only headers are read.
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank inspect models/smollm2
+  lowrank inspect runs/ember/adapter --tensors
+`;
+}
+
+/** What `lowrank runs --help` prints. */
+export function runsHelp(): string {
+  return `lowrank runs: the runs in a folder, the latest first
+
+Usage: lowrank runs [DIR] [options]
+
+${flagTable(RUNS_FLAGS, ["General"])}
+
+DIR holds the output folders of runs (default runs).
+
+Exit codes
+${exitCodeTable()}
+`;
+}
