@@ -115,6 +115,7 @@ async function runAll(): Promise<Totals> {
     await check("deno fmt --check", ["fmt", "--check"]),
     await check("deno lint", ["lint"]),
     await check("types for Deno", ["check"]),
+    await check("licences of packages", ["task", "--quiet", "licenses", "--check"]),
     await check("types for the browser", ["check", "--config", "deno.browser.json", ...await browserFiles()]),
   ];
   let failedChecks = checks.filter((success) => !success).length;

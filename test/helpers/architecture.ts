@@ -34,7 +34,7 @@ const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 
 /** The part of the program that a source file belongs to. */
 export function unitOf(path: string): string {
-  if (/^src\/(main\.ts|mod\.ts|cli\/)|^web\/(main|worker)\.ts/.test(path)) return "roots";
+  if (/^src\/(main\.ts|mod\.ts|cli\/|entries\/)|^web\/(main|worker)\.ts/.test(path)) return "roots";
   if (path.startsWith("kernels/")) return "kernels";
   const [, first, rest] = /^src\/([^/.]+)(.*)$/.exec(path) ?? [];
   if (!first) return path.split("/")[0]!;
