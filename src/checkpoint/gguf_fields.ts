@@ -6,15 +6,18 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import type { GgufFile, GgufValue } from "./gguf.ts";
 
+/** The part of a file that is read here. */
+export type GgufDescription = Pick<GgufFile, "uri" | "metadata" | "infos">;
+
 /** How some writers say that there is no such token; others leave it out. */
 const NO_TOKEN = 2 ** 32 - 1;
 
 export class GgufFields {
   readonly architecture: string;
-  readonly #file: GgufFile;
+  readonly #file: GgufDescription;
 
   /** @throws {ModelFormatError} If the file names no architecture. */
-  constructor(file: GgufFile) {
+  constructor(file: GgufDescription) {
     this.#file = file;
     this.architecture = this.#checked("general.architecture", undefined, isString, "a string");
   }

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { StorageNotFoundError } from "../errors.ts";
-import type { FileReader, ReadableFolder } from "../storage.ts";
+import type { ReadableFolder } from "../storage.ts";
 import { GgufFile } from "./gguf.ts";
 import { ggufConfig } from "./gguf_config.ts";
 import { GgufFields } from "./gguf_fields.ts";
 import { ggufTokenizer } from "./gguf_tokenizer.ts";
 import { GgufWeights } from "./gguf_weights.ts";
 import { MODEL_CARD_FILE } from "./model_card.ts";
+import { TextFolder } from "./text_folder.ts";
 
 /** An open GGUF model. */
 export interface GgufModel {
@@ -62,42 +62,3 @@ const SPLIT = [
   "a model split into several files",
   "one file; join them with llama-gguf-split --merge",
 ] as const;
-
-/** Texts in memory as the files of a folder. */
-class TextFolder implements ReadableFolder {
-  readonly uri: string;
-  readonly #files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
-
-  constructor(uri: string, texts: ReadonlyMap<string, string>) {
-    this.uri = uri;
-    this.#files = new Map([...texts].map(([name, text]) => [name, new TextEncoder().encode(text)]));
-  }
-
-  list(): Promise<string[]> {
-    return Promise.resolve([...this.#files.keys()].sort());
-  }
-
-  exists(name: string): Promise<boolean> {
-    return Promise.resolve(this.#files.has(name));
-  }
-
-  // deno-lint-ignore require-await -- async so that a missing file rejects
-  async open(name: string): Promise<FileReader> {
-    const bytes = this.#files.get(name), uri = `${this.uri}/${name}`;
-    if (!bytes) throw new StorageNotFoundError(`Cannot open "${uri}" as the file describes no such part`);
-    return {
-      uri,
-      size: bytes.length,
-      // deno-lint-ignore require-await -- async so that a bad range rejects
-      read: async (offset, length) => {
-        if (offset >= 0 && length >= 0 && offset + length <= bytes.length) {
-          return bytes.slice(offset, offset + length);
-        }
-        throw new RangeError(
-          `Cannot read bytes ${offset}..${offset + length} of "${uri}" as it has ${bytes.length}`,
-        );
-      },
-      close: () => Promise.resolve(),
-    };
-  }
-}

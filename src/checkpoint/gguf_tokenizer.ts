@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GgufFile } from "./gguf.ts";
+import type { GgufDescription } from "./gguf_fields.ts";
 import { PRE_TOKENIZERS } from "./gguf_pre_tokenizers.ts";
 import { TokenizerFields } from "./gguf_tokenizer_fields.ts";
 
@@ -43,7 +43,7 @@ const SPACE = "▁";
  * @throws {ModelFormatError} If its metadata contradicts itself or lacks a part.
  * @throws {UnsupportedModelError} If it is of another kind, or cuts text in a way that is not known.
  */
-export function ggufTokenizer(file: GgufFile): GgufTokenizer {
+export function ggufTokenizer(file: GgufDescription): GgufTokenizer {
   const reader = new TokenizerFields(file), vocabulary = readVocabulary(reader);
   const kind = reader.text("model");
   if (kind !== "gpt2" && kind !== "llama") {

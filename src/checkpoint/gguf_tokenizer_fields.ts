@@ -4,13 +4,13 @@
  * @module
  */
 import { ModelFormatError, type UnsupportedModelError } from "../errors.ts";
-import type { GgufFile, GgufValue } from "./gguf.ts";
-import { describe, GgufFields } from "./gguf_fields.ts";
+import type { GgufValue } from "./gguf.ts";
+import { describe, type GgufDescription, GgufFields } from "./gguf_fields.ts";
 
 export class TokenizerFields {
   readonly #fields: GgufFields;
 
-  constructor(readonly file: GgufFile) {
+  constructor(readonly file: GgufDescription) {
     this.#fields = new GgufFields(file);
   }
 

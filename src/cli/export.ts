@@ -17,6 +17,7 @@ import { openFolder } from "./open_folder.ts";
 
 /** Writers by format, each loaded when it is wanted. */
 const WRITERS: Readonly<Record<string, () => Promise<ExportWriter>>> = {
+  gguf: async () => (await import("./export_gguf.ts")).gguf,
   "gguf-lora": async () => (await import("./export_gguf_lora.ts")).ggufLora,
 };
 

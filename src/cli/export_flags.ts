@@ -64,6 +64,19 @@ export const OUTPUT_FLAGS: readonly FlagSpec[] = [
 
 /** Formats by the word after `export`. */
 export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
+  gguf: {
+    summary: "The model, merged with its adapter, as one GGUF file for llama.cpp",
+    flags: [
+      exportFlag("Output", "out", "FILE", "Where the file goes", "NAME-TYPE.gguf in MODEL"),
+      exportFlag("Output", "type", "f32|f16|bf16|q8_0", "Element type of the matrices", "f16"),
+    ],
+    notes:
+      "llama-cli -m FILE runs it. Norms and biases stay in f32; of other types, llama-quantize makes more.",
+    examples: [
+      "lowrank export gguf runs/ember",
+      "lowrank export gguf models/smollm2 --type q8_0 --out smollm2.gguf",
+    ],
+  },
   "gguf-lora": {
     summary: "The adapter alone as a GGUF file, for llama.cpp and Ollama",
     flags: [

@@ -76,7 +76,7 @@ async function generationConfigEos(folder: ReadableFolder): Promise<number[]> {
 }
 
 /** The first special token behind an assistant's words; null if the template writes none, or refuses the probe. */
-function turnEndId(tokenizer: Tokenizer, template: ChatTemplate): number | null {
+export function turnEndId(tokenizer: Tokenizer, template: ChatTemplate): number | null {
   const probe = "qwx";
   let text: string;
   try {
