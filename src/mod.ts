@@ -66,6 +66,10 @@ export { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.t
 export { GgufFile, type GgufTensorInfo, type GgufValue } from "./checkpoint/gguf.ts";
 export { type GgufModel, openGgufModel } from "./checkpoint/gguf_model.ts";
 
+export { exportGguf, type GgufExport, type GgufModelOptions } from "./export/gguf_model.ts";
+export { exportGgufLora, type GgufLoraOptions } from "./export/gguf_lora.ts";
+export { type ExportRequest, type ExportSource, openExportSource } from "./export/source.ts";
+
 export { Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
 export { chooseVariants, VARIANTS, type Variants } from "./nn/variants.ts";
 export { VERSION } from "./version.ts";

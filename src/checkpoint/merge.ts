@@ -114,9 +114,7 @@ export function mergedValues(
     const update = updates.get(name), { dtype } = base.infos.get(name)!;
     const values = await base.readRowsF32(name, firstRow, rowCount);
     if (!update || !isFloatDtype(dtype)) return values;
-    const { loraA, loraB, rank, scaling } = update;
-    const rowsOfB = loraB.subarray(firstRow * rank, (firstRow + rowCount) * rank);
-    addLowRank(values, Float64Array.from(loraA), rowsOfB, rank, scaling);
+    mergeRows(values, Float64Array.from(update.loraA), update, firstRow);
     return decodeFloats(dtype, encodeFloats(dtype, values));
   };
   const readF32 = (name: string) =>
@@ -152,6 +150,17 @@ export function addLowRank(
   }
 }
 
+/** Merges an update into some rows of its weight, in place. `wideA` is its A, widened once for all of them. */
+export function mergeRows(
+  weights: Float32Array,
+  wideA: Float64Array,
+  { loraB, rank, scaling }: LoraUpdate,
+  firstRow: number,
+): void {
+  const end = firstRow + weights.length / (wideA.length / rank);
+  addLowRank(weights, wideA, loraB.subarray(firstRow * rank, end * rank), rank, scaling);
+}
+
 /** sums_i += Σ_j factors_j·A_(first row + j, i). Rows beyond the last of A have factor 0. */
 function addRows(
   sums: Float64Array,
@@ -173,16 +182,16 @@ function addRows(
 async function* mergedPieces(
   base: ModelWeights,
   { name, dtype, shape }: TensorInfo,
-  { loraA, loraB, rank, scaling }: LoraUpdate,
+  update: LoraUpdate,
 ): AsyncGenerator<Uint8Array> {
   if (!isFloatDtype(dtype)) throw notFloat(name, dtype);
   const [rows = 0, columns = 0] = shape;
-  const wideA = Float64Array.from(loraA);
+  const wideA = Float64Array.from(update.loraA);
   const pieceRows = Math.max(1, Math.floor(PIECE_VALUES / columns));
   for (let row = 0; row < rows; row += pieceRows) {
     const count = Math.min(pieceRows, rows - row);
     const weights = await base.readRowsF32(name, row, count);
-    addLowRank(weights, wideA, loraB.subarray(row * rank, (row + count) * rank), rank, scaling);
+    mergeRows(weights, wideA, update, row);
     const bytes = encodeFloats(dtype, weights);
     const bad = firstNonFinite(dtype, bytes);
     if (bad >= 0) {

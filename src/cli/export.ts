@@ -19,6 +19,7 @@ import { openFolder } from "./open_folder.ts";
 const WRITERS: Readonly<Record<string, () => Promise<ExportWriter>>> = {
   gguf: async () => (await import("./export_gguf.ts")).gguf,
   "gguf-lora": async () => (await import("./export_gguf_lora.ts")).ggufLora,
+  ollama: async () => (await import("./export_ollama.ts")).ollama,
 };
 
 /** What tests replace. */
@@ -56,6 +57,7 @@ export async function exportModel(
     adapter: textOf(flags, "adapter"),
     baseModel: textOf(flags, "base_model"),
     quantization: textOf(flags, "quantization") as QuantizationWord | null,
+    chatTemplate: textOf(flags, "chat_template"),
   };
   await io.untilInterrupted(async (signal) => {
     const source = await openExportSource(files, request);

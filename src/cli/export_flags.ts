@@ -54,6 +54,7 @@ export const SOURCE_FLAGS: readonly FlagSpec[] = [
     "What the base's linear maps were kept in while the adapter was trained",
     "as the run says",
   ),
+  exportFlag("Model", "chat-template", "FILE", "A Jinja template in place of the one that was trained with"),
 ];
 
 /** Flags about what is written, of every format. */
@@ -70,8 +71,7 @@ export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
       exportFlag("Output", "out", "FILE", "Where the file goes", "NAME-TYPE.gguf in MODEL"),
       exportFlag("Output", "type", "f32|f16|bf16|q8_0", "Element type of the matrices", "f16"),
     ],
-    notes:
-      "llama-cli -m FILE runs it. Norms and biases stay in f32; of other types, llama-quantize makes more.",
+    notes: "llama-cli -m FILE runs it. Norms and biases stay in f32; llama-quantize makes further types.",
     examples: [
       "lowrank export gguf runs/ember",
       "lowrank export gguf models/smollm2 --type q8_0 --out smollm2.gguf",
@@ -86,7 +86,32 @@ export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
     notes: "llama-cli -m BASE.gguf --lora FILE puts it on the same base model in any quantisation.",
     examples: ["lowrank export gguf-lora runs/ember"],
   },
+  ollama: {
+    summary: "A folder with GGUF file and Modelfile, for ollama create",
+    flags: [
+      exportFlag("Output", "out", "FOLDER", "Where the files go", "ollama in MODEL"),
+      exportFlag("Output", "type", "f32|f16|bf16|q8_0", "Element type of the matrices", "f16"),
+      exportFlag(
+        "Output",
+        "from",
+        "NAME",
+        "Put the adapter alone on this model of Ollama's (or a GGUF file)",
+      ),
+      exportFlag("Output", "template", "FILE", "A Go template in place of the model's own, translated"),
+      exportFlag("Output", "system", "TEXT", "System message where a conversation has none"),
+    ],
+    notes:
+      "The chat template is taken apart, written in Go's template language, and tried on conversations;\n" +
+      "one that cannot be translated is refused. Tokens that end an answer become stop parameters.",
+    examples: [
+      "lowrank export ollama runs/ember --type q8_0",
+      "lowrank export ollama runs/ember --from smollm2:135m",
+    ],
+  },
 };
+
+const MODEL_NOTE =
+  "MODEL is the output folder of a run, the folder of a model (merged or not) or of an adapter, or a\nGGUF file.";
 
 /** All flags of a format. */
 export function exportFlags({ flags }: ExportFormat): readonly FlagSpec[] {
@@ -104,7 +129,7 @@ Usage: lowrank export FORMAT MODEL [options]
 Formats
 ${rows.join("\n")}
 
-MODEL is the output folder of a run, the folder of a model (merged or not) or of an adapter, or a GGUF file.
+${MODEL_NOTE}
 "lowrank export FORMAT --help" lists the options of a format.
 
 Exit codes
@@ -122,7 +147,7 @@ Usage: lowrank export ${name} MODEL [options]
 
 ${flagTable(exportFlags(format), SECTIONS)}
 
-MODEL is the output folder of a run, the folder of a model (merged or not) or of an adapter, or a GGUF file.
+${MODEL_NOTE}
 ${format.notes}
 
 Exit codes

@@ -43,6 +43,12 @@ export interface ExportPlace {
   readonly uri: string;
 }
 
+/** A name in the folder of the model, or beside its GGUF file. */
+export function besideModel(model: string, name: string): string {
+  const at = model.replace(/(?<=.)\/+$/, "");
+  return /\.gguf$/i.test(at) ? at.slice(0, at.lastIndexOf("/") + 1) + name : `${at}/${name}`;
+}
+
 /**
  * The file that `--out` names, else one in the folder of the model.
  *
@@ -52,15 +58,13 @@ export async function outputFile(
   { flags, model, files }: ExportTask,
   fallback: string,
 ): Promise<ExportPlace> {
-  const isFile = /\.gguf$/i.test(model), at = model.replace(/(?<=.)\/+$/, "");
-  const beside = isFile ? at.slice(0, at.lastIndexOf("/") + 1) : `${at}/`;
-  const uri = textOf(flags, "out") ?? `${beside}${fallback}`;
+  const uri = textOf(flags, "out") ?? besideModel(model, fallback);
   const slash = uri.lastIndexOf("/"), name = uri.slice(slash + 1);
   if (name === "") {
     throw new ConfigError([{ path: "--out", message: `must name a file: current value is "${uri}"` }]);
   }
   const folder = files(slash < 0 ? "." : uri.slice(0, slash + 1));
-  if (isFile && uri === at) {
+  if (uri === model) {
     throw new ConfigError([{ path: "--out", message: `"${uri}" is the model that is exported` }]);
   }
   if (await folder.exists(name) && !isOn(flags, "overwrite")) {

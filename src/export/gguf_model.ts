@@ -11,7 +11,7 @@ import { GgufFile } from "../checkpoint/gguf.ts";
 import { ggufName, type GgufTensorName } from "../checkpoint/gguf_names.ts";
 import { GgufWeights } from "../checkpoint/gguf_weights.ts";
 import { type GgufTensorToWrite, tensorBytes, writeGguf } from "../checkpoint/gguf_writer.ts";
-import { addLowRank } from "../checkpoint/merge.ts";
+import { mergeRows } from "../checkpoint/merge.ts";
 import { readLicense } from "../checkpoint/model_card.ts";
 import { ModelFormatError } from "../errors.ts";
 import { weightShapes } from "../models/registry.ts";
@@ -37,7 +37,7 @@ export type ModelType = keyof typeof MODEL_TYPES;
 
 /** What {@link exportGguf} writes, and how. */
 export interface GgufModelOptions {
-  readonly source: Pick<ExportSource, "name" | "base" | "updates">;
+  readonly source: Pick<ExportSource, "name" | "base" | "updates" | "chatTemplate">;
   readonly type: ModelType;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
@@ -81,7 +81,7 @@ export async function exportGguf(
   const { source, type, signal, onProgress } = options,
     { base: { config, family, folder: described, uri } } = source;
   const architecture = ggufArchitecture(config.modelType), model = modelMetadata(config, uri);
-  const vocabulary = await ggufVocabulary(described, config);
+  const vocabulary = await ggufVocabulary(described, config, source.chatTemplate);
   const outgoing = [...weightShapes(family, config)].map(([name, shape]) =>
     place(architecture, name, shape, type)
   );
@@ -159,11 +159,7 @@ async function mergedRows(
   count: number,
 ): Promise<Float32Array<ArrayBuffer>> {
   const values = await base.weights.readRowsF32(source, first, count), update = updates.get(source);
-  if (update) {
-    const { loraA, loraB, rank, scaling } = update;
-    const rowsOfB = loraB.subarray(first * rank, (first + count) * rank);
-    addLowRank(values, Float64Array.from(loraA), rowsOfB, rank, scaling);
-  }
+  if (update) mergeRows(values, Float64Array.from(update.loraA), update, first);
   const { most } = MODEL_TYPES[type];
   for (let i = 0; i < values.length; i++) {
     const value = values[i]! + added;

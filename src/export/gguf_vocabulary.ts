@@ -50,15 +50,19 @@ interface Bpe {
  * Reads a model folder's tokenizer.
  *
  * @param config Of the model: its vocabulary is as large as the embedding has rows.
+ * @param chatTemplate Jinja in place of the tokenizer's own; null for that.
  * @throws {StorageNotFoundError} If there is no tokenizer. @throws {ModelFormatError} If its files are damaged.
  * @throws {UnsupportedModelError} If GGUF, or llama.cpp, has no such tokenizer.
  */
-export async function ggufVocabulary(folder: ReadableFolder, config: ModelConfig): Promise<GgufVocabulary> {
+export async function ggufVocabulary(
+  folder: ReadableFolder,
+  config: ModelConfig,
+  chatTemplate: string | null,
+): Promise<GgufVocabulary> {
   const files = await readTokenizerFiles(folder), tokenizer = await Tokenizer.load(folder);
   const bpe = readBpe(files);
-  const template = tokenizer.chatTemplate === null
-    ? null
-    : new ChatTemplate(tokenizer.chatTemplate, tokenizer);
+  const jinja = chatTemplate ?? tokenizer.chatTemplate;
+  const template = jinja === null ? null : new ChatTemplate(jinja, tokenizer);
   const stopIds = await readStopTokens(folder, config, tokenizer, template);
   const bare = tokenizer.encode("a"), whole = tokenizer.encode("a", { addSpecialTokens: true });
   const addsBos = tokenizer.bosTokenId !== null && whole[0] === tokenizer.bosTokenId && bare[0] !== whole[0];
@@ -72,7 +76,7 @@ export async function ggufVocabulary(folder: ReadableFolder, config: ModelConfig
     ["eos", eos],
     ["eot", turnEnd === eos ? null : turnEnd],
     ["unknown", idOf(tokenizer, files.specialTokens.unk_token)],
-    ["padding", idOf(tokenizer, files.specialTokens.pad_token)],
+    ["padding", idOf(tokenizer, files.specialTokens.pad_token) ?? config.padTokenId],
   ]);
   const common: [string, GgufEntry][] = [
     ["tokens", texts(vocabulary.tokens)],
@@ -86,9 +90,7 @@ export async function ggufVocabulary(folder: ReadableFolder, config: ModelConfig
   const withTemplate = (entries: readonly [string, GgufEntry][]) =>
     new Map([
       ...entries.map(([key, entry]): [string, GgufEntry] => [`tokenizer.ggml.${key}`, entry]),
-      ...(tokenizer.chatTemplate === null
-        ? []
-        : [["tokenizer.chat_template", text(tokenizer.chatTemplate)] as [string, GgufEntry]]),
+      ...(jinja === null ? [] : [["tokenizer.chat_template", text(jinja)] as [string, GgufEntry]]),
     ]);
   const entries = bpe.byteFallback
     ? withTemplate([

@@ -30,6 +30,8 @@ export interface ExportRequest {
   readonly baseModel: string | null;
   /** What the base's linear maps were kept in while the adapter was trained; null for what the run says. */
   readonly quantization: QuantizationWord | null;
+  /** A file of Jinja in place of the template that was trained with; null for that. */
+  readonly chatTemplate: string | null;
 }
 
 /** An open model, ready to be written in another format. */
@@ -42,6 +44,8 @@ export interface ExportSource {
   readonly adapter: Adapter | null;
   /** By the name of the base's tensor; empty without an adapter. Each fits its tensor. */
   readonly updates: ReadonlyMap<string, LoraUpdate>;
+  /** Jinja in place of the tokenizer's own; null for that. */
+  readonly chatTemplate: string | null;
   close(): Promise<void>;
 }
 
@@ -51,6 +55,8 @@ interface Places {
   readonly adapter: string | null;
   /** What run.json says of the base's linear maps. */
   readonly quantization: QuantizationWord;
+  /** The file of the template that the run trained with; null for the tokenizer's own. */
+  readonly chatTemplate: string | null;
 }
 
 /**
@@ -65,6 +71,8 @@ export async function openExportSource(
   request: ExportRequest,
 ): Promise<ExportSource> {
   const places = await findPlaces(files, { ...request, model: trimmed(request.model) });
+  const templatePath = request.chatTemplate ?? places.chatTemplate;
+  const chatTemplate = templatePath === null ? null : await readTemplate(files, templatePath);
   const adapter = places.adapter === null ? null : await readAdapter(files(places.adapter));
   const opened = await new ModelManager(files).open(places.base);
   try {
@@ -73,7 +81,8 @@ export async function openExportSource(
     const base = ModelManager.quantized(opened, how);
     const updates = adapter ? loraUpdates(adapter) : new Map<string, LoraUpdate>();
     checkUpdates(base.weights, updates, base.uri);
-    return { name: nameOf(request.model), base, adapter, updates, close: () => opened.weights.close() };
+    const name = nameOf(request.model), close = () => opened.weights.close();
+    return { name, base, adapter, updates, chatTemplate, close };
   } catch (error) {
     await opened.weights.close();
     throw error;
@@ -94,7 +103,7 @@ async function findPlaces(
         message: "is not expected without --adapter: it says what one was trained on",
       };
     if (moved || alone) throw new ConfigError([moved, alone].filter((issue) => issue !== false));
-    return { base: model, adapter, quantization: "none" };
+    return { base: model, adapter, ...NO_RUN };
   }
   if (adapter !== null) {
     const message = `is not expected: "${model}" is no base model; name one, or the adapter alone`;
@@ -102,7 +111,8 @@ async function findPlaces(
   }
   const inRun = await folder.folder("adapter").exists(ADAPTER_CONFIG_FILE);
   if (!inRun && await folder.folder("merged").exists(CONFIG_FILE)) {
-    return { base: `${model}/merged`, adapter: null, quantization: "none" };
+    const { chatTemplate } = await runFacts(folder);
+    return { base: `${model}/merged`, adapter: null, quantization: "none", chatTemplate };
   }
   if (!inRun && !await folder.exists(ADAPTER_CONFIG_FILE)) throw nothingThere(model, await folder.list());
   const found = inRun ? `${model}/adapter` : model, run = inRun ? model : parentOf(model);
@@ -114,21 +124,37 @@ async function findPlaces(
       message: `is missing: the adapter in "${found}" does not name it`,
     }]);
   }
-  return { base, adapter: found, quantization: await quantizationOf(files(run)) };
+  return { base, adapter: found, ...await runFacts(files(run)) };
 }
 
-/** What the base's linear maps were trained in and are merged in, by the run's own record; `none` without one. */
-async function quantizationOf(run: Folder): Promise<QuantizationWord> {
-  if (!await run.exists(RUN_FILE)) return "none";
+/** What a run says that its adapter does not. */
+type RunFacts = Pick<Places, "quantization" | "chatTemplate">;
+
+const NO_RUN: RunFacts = { quantization: "none", chatTemplate: null };
+
+/** What the base's linear maps were trained in and are merged in, and the template, by the run's own record. */
+async function runFacts(run: Folder): Promise<RunFacts> {
+  if (!await run.exists(RUN_FILE)) return NO_RUN;
   let record: Partial<RunRecord> | null;
   try {
     record = JSON.parse(await readText(run, RUN_FILE));
   } catch (error) {
     throw new ModelFormatError(`Cannot read "${run.uri}/${RUN_FILE}" as JSON: ${(error as Error).message}`);
   }
-  const { load_in_4bit, load_in_8bit, merge_base } = record?.config ?? {};
-  if (merge_base === "original") return "none";
-  return load_in_4bit === true ? "4bit" : load_in_8bit === true ? "8bit" : "none";
+  const { load_in_4bit, load_in_8bit, merge_base, chat_template_path } = record?.config ?? {};
+  const trained = load_in_4bit === true ? "4bit" : load_in_8bit === true ? "8bit" : "none";
+  return {
+    quantization: merge_base === "original" ? "none" : trained,
+    chatTemplate: typeof chat_template_path === "string" ? chat_template_path : null,
+  };
+}
+
+async function readTemplate(files: (uri: string) => Folder, path: string): Promise<string> {
+  const slash = path.lastIndexOf("/"), folder = files(slash < 0 ? "." : path.slice(0, slash + 1));
+  if (await folder.exists(path.slice(slash + 1))) return await readText(folder, path.slice(slash + 1));
+  throw new StorageNotFoundError(
+    `Cannot find the chat template "${path}": say where it is by --chat-template`,
+  );
 }
 
 function nothingThere(model: string, files: readonly string[]): StorageNotFoundError {

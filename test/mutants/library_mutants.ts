@@ -165,8 +165,8 @@ const FILES: readonly Mutant[] = [
     ["merged without alpha / rank", "scaling * loraB[row * rank + k]!", "loraB[row * rank + k]!"],
     [
       "pieces are merged with the first rows of B",
-      "loraB.subarray(row * rank, (row + count) * rank)",
-      "loraB.subarray(0, count * rank)",
+      "loraB.subarray(firstRow * rank, end * rank)",
+      "loraB.subarray(0, (end - firstRow) * rank)",
     ],
   ]),
   ...inFile("src/checkpoint/adapter.ts", ["test/checkpoint/adapter_test.ts"], [

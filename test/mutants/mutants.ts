@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { EXPORT_MUTANTS } from "./export_mutants.ts";
 import { KERNEL_MUTANTS } from "./kernel_mutants.ts";
 import { LIBRARY_MUTANTS } from "./library_mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -11,7 +12,12 @@ import { QUANT_MUTANTS } from "./quant_mutants.ts";
 
 export type { Mutant } from "./mutant.ts";
 
-export const MUTANTS: readonly Mutant[] = [...KERNEL_MUTANTS, ...LIBRARY_MUTANTS, ...QUANT_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...KERNEL_MUTANTS,
+  ...LIBRARY_MUTANTS,
+  ...QUANT_MUTANTS,
+  ...EXPORT_MUTANTS,
+];
 
 /** Number of times that a text stands in another. */
 export function occurrences(text: string, find: string): number {
