@@ -7,6 +7,7 @@ import { ConfigError } from "../errors.ts";
 import { CHECK_FLAGS } from "./check_flags.ts";
 import { DOCTOR_FLAGS } from "./doctor_flags.ts";
 import { EXPLAIN_FLAGS } from "./explain_flags.ts";
+import { EXPORT_FORMATS, exportFlags } from "./export_flags.ts";
 import { type FlagSpec, GENERAL_FLAGS, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { CHAT_FLAGS, GENERATE_FLAGS } from "./generate_flags.ts";
 import { mainHelp } from "./help.ts";
@@ -22,6 +23,7 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
   doctor: DOCTOR_FLAGS,
   check: CHECK_FLAGS,
   explain: EXPLAIN_FLAGS,
+  export: flagsOfFormats(),
   inspect: INSPECT_FLAGS,
   merge: MERGE_FLAGS,
   runs: RUNS_FLAGS,
@@ -31,7 +33,14 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
 const WORDS_OF: Readonly<Record<string, readonly string[]>> = {
   config: ["init", "schema", "validate"],
   completion: ["bash", "zsh", "fish"],
+  export: Object.keys(EXPORT_FORMATS),
 };
+
+/** The flags that any format of `export` has, each once. */
+function flagsOfFormats(): readonly FlagSpec[] {
+  const all = Object.values(EXPORT_FORMATS).flatMap(exportFlags);
+  return [...new Map(all.map((flag) => [flag.name, flag])).values()];
+}
 
 const SCRIPTS: Readonly<Record<string, (verbs: readonly string[]) => string>> = {
   bash: bashScript,

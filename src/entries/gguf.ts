@@ -14,6 +14,12 @@
  * @module
  */
 export { GgufFile, type GgufNumbers, type GgufTensorInfo, type GgufValue } from "../checkpoint/gguf.ts";
+export {
+  type GgufEntry,
+  type GgufTensorToWrite,
+  type GgufToWrite,
+  writeGguf,
+} from "../checkpoint/gguf_writer.ts";
 export { DECODABLE_TYPES, decodeBlocks, encodeBlocks } from "../quant/gguf_blocks.ts";
 export * from "../errors.ts";
 export type { FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
