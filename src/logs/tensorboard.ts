@@ -11,9 +11,9 @@
  * @module
  */
 import type { TrainingEvent } from "../job.ts";
+import { bytesField, doubleField, floatField, joined, varintField } from "../protobuf.ts";
 import type { Folder } from "../storage.ts";
 import { maskedCrc32c } from "./crc32c.ts";
-import { bytesField, doubleField, floatField, joined, varintField } from "./protobuf.ts";
 
 /** Folder of the event files within a run's folder. */
 export const TENSORBOARD_FOLDER = "tensorboard";

@@ -21,7 +21,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["gpu"],
   ["tensor"],
   ["config", "storage", "random"],
-  ["job", "errors", "version", "html"],
+  ["job", "errors", "version", "html", "protobuf"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */
