@@ -11,6 +11,7 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, type ReadableFolder, readText, writeFile } from "../storage.ts";
 import type { LoraUpdate } from "./adapter.ts";
+import { copyFile, isLicence } from "./copied_files.ts";
 import { decodeFloats, encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
 import { INDEX_FILE, type ModelWeights } from "./weight_files.ts";
@@ -49,7 +50,6 @@ const COPIED = [
   "chat_template.jinja",
   "chat_template.json",
 ];
-const LICENCE = /^(licen[cs]e|notice|use_policy)/i;
 
 /**
  * Writes the merged model: the base's tensors under their names and dtypes, split into files as the base is.
@@ -245,21 +245,12 @@ async function copyDescription(from: ReadableFolder, to: Folder, base: ModelWeig
   const split = base.files.size > 1;
   const found = await from.list();
   const names = found.filter((name) =>
-    COPIED.includes(name) || LICENCE.test(name) || split && name === INDEX_FILE
+    COPIED.includes(name) || isLicence(name) || split && name === INDEX_FILE
   );
   for (const name of names.sort((a, b) => Number(a === "config.json") - Number(b === "config.json"))) {
     const changed = await withoutQuantization(from, name, base);
     if (changed) await writeFile(to, name, `${JSON.stringify(changed, null, 2)}\n`);
     else await copyFile(from, to, name);
-  }
-}
-
-async function copyFile(from: ReadableFolder, to: Folder, name: string): Promise<void> {
-  const file = await from.open(name);
-  try {
-    await writeFile(to, name, await file.read(0, file.size));
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,0 +1,23 @@
+/**
+ * Files of a model folder that go with the model wherever it goes.
+ *
+ * @module
+ */
+import { type Folder, type ReadableFolder, writeFile } from "../storage.ts";
+
+const LICENCE = /^(licen[cs]e|notice|use_policy)/i;
+
+/** Whether a file states what one may do with the model. */
+export function isLicence(name: string): boolean {
+  return LICENCE.test(name);
+}
+
+/** Copies a file of a few megabytes. */
+export async function copyFile(from: ReadableFolder, to: Folder, name: string): Promise<void> {
+  const file = await from.open(name);
+  try {
+    await writeFile(to, name, await file.read(0, file.size));
+  } finally {
+    await file.close();
+  }
+}
