@@ -20,6 +20,7 @@ const WRITERS: Readonly<Record<string, () => Promise<ExportWriter>>> = {
   gguf: async () => (await import("./export_gguf.ts")).gguf,
   "gguf-lora": async () => (await import("./export_gguf_lora.ts")).ggufLora,
   ollama: async () => (await import("./export_ollama.ts")).ollama,
+  onnx: async () => (await import("./export_onnx.ts")).onnx,
 };
 
 /** What tests replace. */

@@ -108,6 +108,20 @@ export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
       "lowrank export ollama runs/ember --from smollm2:135m",
     ],
   },
+  onnx: {
+    summary: "A folder for transformers.js and onnxruntime, base and adapter merged",
+    flags: [
+      exportFlag("Output", "out", "FOLDER", "Where the files go", "onnx in MODEL"),
+      exportFlag("Output", "type", "f32|f16", "Element type of matrices and cache", "f32"),
+    ],
+    notes:
+      'pipeline("text-generation", FOLDER) of @huggingface/transformers runs it, in pages and in Node and\n' +
+      "Deno. A folder may hold both types; large models have their weights in files beside model.onnx.",
+    examples: [
+      "lowrank export onnx runs/ember",
+      "lowrank export onnx runs/ember --type f16 --out site/ember",
+    ],
+  },
 };
 
 const MODEL_NOTE =

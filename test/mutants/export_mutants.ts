@@ -6,6 +6,7 @@
 import { inFile, type Mutant } from "./mutant.ts";
 
 const MODEL_TEST = ["test/export/gguf_model_test.ts"];
+const LOGITS_TEST = ["test/export/onnx_logits_test.ts"];
 
 export const EXPORT_MUTANTS: readonly Mutant[] = [
   ...inFile("src/checkpoint/gguf_writer.ts", MODEL_TEST, [
@@ -40,5 +41,31 @@ export const EXPORT_MUTANTS: readonly Mutant[] = [
   ]),
   ...inFile("src/export/chat_parts.ts", ["test/export/chat_parts_test.ts"], [
     ["parts are believed untried", "TRIALS.every((trial)", "TRIALS.slice(5).every((trial)"],
+  ]),
+  ...inFile("src/export/onnx_attention.ts", LOGITS_TEST, [
+    [
+      "a graph's windows are one key wider",
+      'graph.op("Greater", [keys, beyond])',
+      'graph.op("GreaterOrEqual", [keys, beyond])',
+    ],
+    [
+      "queries of a call stand at the beginning of the row",
+      "[scalar(past), scalar(total), step]",
+      "[first, scalar(total), step]",
+    ],
+    ["a graph sees padding", 'graph.op("And", [isToken, seen])', 'graph.op("Or", [isToken, seen])'],
+  ]),
+  ...inFile("src/export/onnx_layers.ts", LOGITS_TEST, [
+    ["a graph's norms without Gemma's 1", "added: offset }", "added: 0 }"],
+  ]),
+  ...inFile("src/export/onnx_rope.ts", LOGITS_TEST, [
+    ["a graph's coarse angles turn back", '"Add", [product(coarse.sin', '"Sub", [product(coarse.sin'],
+    ["longrope is long one token late", "looked(graph, rope, limit + 1,", "looked(graph, rope, limit,"],
+  ]),
+  ...inFile("src/export/onnx_files.ts", ["test/export/onnx_model_test.ts"], [
+    ["data files of an export before stay", "!written.includes(old)", "false"],
+  ]),
+  ...inFile("src/export/onnx_model.ts", ["test/export/onnx_model_test.ts"], [
+    ["f16 overflows unseen", "Math.abs(value) <= most", "Math.abs(value) <= Infinity"],
   ]),
 ];
