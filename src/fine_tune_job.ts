@@ -5,16 +5,18 @@
  * @module
  */
 import type { FineTuneJobConfig } from "./config.ts";
-import { closeAll, type Closers, type FineTuneJobDeps } from "./fine_tune_job/deps.ts";
+import { closeAll, type Closers, type FineTuneJobDeps, type OpenDevice } from "./fine_tune_job/deps.ts";
 import { readInputs } from "./fine_tune_job/inputs.ts";
-import { planRun } from "./fine_tune_job/plan.ts";
+import { openDevice, planRun } from "./fine_tune_job/plan.ts";
+import { type DeviceLoss, fromLastCheckpoint, lossBehind, Recoveries } from "./fine_tune_job/recovery.ts";
 import { loadModel, trainRun } from "./fine_tune_job/training.ts";
 import type { TrainingEvent } from "./job.ts";
 import { RunLogs } from "./logs/run_logs.ts";
 import { ModelManager } from "./model_manager.ts";
 import { clearOutput, emptyFolder } from "./output_folder.ts";
-import { cardFacts, type PreparedRun, Progress, runRecord, runSummary } from "./prepared_run.ts";
+import { cardFacts, type PreparedRun, type RunInputs, runRecord, runSummary } from "./prepared_run.ts";
 import { type RunRecord, writeRunRecord } from "./run_files.ts";
+import { Progress } from "./run_progress.ts";
 import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } from "./run_output.ts";
 import type { Folder } from "./storage.ts";
 
@@ -33,6 +35,9 @@ export class FineTuneJob {
   readonly #output: Folder;
   readonly #models: ModelManager;
   readonly #progress = new Progress();
+  /** On the device of the moment; null until training begins. */
+  #run: PreparedRun | null = null;
+  /** Open once the folder holds this run alone. */
   #logs: RunLogs | null = null;
 
   constructor(config: FineTuneJobConfig, deps: FineTuneJobDeps) {
@@ -53,16 +58,14 @@ export class FineTuneJob {
    * @throws {UnsupportedModelError} If the base model cannot be used.
    * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the run will not fit.
    * @throws {DivergedError} If a loss or gradient is not finite; no adapter is written then.
+   * @throws {GpuLostError} If GPUs were lost more often than `max_device_recoveries`; the last checkpoint is kept then.
    */
   async *run(): AsyncGenerator<TrainingEvent> {
     const closers: Closers = [];
     try {
       const inputs = yield* readInputs(this.#config, this.#deps, closers);
-      const run = yield* planRun(this.#config, this.#deps, inputs, closers);
-      yield { type: "started", summary: runSummary(this.#config, run) };
+      yield* this.#recorded(inputs);
       if (this.#deps.dryRun) return;
-      if (run.checkpoint) this.#progress.resume(run.checkpoint.record);
-      yield* this.#recorded(run);
       const { steps, seconds, evalLossBefore, evalLossAfter } = this.#progress;
       yield { type: "finished", status: "completed", steps, seconds, evalLossBefore, evalLossAfter };
     } finally {
@@ -70,23 +73,70 @@ export class FineTuneJob {
     }
   }
 
-  /** Trains and saves; run.json says all the while how the run stands. */
-  async *#recorded(run: PreparedRun): AsyncGenerator<TrainingEvent> {
+  /** Plans, trains and saves; from the first step on, run.json says all the while how the run stands. */
+  async *#recorded(inputs: RunInputs): AsyncGenerator<TrainingEvent> {
     // what stands when whoever consumes the events stops asking for them
     let end: { status: RunRecord["status"]; error: string | null } = { status: "cancelled", error: null };
-    await this.#record(run, "running");
     try {
-      yield* this.#train(run);
-      yield* this.#save(run);
+      yield* this.#onDevices(inputs);
       end = { status: "completed", error: null };
     } catch (error) {
       const status = this.#signal.aborted ? "cancelled" : "failed";
       end = { status, error: error instanceof Error ? error.message : String(error) };
       throw error;
     } finally {
-      const recorded = this.#record(run, end.status, end.error);
+      const recorded = this.#record(end.status, end.error);
       await (end.error === null ? recorded : recorded.catch(() => {})); // the first failure is the one to tell
     }
+  }
+
+  /** Runs to the end on one device after the other, as long as lost ones may be replaced. */
+  async *#onDevices(inputs: RunInputs): AsyncGenerator<TrainingEvent> {
+    const recoveries = new Recoveries(this.#config.job.maxDeviceRecoveries);
+    let from = inputs;
+    while (true) {
+      const closers: Closers = [];
+      let device: OpenDevice | null = null;
+      try {
+        yield { type: "phase", message: "planning" };
+        device = await openDevice(this.#config, this.#deps, closers, recoveries.losses);
+        const run = yield* planRun(this.#config, this.#deps, from, device, closers);
+        from = { ...from, identity: { ...from.identity, tiles: run.identity.tiles! } };
+        if (!this.#run) {
+          yield { type: "started", summary: runSummary(this.#config, run) };
+          if (this.#deps.dryRun) return;
+          if (run.checkpoint) this.#progress.resume(run.checkpoint.record);
+        }
+        this.#run = run;
+        await this.#record("running");
+        yield* this.#train(run);
+        return yield* this.#save(run);
+      } catch (error) {
+        const loss = await lossBehind(error, device?.gpu ?? null, this.#signal);
+        if (loss === null) throw error;
+        from = yield* this.#afterLoss(loss, from, recoveries);
+      } finally {
+        await closeAll(closers);
+      }
+    }
+  }
+
+  /** Tells of a lost device, and goes back to where the run can go on. @throws The loss, if it is one too many. */
+  async *#afterLoss(
+    loss: DeviceLoss,
+    inputs: RunInputs,
+    recoveries: Recoveries,
+  ): AsyncGenerator<TrainingEvent, RunInputs> {
+    // until the folder was cleared, checkpoints in it may be another run's
+    const from = this.#logs
+      ? await fromLastCheckpoint(inputs, this.#output, this.#config, this.#deps)
+      : inputs;
+    const event = recoveries.add(loss, from.checkpoint?.record.step ?? 0);
+    this.#progress.rewind(from.checkpoint?.record ?? null);
+    this.#progress.note(event);
+    yield event;
+    this.#signal.throwIfAborted();
+    return from;
   }
 
   async *#train(run: PreparedRun): AsyncGenerator<TrainingEvent> {
@@ -125,9 +175,10 @@ export class FineTuneJob {
     }
   }
 
-  /** Writes run.json, and at the end of the run what tells of its course. */
-  async #record(run: PreparedRun, status: RunRecord["status"], error: string | null = null): Promise<void> {
-    const record = runRecord(this.#config, run, this.#progress, status, error);
+  /** Writes run.json, and at the end of the run what tells of its course. Nothing before training begins. */
+  async #record(status: RunRecord["status"], error: string | null = null): Promise<void> {
+    if (!this.#run) return;
+    const record = runRecord(this.#config, this.#run, this.#progress, status, error);
     await writeRunRecord(this.#output, record);
     if (status !== "running") await this.#logs?.finish(record);
   }

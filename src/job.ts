@@ -122,6 +122,17 @@ export type TrainingEvent =
     readonly tokens: number;
     readonly losses: MergedLosses;
   }
+  /** The device was lost or ran out of memory: the run opens another and goes on after so many steps. */
+  | {
+    readonly type: "device_lost";
+    /** What the device reported. */
+    readonly message: string;
+    /** Steps of the checkpoint that the run goes on from; 0 where it begins anew. What was told of later ones is void. */
+    readonly step: number;
+    /** The how-manieth recovery of the run this is, and how many it may have. */
+    readonly recovery: number;
+    readonly mostRecoveries: number;
+  }
   /** The run goes on from a checkpoint, after this many steps. */
   | { readonly type: "resumed"; readonly step: number; readonly path: string }
   /** A checkpoint of the run after this many steps is on the medium. */

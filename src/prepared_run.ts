@@ -1,5 +1,5 @@
 /**
- * What a job knows before its first step, what it has done since, and the records made of both: the summary shown at the
+ * What a job knows before its first step, and the records made of it and of the run's progress: the summary shown at the
  * start, run.json, the model card.
  *
  * @module
@@ -7,18 +7,19 @@
 import type { Adapter } from "./checkpoint/adapter.ts";
 import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
 import type { Checkpoint } from "./checkpoint/resume.ts";
-import type { ProgressState, ResumeRecord, RunIdentity } from "./checkpoint/resume_record.ts";
+import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire } from "./config.ts";
 import { trainedTokens } from "./data/example.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import type { DataReport, Dataset } from "./data_manager.ts";
 import type { Gpu } from "./gpu/device.ts";
-import type { MemoryRow, RunSummary, TrainingEvent } from "./job.ts";
+import type { MemoryRow, RunSummary } from "./job.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { TrainableModel } from "./models/trainable_model.ts";
 import type { Variants } from "./nn/variants.ts";
 import type { RunRecord } from "./run_files.ts";
+import type { Progress } from "./run_progress.ts";
 import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
 import { reasonLines } from "./tuning/describe.ts";
 import { tilesOf } from "./tuning/for_run.ts";
@@ -53,66 +54,6 @@ export interface PreparedRun extends RunInputs {
   readonly recompute: number;
   readonly memory: readonly MemoryRow[];
   readonly identity: RunIdentity;
-}
-
-/** How far a run has come. */
-export class Progress {
-  readonly startedAt = new Date();
-  steps = 0;
-  tokens = 0;
-  evalLossBefore: number | null = null;
-  evalLossAfter: number | null = null;
-  /** Shares of exact answers, 0..1. */
-  exactMatchBefore: number | null = null;
-  exactMatchAfter: number | null = null;
-  /** Null until merged, and where the base was not quantised. */
-  merged: RunRecord["merged"] = null;
-  #secondsBefore = 0;
-
-  /** What a checkpoint keeps. */
-  get state(): ProgressState {
-    const { tokens, seconds, evalLossBefore, evalLossAfter, exactMatchBefore } = this;
-    return {
-      tokens,
-      seconds,
-      eval_loss_before: evalLossBefore,
-      eval_loss_after: evalLossAfter,
-      exact_match_before: exactMatchBefore,
-    };
-  }
-
-  /** Counts on from a checkpoint. */
-  resume({ step, progress }: ResumeRecord): void {
-    this.steps = step;
-    this.tokens = progress.tokens;
-    this.evalLossBefore = progress.eval_loss_before;
-    this.evalLossAfter = progress.eval_loss_after;
-    this.exactMatchBefore = progress.exact_match_before;
-    this.#secondsBefore = progress.seconds;
-  }
-
-  /** Takes step, checkpoint, evaluation, sample and comparison events; ignores others. */
-  note(event: TrainingEvent): void {
-    if (event.type === "step") {
-      this.steps = event.step;
-      this.tokens = event.tokens;
-    } else if (event.type === "checkpointed") this.steps = event.step;
-    else if (event.type === "evaluated") {
-      if (event.step === 0) this.evalLossBefore = event.evalLoss;
-      else this.evalLossAfter = event.evalLoss;
-    } else if (event.type === "sampled") {
-      if (event.step === 0) this.exactMatchBefore = event.exactMatch;
-      else this.exactMatchAfter = event.exactMatch;
-    } else if (event.type === "compared") {
-      const { mergeBase, rows, tokens, losses } = event;
-      this.merged = { merge_base: mergeBase, rows, tokens, loss: losses };
-    }
-  }
-
-  /** Wall time since the start; with that of the runs before, up to their checkpoints. */
-  get seconds(): number {
-    return this.#secondsBefore + (Date.now() - this.startedAt.getTime()) / 1000;
-  }
 }
 
 /** What is shown before the first step. */
@@ -193,6 +134,7 @@ export function runRecord(
     exact_match_after: progress.exactMatchAfter,
     merged: progress.merged,
     error,
+    device_recoveries: progress.recoveries,
   };
 }
 

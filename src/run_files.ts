@@ -172,6 +172,17 @@ export interface RunRecord {
     readonly loss: MergedLosses;
   } | null;
   readonly error: string | null;
+  /** Devices that were lost and replaced meanwhile; absent in records of earlier builds. */
+  readonly device_recoveries?: readonly DeviceRecovery[];
+}
+
+/** A device that was lost in the middle of a run. */
+export interface DeviceRecovery {
+  readonly at: string;
+  /** What the device reported. */
+  readonly message: string;
+  /** Steps of the checkpoint that the run went on from; 0 where it began anew. */
+  readonly step: number;
 }
 
 /** Replaces run.json, whole or not at all. */

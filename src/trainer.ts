@@ -250,6 +250,7 @@ export class ModelTrainer {
     for (const batch of batches) {
       await this.#breather.breathe();
       signal.throwIfAborted();
+      this.#model.resources.gpu.check(); // or steps would go on into nothing until the next report
       await this.#model.accumulate(batch, 1 / trainedTokens, { step, firstToken });
       firstToken += batch.tokens;
     }

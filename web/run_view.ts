@@ -147,6 +147,14 @@ export class RunView {
               event.losses.adapter.toFixed(4)
             }`,
         );
+      case "device_lost":
+        this.#live.textContent = "The GPU was lost; going on with another device.";
+        this.#progress.value = event.step;
+        this.#chart.cutAfter(event.step > 0 ? event.step : -1); // the evaluation before the first step comes again
+        return this.#log(
+          `${event.message}; ${event.step > 0 ? `going on from step ${event.step}` : "beginning anew"} ` +
+            `(recovery ${event.recovery} of ${event.mostRecoveries})`,
+        );
       case "resumed":
         this.#progress.value = event.step;
         this.#chart.cutAfter(event.step);

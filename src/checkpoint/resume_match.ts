@@ -15,6 +15,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "overwrite",
   "resume",
   "require_gpu",
+  "max_device_recoveries",
   "memory_limit_gb",
   "gradient_checkpointing",
   "retune",

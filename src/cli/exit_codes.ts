@@ -8,6 +8,7 @@ import {
   ConfigError,
   DatasetFormatError,
   DivergedError,
+  GpuLostError,
   GpuMemoryError,
   GpuUnavailableError,
   ModelFormatError,
@@ -46,8 +47,8 @@ export const EXIT_CODES = [
   },
   {
     code: 5,
-    meaning: "no usable GPU, or the run will not fit it",
-    errors: [GpuUnavailableError, GpuMemoryError],
+    meaning: "no usable GPU, the run will not fit it, or the GPU was lost",
+    errors: [GpuUnavailableError, GpuMemoryError, GpuLostError],
   },
   { code: 6, meaning: "the loss or a gradient became non-finite", errors: [DivergedError] },
   { code: 130, meaning: "interrupted (SIGINT)", errors: [] },

@@ -29,6 +29,7 @@ type StepEvent = Extract<TrainingEvent, { type: "step" }>;
 type EvaluatedEvent = Extract<TrainingEvent, { type: "evaluated" }>;
 type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
 type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
+type DeviceLostEvent = Extract<TrainingEvent, { type: "device_lost" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
 
 const CLEAR_LINE = "\r\x1b[K";
@@ -71,6 +72,8 @@ export class TerminalReport {
         return this.#sampled(event);
       case "compared":
         return this.#line(comparedLine(event));
+      case "device_lost":
+        return this.#line(`${this.#paint("yellow", "warning:")} ${lossLine(event)}`);
       case "resumed":
         return this.#line(`going on after step ${event.step} from ${event.path}`);
       case "checkpointed":
@@ -131,6 +134,11 @@ export class TerminalReport {
     }
     return [...lines, ...this.#saved.map(({ what, path }) => panelRow(what, path))];
   }
+}
+
+function lossLine({ message, step, recovery, mostRecoveries }: DeviceLostEvent): string {
+  const goesOn = step > 0 ? `going on from step ${step}` : "beginning anew";
+  return `${message}; ${goesOn} on another device (recovery ${recovery} of ${mostRecoveries})`;
 }
 
 function evaluationLine({ step, evalLoss, evalTokens, evalTokenAccuracy }: EvaluatedEvent): string {

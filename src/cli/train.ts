@@ -143,7 +143,7 @@ function presenter(flags: ParsedFlags, io: CliIo) {
   return {
     event(event: TrainingEvent): void {
       if (json) io.stdout.write(`${JSON.stringify(event)}\n`);
-      if (!quiet || event.type === "warning") report.show(event);
+      if (!quiet || event.type === "warning" || event.type === "device_lost") report.show(event);
     },
     note(text: string): void {
       report.close();

@@ -67,7 +67,7 @@ export async function* readInputs(
 }
 
 /** The adapter to continue from; on resuming that of the checkpoint, whatever the run began with. */
-async function startAdapter(
+export async function startAdapter(
   { job: { adapterPath } }: FineTuneJobConfig,
   { files }: FineTuneJobDeps,
   checkpoint: Checkpoint | null,

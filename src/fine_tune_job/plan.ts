@@ -4,7 +4,7 @@
  * @module
  */
 import type { FineTuneJobConfig, QuantizationConfig } from "../config.ts";
-import { openGpu, requireHardware } from "../gpu/device.ts";
+import { type Gpu, openGpu, requireHardware } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { QuantizationPlan, TrainingEvent } from "../job.ts";
 import { fitPlan, planQuantizations } from "../memory_plan.ts";
@@ -18,21 +18,23 @@ import { type RunTiles, tilesOf, variantsForRun } from "../tuning/for_run.ts";
 import { modelWork } from "../tuning/model_work.ts";
 import type { Closers, FineTuneJobDeps, OpenDevice } from "./deps.ts";
 
+/** Pauses before a lost GPU is asked for again: its driver may have to start anew. */
+const REOPENING_PAUSES_MS = [0, 500, 2000, 5000];
+
 /**
- * Opens the GPU, chooses kernels and plans the memory. What is opened is closed by `closers`.
+ * Chooses kernels and plans the memory. The model planned is destroyed by `closers`.
  *
- * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the run will not fit.
+ * @throws {GpuMemoryError} If the run will not fit. @throws {ConfigError} If it cannot be run in the variant asked for.
  */
 export async function* planRun(
   config: FineTuneJobConfig,
   deps: FineTuneJobDeps,
   inputs: RunInputs,
+  device: OpenDevice,
   closers: Closers,
 ): AsyncGenerator<TrainingEvent, PreparedRun> {
   const { job, training } = config;
   const { opened, base, data, checkpoint, start, lora } = inputs;
-  yield { type: "phase", message: "planning" };
-  const device = await openDevice(config, deps, closers);
   const { gpu } = device;
   yield { type: "phase", message: "choosing kernels" };
   const variants = await chooseKernels(config, deps, inputs, device);
@@ -75,22 +77,45 @@ export async function* planRun(
   return { ...inputs, gpu, variants, model, recompute, memory, identity };
 }
 
-async function openDevice(
+/**
+ * The GPU to run on: the one given, unless it was lost, or one of the job's own that `closers` close.
+ *
+ * @param losses Devices that the run has lost so far.
+ * @throws {GpuUnavailableError} If there is none, or only a software adapter where hardware is required.
+ */
+export async function openDevice(
   { job: { requireGpu } }: FineTuneJobConfig,
   { device: given, gpu: options }: FineTuneJobDeps,
   closers: Closers,
+  losses: number,
 ): Promise<OpenDevice> {
-  if (given && requireGpu) requireHardware(given.gpu);
-  if (given) return given;
-  const gpu = await openGpu({ ...options, requireHardware: requireGpu });
+  if (given && losses === 0) {
+    if (requireGpu) requireHardware(given.gpu);
+    return given;
+  }
+  const open = () => openGpu({ ...options, requireHardware: requireGpu });
+  const gpu = losses === 0 ? await open() : await reopened(open);
   closers.push(() => gpu.close());
   return { gpu, pipelines: new PipelineCache(gpu) };
+}
+
+async function reopened(open: () => Promise<Gpu>): Promise<Gpu> {
+  let problem: unknown;
+  for (const pause of REOPENING_PAUSES_MS) {
+    await new Promise((done) => setTimeout(done, pause));
+    try {
+      return await open();
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
 }
 
 function chooseKernels(
   { job, training }: FineTuneJobConfig,
   { dryRun = false, tuning, signal }: FineTuneJobDeps,
-  { base, data, checkpoint, lora, steps }: RunInputs,
+  { base, data, checkpoint, lora, steps, identity }: RunInputs,
   { gpu, pipelines }: OpenDevice,
 ): Promise<Variants> {
   return variantsForRun({
@@ -99,7 +124,7 @@ function chooseKernels(
     setting: job.variant,
     work: modelWork(base.family, base.config, { tokens: typicalTokens(data, training), rank: lora.rank }),
     microBatches: dryRun ? 0 : steps.totalSteps * training.gradientAccumulationSteps,
-    tiles: checkpoint?.record.tiles as RunTiles | undefined ?? null,
+    tiles: (checkpoint?.record.tiles ?? identity.tiles) as RunTiles | undefined ?? null,
     folder: tuning ?? null,
     retune: job.retune && !dryRun,
     ...(signal ? { signal } : {}),

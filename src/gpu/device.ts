@@ -75,11 +75,9 @@ export class Gpu {
     );
     device.lost.then((lost) => {
       if (this.#closed) return;
+      const why = (lost.message || "the driver gave no message").replace(/\.$/, "");
       this.#failure = new GpuLostError(
-        `The GPU "${this.name}" was lost (${lost.reason}): ${
-          lost.message || "the driver gave no message"
-        }. ` +
-          "The last saved adapter is intact; start the run again",
+        `The GPU "${this.name}" was lost (${lost.reason}): ${why}. If it happens again, the system's log may tell why`,
       );
     });
     device.addEventListener("uncapturederror", ({ error }) => {
@@ -95,6 +93,24 @@ export class Gpu {
   /** Throws what the device reported since it was opened: a refused command or its loss. */
   check(): void {
     if (this.#failure) throw this.#failure;
+  }
+
+  /**
+   * What has made the device useless: its loss, or that it ran out of memory; null if nothing has. Calls on a lost device
+   * can fail in ways of their own before the loss is told, so this waits a moment for it.
+   */
+  async breakdown(): Promise<GpuLostError | GpuMemoryError | null> {
+    if (!(this.#failure instanceof GpuLostError)) await this.#untilLost();
+    const failure = this.#failure;
+    return failure instanceof GpuLostError || failure instanceof GpuMemoryError ? failure : null;
+  }
+
+  /** Waits for the loss of the device, but not long. */
+  async #untilLost(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const grace = new Promise((done) => timer = setTimeout(done, LOSS_GRACE_MS));
+    await Promise.race([this.device.lost, grace]);
+    clearTimeout(timer);
   }
 
   /** Waits for everything submitted so far. @throws {GpuLostError} */
@@ -115,7 +131,7 @@ export class Gpu {
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
       this.device.queue.submit([encoder.finish()]);
       await staging.mapAsync(MAP_MODE_READ).catch(async (error) => {
-        await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, LOSS_GRACE_MS))]);
+        await this.#untilLost();
         this.check();
         throw error;
       });

@@ -7,7 +7,7 @@ import { figures, percent, plain } from "../html/figures.ts";
 import { type Content, type Markup, markup } from "../html/markup.ts";
 import { card, facts, htmlPage } from "../html/page.ts";
 import { table } from "../html/table.ts";
-import type { MetricsRow, RunRecord } from "../run_files.ts";
+import type { DeviceRecovery, MetricsRow, RunRecord } from "../run_files.ts";
 import type { SampleRound } from "./samples_file.ts";
 import { optionsTable, trainingCurves } from "./training_curves.ts";
 
@@ -56,6 +56,12 @@ function results(record: RunRecord, metrics: readonly MetricsRow[]): [string, Co
     ["time", `${figures(seconds)} s, from ${record.started_at.slice(0, 16).replace("T", " ")} UTC on`],
     ["versions", Object.entries(record.versions).map(([name, version]) => `${name} ${version}`).join(", ")],
   ];
+  const recoveries = record.device_recoveries ?? [];
+  if (recoveries.length > 0) {
+    const told = ({ message, step }: DeviceRecovery) =>
+      `${message}; the run ${step > 0 ? `went on after step ${step}` : "began anew"}`;
+    rows.push(["lost GPUs", `${recoveries.length}: ${recoveries.map(told).join(". ")}`]);
+  }
   if (exact_match_after !== null) {
     rows.push(["exact answers", change(exact_match_before, exact_match_after, percent)]);
   }

@@ -47,6 +47,7 @@ export async function evaluateRows(
   for (let i = 0; i < sorted.length; i += rows) {
     await breather.breathe();
     signal?.throwIfAborted();
+    model.resources.gpu.check();
     const taken = [...sorted.subarray(i, i + rows)].map((row) => examples.at(row)!);
     const batch = rowsBatch(taken, rows, padId);
     await model.evaluate(batch);

@@ -120,7 +120,8 @@ Deno.test("train turns each error of a run into its exit code, with at most one 
     ],
     [4, new errors.ModelFormatError("truncated"), /error: truncated\n$/],
     [5, new errors.GpuMemoryError("too big"), /error: too big\n$/],
-    [1, new errors.GpuLostError("driver reset"), /error: driver reset\nhint: LOWRANK_DEBUG=1 /],
+    [5, new errors.GpuLostError("driver reset"), /error: driver reset\n$/],
+    [1, new Error("no idea"), /error: no idea\nhint: LOWRANK_DEBUG=1 /],
     [
       6,
       new errors.DivergedError("loss is NaN at step 7", 7),
@@ -235,7 +236,7 @@ Deno.test("exitCodeOf() knows every error of the project", () => {
     ConfigError: 2,
     DatasetFormatError: 3,
     DivergedError: 6,
-    GpuLostError: 1,
+    GpuLostError: 5,
     GpuMemoryError: 5,
     GpuUnavailableError: 5,
     ModelFormatError: 4,

@@ -57,6 +57,21 @@ step 121/400 30% | loss 2.500 ^ | eval 1.910 | lr 1.8e-4 | gn 0.62 | 3.1k tok/s 
   );
 });
 
+Deno.test("TerminalReport tells of a lost device, from where the run goes on, and how often it may", () => {
+  const lost = {
+    type: "device_lost",
+    message: 'The GPU "G" was lost',
+    recovery: 1,
+    mostRecoveries: 3,
+  } as const;
+  assert.equal(
+    draw([{ ...lost, step: 0 }, { ...lost, step: 7, recovery: 2 }]),
+    `warning: The GPU "G" was lost; beginning anew on another device (recovery 1 of 3)
+warning: The GPU "G" was lost; going on from step 7 on another device (recovery 2 of 3)
+`,
+  );
+});
+
 Deno.test("TerminalReport redraws one line in place on a terminal and moves it out of the way of others", () => {
   const text = draw([
     stepEvent(1, 3),

@@ -23,6 +23,7 @@ import { device } from "../helpers/device.ts";
 import { folderAt } from "../helpers/job_disk.ts";
 import { buildSite, downloaded, FLAGS, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 import type { ContractResult } from "./opfs_contract.ts";
+import { loseDevicesAfter } from "./lost_device.ts";
 import { type MainThread, mainThread, watchTasks } from "./long_tasks.ts";
 import { putFolder, takeFolder } from "./page_files.ts";
 
@@ -269,6 +270,18 @@ inChromium("a run that the page tuned and stopped is offered again on the next v
   } finally {
     await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(JOB));
   }
+});
+
+inChromium("devices lost in the page are replaced, and the run ends as if they had not been", async () => {
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    await page.locator("#start:not([disabled])").waitFor();
+    await loseDevicesAfter(page, [3, 7]);
+    await assertSameLosses(await runToEnd(page, "start"));
+    const log = (await page.locator("#log").textContent())!;
+    assert.match(log, /The GPU ".+" was lost \(destroyed\): .+; beginning anew \(recovery 1 of 3\)/);
+    assert.match(log, /The GPU ".+" was lost \(destroyed\): .+; going on from step 5 \(recovery 2 of 3\)/);
+    assert.equal(await page.locator("#chart .evaluation").count(), 3);
+  });
 });
 
 inChromium("the page shows every problem of a job that cannot run", async () => {

@@ -12,7 +12,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["run_checkpoints"],
   ["run_output"],
   ["prepared_run", "output_folder"],
-  ["logs"],
+  ["logs", "run_progress"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
   ["generate", "tuning"],
   ["models", "checkpoint", "data", "optim", "distributed"],

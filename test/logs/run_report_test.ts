@@ -21,6 +21,25 @@ Deno.test("runReport() is one well-formed page that asks for nothing and shows e
   assert.ok(!page.includes("<script>"));
 });
 
+Deno.test("runReport() names the GPUs that a run lost, and where it went on", () => {
+  const lost = [{ at: "", message: 'The GPU "<G>" was lost', step: 0 }, {
+    at: "",
+    message: "again",
+    step: 4,
+  }];
+  const page = runReport({
+    name: "ember",
+    record: { ...record, device_recoveries: lost },
+    metrics,
+    rounds: [],
+  });
+  assertWellFormed(page);
+  const told =
+    "2: The GPU &quot;&lt;G&gt;&quot; was lost; the run began anew. again; the run went on after step 4";
+  assert.ok(page.includes(`<dt>lost GPUs</dt><dd>${told}</dd>`), page);
+  assert.ok(!runReport({ name: "ember", record, metrics, rounds: [] }).includes("lost GPUs"));
+});
+
 Deno.test("runReport() says why a run failed, and leaves out answers where none were asked for", () => {
   const failed = { ...record, status: "failed" as const, error: "out of <paper>" };
   const page = runReport({ name: "ember", record: failed, metrics: [], rounds: [] });

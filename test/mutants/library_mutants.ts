@@ -106,6 +106,19 @@ const OPTIMIZER: readonly Mutant[] = [
       "if (gain <= threshold) return false;",
     ],
   ]),
+  ...inFile("src/fine_tune_job/recovery.ts", ["test/fine_tune_job/device_loss_test.ts"], [
+    ["one device more than may be lost", "if (recovery <= most) {", "if (recovery <= most + 1) {"],
+  ]),
+  ...inFile("src/fine_tune_job.ts", ["test/fine_tune_job/device_loss_test.ts"], [
+    [
+      "a lost device is followed by the start the run began with",
+      "? await fromLastCheckpoint(inputs, this.#output, this.#config, this.#deps)",
+      "? inputs",
+    ],
+  ]),
+  ...inFile("src/run_progress.ts", ["test/fine_tune_job/device_loss_test.ts"], [
+    ["numbers of steps that are done again are counted twice over", "this.steps = record?.step ?? 0;", ""],
+  ]),
   ...inFile("src/logs/crc32c.ts", ["test/logs/tensorboard_test.ts"], [
     ["records' sums have no mask", "+ 0xa282ead8", "+ 0"],
   ]),

@@ -10,6 +10,7 @@ import { type Folder, readText, writeFile } from "../../src/storage.ts";
 import type { MemoryFolder } from "../../src/storage/memory.ts";
 import { onGpu } from "../helpers/device.ts";
 import { jobDisk, jobOn, ROWS, runOn } from "../helpers/job_disk.ts";
+import { bytes, left } from "../helpers/run_leavings.ts";
 
 type Wire = Readonly<Record<string, unknown>>;
 
@@ -25,27 +26,6 @@ const WIRE: Wire = {
   weight_decay: 0.01,
   neftune_noise_alpha: 5,
 };
-
-async function bytes(folder: Folder, name: string): Promise<Uint8Array> {
-  const file = await folder.open(name);
-  return await file.read(0, file.size);
-}
-
-/** What a run leaves, without what depends on the clock. */
-async function left(root: MemoryFolder, step = 8) {
-  const output = root.folder("runs/ember");
-  const checkpoint = output.folder(`checkpoint-${step}`);
-  const lines = (await readText(output, "metrics.jsonl")).trimEnd().split("\n");
-  const { log_history: history } = JSON.parse(await readText(output, "trainer_state.json"));
-  return {
-    adapter: await bytes(output.folder("adapter"), "adapter_model.safetensors"),
-    adapterConfig: await readText(output.folder("adapter"), "adapter_config.json"),
-    weights: await bytes(checkpoint, "adapter_model.safetensors"),
-    moments: await bytes(checkpoint, "optimizer.safetensors"),
-    metrics: lines.map((line) => ({ ...JSON.parse(line), tokens_per_second: null })),
-    history: history.map((row: Record<string, unknown>) => ({ ...row, eval_runtime: null })),
-  };
-}
 
 /** Runs until an event is met, then stops the job by its signal. */
 async function runUntil(

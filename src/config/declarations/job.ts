@@ -112,6 +112,10 @@ export const jobSchema = z.strictObject({
     section: "Device",
     help: "Measure the adapter again, whatever earlier runs found",
   }),
+  max_device_recoveries: z._default(wholeNumber(0, 1000), 3).register(fieldMeta, {
+    section: "Device",
+    help: "Lost GPUs that a run replaces, going on from its last checkpoint, before it fails",
+  }),
   memory_limit_gb: z._default(z.nullable(z.number().check(z.gt(0))), null).register(fieldMeta, {
     section: "Device",
     help: "Refuse a run whose memory plan is larger than this many GB (10^9 bytes)",
