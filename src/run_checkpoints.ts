@@ -26,7 +26,7 @@ import type { PreparedRun } from "./prepared_run.ts";
 import { trainedAdapter } from "./run_output.ts";
 import type { Progress } from "./run_progress.ts";
 import { type Folder, readText } from "./storage.ts";
-import type { Checkpoints, StepCount } from "./trainer.ts";
+import { type Checkpoints, isDue, type StepCount } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
 const MS_PER_MINUTE = 60_000;
@@ -50,10 +50,11 @@ export class RunCheckpoints implements Checkpoints {
   }
 
   due(step: number, isLast: boolean, isBest: boolean): boolean {
-    const { job: { saveSteps, saveMinutes }, training } = this.#options.config;
+    const { config: { job: { saveSteps, saveMinutes }, training }, run } = this.#options;
     if (isBest && training.loadBestModelAtEnd) return true;
     const minutes = (performance.now() - this.#savedAt) / MS_PER_MINUTE;
-    return isLast || (saveSteps > 0 && step % saveSteps === 0) || (saveMinutes > 0 && minutes >= saveMinutes);
+    return isLast || isDue(step, saveSteps, run.steps.totalSteps) ||
+      (saveMinutes > 0 && minutes >= saveMinutes);
   }
 
   async save(state: TrainerState): Promise<TrainingEvent> {

@@ -18,7 +18,7 @@ import { type Evaluation, Judgement } from "./trainer/judgement.ts";
 import { LearningRate } from "./trainer/learning_rate.ts";
 import { trainingBatch } from "./trainer/micro_batches.ts";
 import { type StepEvent, StepMeter, type StepTokens } from "./trainer/step_meter.ts";
-import { countSteps, samplerOf, type StepCount, type TrainerData } from "./trainer/trainer_data.ts";
+import { countSteps, isDue, samplerOf, type StepCount, type TrainerData } from "./trainer/trainer_data.ts";
 import { Watchdog } from "./trainer/watchdog.ts";
 
 export type { EvalResult } from "./trainer/evaluator.ts";
@@ -26,8 +26,10 @@ export {
   batchLimits,
   checkEvaluable,
   countSteps,
+  isDue,
   packsOf,
   type StepCount,
+  stepInterval,
   type TrainerData,
   typicalTokens,
 } from "./trainer/trainer_data.ts";
@@ -158,7 +160,9 @@ export class ModelTrainer {
       optimizer.step(step, learningRate.of(step));
       meter.add(tokens);
       Object.assign(run, { step, evaluated: false });
-      if (step % this.#config.loggingSteps === 0 || step === totalSteps) yield await this.#report(run, epoch);
+      if (isDue(step, this.#config.loggingSteps, totalSteps) || step === totalSteps) {
+        yield await this.#report(run, epoch);
+      }
       yield* this.#lookAfter(run, epoch);
       if (judgement.stops) {
         if (meter.holdsSteps) yield await this.#report(run, epoch);
@@ -198,7 +202,7 @@ export class ModelTrainer {
     const { evalStrategy, evalSteps } = this.#config;
     if (step === totalSteps) return true;
     if (evalStrategy === "epoch") return step % stepsPerEpoch === 0;
-    return evalStrategy === "steps" && evalSteps > 0 && step % evalSteps === 0;
+    return evalStrategy === "steps" && isDue(step, evalSteps, totalSteps);
   }
 
   async *#savedIfDue(run: TrainerRun): AsyncGenerator<TrainingEvent> {

@@ -140,6 +140,13 @@ Deno.test("parseFineTuneJobConfig() says what was found and what was wanted", ()
     onlyMessage({ warmup_steps: 1.5 }),
     "warmup_steps: must be below 1 (a share) or a whole number of steps: current value is 1.5",
   );
+  for (const name of ["eval_steps", "save_steps", "sample_steps", "logging_steps"]) {
+    assert.equal(
+      onlyMessage({ [name]: 2.5 }),
+      `${name}: must be below 1 (a share) or a whole number of steps: current value is 2.5`,
+    );
+  }
+  assert.equal(onlyMessage({ logging_steps: 0 }), "logging_steps: must be above 0: current value is 0");
   assert.equal(
     onlyMessage({ lr_scheduler_type: "cosin" }),
     `lr_scheduler_type: must be one of ${SCHEDULE_TYPES.join(", ")}: ` +

@@ -167,3 +167,10 @@ onModel(
     assert.deepEqual(await model.pool.read(), before);
   },
 );
+
+onModel("train() reports and evaluates after shares of all steps, rounded up", async (model) => {
+  const wire = { batch_size: 2, max_steps: 7, learning_rate: 0, eval_steps: 0.4, logging_steps: 0.25 };
+  const { steps, evaluations } = await train(model, wire, { eval: examples(2) });
+  assert.deepEqual(steps.map(({ step }) => step), [2, 4, 6, 7]); // 1.75 steps are 2
+  assert.deepEqual(evaluations.map(({ step }) => step), [0, 3, 6, 7]); // 2.8 are 3
+});

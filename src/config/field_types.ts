@@ -39,6 +39,17 @@ export const fraction = () => z.number().check(z.gte(0), z.lt(1));
 /** Largest count of steps. */
 export const MAX_STEPS = 2 ** 31 - 1;
 
+/** A number of steps, or below 1 a share of all steps of the run. */
+export const stepsOrShare = () =>
+  z.number().check(
+    z.gte(0),
+    z.lte(MAX_STEPS),
+    z.refine(
+      (steps) => steps < 1 || Number.isInteger(steps),
+      wanted("must be below 1 (a share) or a whole number of steps"),
+    ),
+  );
+
 /** The error setting of a check whose bounds zod cannot word: what was wanted, then what was found. */
 export function wanted(text: string): { error: (issue: { input?: unknown }) => string } {
   return { error: ({ input }) => `${text}: current value is ${show(input)}` };

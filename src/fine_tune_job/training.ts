@@ -16,7 +16,7 @@ import { RunCheckpoints } from "../run_checkpoints.ts";
 import type { Progress } from "../run_progress.ts";
 import { heldOutAnswers, Sampler } from "../samples.ts";
 import type { Folder } from "../storage.ts";
-import { batchLimits, ModelTrainer, type Samples } from "../trainer.ts";
+import { batchLimits, isDue, ModelTrainer, type Samples } from "../trainer.ts";
 
 /** Where a run writes, and what keeps its course. */
 export interface TrainingPlaces {
@@ -52,7 +52,7 @@ export async function* trainRun(run: PreparedRun, places: TrainingPlaces): Async
   yield { type: "phase", message: "compiling kernels" };
   const checkpoints = new RunCheckpoints({ ...places, run });
   const trainer = new ModelTrainer(model, data, config.training);
-  const samples = sampler && samplesBetween(sampler, config);
+  const samples = sampler && samplesBetween(sampler, run, config);
   try {
     for await (const event of trainer.train(signal, { from, checkpoints, samples })) {
       await logs.add(event);
@@ -84,9 +84,13 @@ function samplerFor(
 }
 
 /** Answers in the middle of training. */
-function samplesBetween(sampler: Sampler, { training: { sampleSteps } }: FineTuneJobConfig): Samples {
+function samplesBetween(
+  sampler: Sampler,
+  { steps: { totalSteps } }: PreparedRun,
+  { training: { sampleSteps } }: FineTuneJobConfig,
+): Samples {
   return {
-    due: (step) => sampleSteps > 0 && step % sampleSteps === 0,
+    due: (step) => isDue(step, sampleSteps, totalSteps),
     sampled: (step, signal) => sampler.sampled(step, signal),
   };
 }

@@ -10,6 +10,7 @@ import type { FineTuneJobConfig } from "../config.ts";
 import { ModelFormatError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
 import { type Folder, readText, writeFile } from "../storage.ts";
+import { stepInterval } from "../trainer.ts";
 
 export const TRAINER_STATE_FILE = "trainer_state.json";
 
@@ -72,17 +73,17 @@ export class LogHistory {
       best_metric: best?.metric ?? null,
       best_model_checkpoint: best && `${job.outputDir}/checkpoint-${best.step}`,
       epoch: this.#epoch,
-      eval_steps: training.evalSteps,
+      eval_steps: stepInterval(training.evalSteps, totalSteps),
       global_step: step,
       is_hyper_param_search: false,
       is_local_process_zero: true,
       is_world_process_zero: true,
       log_history: this.#rows.map(sortedKeys),
-      logging_steps: training.loggingSteps,
+      logging_steps: stepInterval(training.loggingSteps, totalSteps),
       max_steps: totalSteps,
       num_input_tokens_seen: this.#tokens,
       num_train_epochs: Math.ceil(training.numTrainEpochs),
-      save_steps: job.saveSteps,
+      save_steps: stepInterval(job.saveSteps, totalSteps),
       stateful_callbacks: callbacks(training, judgement, step >= totalSteps),
       total_flos: 0,
       train_batch_size: training.batchSize,

@@ -50,6 +50,20 @@ export function countSteps(data: Pick<TrainerData, "train" | "packs">, config: T
   return { stepsPerEpoch: sampler.stepsPerEpoch, totalSteps, totalEpochs: sampler.epochAfter(totalSteps) };
 }
 
+/**
+ * Steps between two events, of a setting that is a number of steps or below 1 a share of all steps: rounded up, as
+ * transformers does. 0 stays 0.
+ */
+export function stepInterval(setting: number, totalSteps: number): number {
+  return setting < 1 ? Math.ceil(setting * totalSteps) : setting;
+}
+
+/** Whether something that comes every so many steps comes after this one; never for a setting of 0. */
+export function isDue(step: number, setting: number, totalSteps: number): boolean {
+  const interval = stepInterval(setting, totalSteps);
+  return interval > 0 && step % interval === 0;
+}
+
 /** The largest batch that these rows and settings give. */
 export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: TrainingConfig): BatchLimits {
   const longest = [batchRowLengths(data), rowLengths(data.eval)]

@@ -366,3 +366,17 @@ onGpu(
     assert.deepEqual((await left(asked, 4)).moments, (await left(plain, 4)).moments);
   },
 );
+
+onGpu(
+  "checkpoints and rounds of answers come after shares of all steps, and files tell how many",
+  async () => {
+    const root = await jobDisk();
+    const shares = { save_steps: 0.3, logging_steps: 0.5, eval_steps: 0.25, save_total_limit: 10 };
+    const events = await runOn(root, { ...WIRE, ...shares });
+    assert.deepEqual(stepOf(events, "checkpointed"), [3, 6, 8]);
+    const { save_steps, logging_steps, eval_steps } = JSON.parse(
+      await readText(root.folder("runs/ember"), "trainer_state.json"),
+    );
+    assert.deepEqual([save_steps, logging_steps, eval_steps], [3, 4, 2]);
+  },
+);

@@ -5,7 +5,7 @@
  */
 
 import * as z from "zod/mini";
-import { fieldMeta, MAX_STEPS, path, paths, wanted, wholeNumber } from "../field_types.ts";
+import { fieldMeta, MAX_STEPS, path, paths, stepsOrShare, wanted, wholeNumber } from "../field_types.ts";
 
 /** What to train on what, and where the results go. */
 export const jobSchema = z.strictObject({
@@ -67,9 +67,10 @@ export const jobSchema = z.strictObject({
     aliases: ["resume_from_checkpoint"],
     placeholder: "auto|PATH",
   }),
-  save_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
+  save_steps: z._default(stepsOrShare(), 0).register(fieldMeta, {
     section: "Output",
-    help: "Steps between two checkpoints; 0 leaves it to the minutes, the end and an interruption",
+    help:
+      "Steps between two checkpoints, below 1 a share of all; 0 leaves it to the minutes, the end and an interruption",
     aliases: ["save_every"],
   }),
   save_minutes: z._default(z.number().check(z.gte(0), z.lte(1e6)), 5).register(fieldMeta, {

@@ -5,7 +5,7 @@
  */
 
 import * as z from "zod/mini";
-import { fieldMeta, fraction, MAX_STEPS, path, wanted, wholeNumber } from "../field_types.ts";
+import { fieldMeta, fraction, MAX_STEPS, path, stepsOrShare, wanted, wholeNumber } from "../field_types.ts";
 import { SCHEDULE_TYPES } from "../scheduler_kwargs.ts";
 
 /** How long and how fast to learn. Defaults are for LoRA on small models, not for full fine-tuning. */
@@ -75,14 +75,7 @@ export const trainingSchema = z.strictObject({
     placeholder: "NAME=VALUE,…",
   }),
   warmup_steps: z._default(
-    z.number().check(
-      z.gte(0),
-      z.lte(MAX_STEPS),
-      z.refine(
-        (steps) => steps < 1 || Number.isInteger(steps),
-        wanted("must be below 1 (a share) or a whole number of steps"),
-      ),
-    ),
+    stepsOrShare(),
     0.03,
   ).register(fieldMeta, {
     section: "Training",
@@ -138,9 +131,9 @@ export const trainingSchema = z.strictObject({
     help: "Share of the training data held out for evaluation; 0 holds out nothing",
     aliases: ["val_set_size"],
   }),
-  logging_steps: z._default(wholeNumber(1, MAX_STEPS), 1).register(fieldMeta, {
+  logging_steps: z._default(stepsOrShare().check(z.gt(0)), 1).register(fieldMeta, {
     section: "Output",
-    help: "Steps between two reports",
+    help: "Steps between two reports; below 1 a share of all steps",
     aliases: ["log_every"],
   }),
   eval_strategy: z._default(z.enum(["no", "steps", "epoch"]), "steps").register(fieldMeta, {
@@ -148,9 +141,9 @@ export const trainingSchema = z.strictObject({
     help: "Evaluations between that before and that after: every eval_steps, after every epoch, or none",
     aliases: ["evaluation_strategy"],
   }),
-  eval_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
+  eval_steps: z._default(stepsOrShare(), 0).register(fieldMeta, {
     section: "Training",
-    help: "Steps between two evaluations; 0 evaluates before and after only",
+    help: "Steps between two evaluations, below 1 a share of all steps; 0 evaluates before and after only",
     aliases: ["eval_every"],
   }),
   metric_for_best_model: z._default(z.enum(["eval_loss", "eval_mean_token_accuracy"]), "eval_loss")
@@ -191,9 +184,9 @@ export const trainingSchema = z.strictObject({
     help: "Held-out prompts answered before and after training and shown side by side",
     aliases: ["samples"],
   }),
-  sample_steps: z._default(wholeNumber(0, MAX_STEPS), 0).register(fieldMeta, {
+  sample_steps: z._default(stepsOrShare(), 0).register(fieldMeta, {
     section: "Output",
-    help: "Steps between two rounds of answers; 0 asks before and after only",
+    help: "Steps between two rounds of answers, below 1 a share of all steps; 0 asks before and after only",
     aliases: ["sample_every"],
   }),
   exact_match: z._default(z.boolean(), false).register(fieldMeta, {
