@@ -111,7 +111,7 @@ export async function checkMerged(
   model.destroy();
   const manager = new ModelManager(() => folder);
   const merged = await manager.open(folder.uri);
-  const limits = batchLimits({ ...data, train: rows, eval: [], packs: null }, training);
+  const limits = batchLimits({ ...data, train: rows, eval: [], packs: null, evalPacks: null }, training);
   const { pipelines } = model.resources;
   const lossOf = async (weights: WeightSource) => {
     const alone = manager.plan({ ...merged, weights }, null, { gpu, pipelines, variants, limits });

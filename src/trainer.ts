@@ -16,7 +16,7 @@ import { Breather } from "./trainer/breather.ts";
 import { type EvalResult, evaluateRows } from "./trainer/evaluator.ts";
 import { type Evaluation, Judgement } from "./trainer/judgement.ts";
 import { LearningRate } from "./trainer/learning_rate.ts";
-import { trainingBatch } from "./trainer/micro_batches.ts";
+import { batchOf, type BatchSource } from "./trainer/micro_batches.ts";
 import { type StepEvent, StepMeter, type StepTokens } from "./trainer/step_meter.ts";
 import { countSteps, isDue, samplerOf, type StepCount, type TrainerData } from "./trainer/trainer_data.ts";
 import { Watchdog } from "./trainer/watchdog.ts";
@@ -26,6 +26,7 @@ export {
   batchLimits,
   checkEvaluable,
   countSteps,
+  evalPacksOf,
   isDue,
   packsOf,
   type StepCount,
@@ -221,10 +222,14 @@ export class ModelTrainer {
     yield await checkpoints.save({ step, evaluated, since_report, ...decided });
   }
 
-  /** Mean loss of rows with the parameters as they are, see {@link evaluateRows}. `step` is for the error. */
-  evaluate(examples: ExampleRows, signal?: AbortSignal, step = 0): Promise<EvalResult> {
-    const { evalBatchSize } = this.#config, { padId } = this.#data, breather = this.#breather;
-    return evaluateRows(this.#model, examples, { evalBatchSize, padId, breather, signal, step });
+  /** Mean loss of rows of their own with the parameters as they are, see {@link evaluateRows}. */
+  evaluate(examples: ExampleRows, signal?: AbortSignal): Promise<EvalResult> {
+    return this.#evaluate({ rows: examples, packs: null, padId: this.#data.padId }, signal, 0);
+  }
+
+  #evaluate(source: BatchSource, signal: AbortSignal | undefined, step: number): Promise<EvalResult> {
+    const { evalBatchSize } = this.#config, breather = this.#breather;
+    return evaluateRows(this.#model, source, { evalBatchSize, breather, signal, step });
   }
 
   async #evaluated(
@@ -233,7 +238,8 @@ export class ModelTrainer {
     signal: AbortSignal,
   ): Promise<{ event: TrainingEvent; evaluation: Evaluation }> {
     const start = performance.now();
-    const { loss, accuracy, tokens } = await this.evaluate(this.#data.eval, signal, step);
+    const { eval: rows, evalPacks: packs = null, padId } = this.#data;
+    const { loss, accuracy, tokens } = await this.#evaluate({ rows, packs, padId }, signal, step);
     const evalSeconds = (performance.now() - start) / 1000;
     const found = { evalLoss: loss, evalTokens: tokens, evalTokenAccuracy: accuracy, evalSeconds };
     return { event: { type: "evaluated", step, epoch, ...found }, evaluation: { step, loss, accuracy } };
@@ -245,7 +251,8 @@ export class ModelTrainer {
     microBatches: readonly (readonly number[])[],
     signal: AbortSignal,
   ): Promise<StepTokens> {
-    const batches = microBatches.map((indices) => trainingBatch(this.#data, indices, this.#config.batchSize));
+    const { train: rows, packs = null, padId } = this.#data, { batchSize } = this.#config;
+    const batches = microBatches.map((indices) => batchOf({ rows, packs, padId }, indices, batchSize));
     const sum = (count: (batch: Batch) => number) =>
       batches.reduce((total, batch) => total + count(batch), 0);
     const trainedTokens = sum((batch) => batch.trainedTokens);

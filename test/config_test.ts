@@ -83,6 +83,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     columnMapping: null,
     trainOn: "completions",
     packing: false,
+    evalPacking: null,
     chatTemplatePath: null,
     effectiveBatchSize: 15,
   });

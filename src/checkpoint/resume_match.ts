@@ -29,8 +29,8 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "save_total_limit",
 ]);
 
-/** Options that decide when evaluations are made: free where nothing follows from those. */
-const EVALUATION_OPTIONS: ReadonlySet<string> = new Set(["eval_steps", "eval_strategy"]);
+/** Options that decide when and how evaluations are made: free where nothing follows from those. */
+const EVALUATION_OPTIONS: ReadonlySet<string> = new Set(["eval_steps", "eval_strategy", "eval_packing"]);
 
 /** Options that name files: what the files hold is compared, wherever they lie. */
 const CONTENT_OPTIONS: ReadonlySet<string> = new Set([

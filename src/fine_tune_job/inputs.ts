@@ -20,7 +20,7 @@ import { checkPlaces, refuseUsed } from "../output_folder.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
 import { readText } from "../storage.ts";
-import { checkEvaluable, countSteps, packsOf } from "../trainer.ts";
+import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
 import { type Closers, fileOf, type FineTuneJobDeps } from "./deps.ts";
 
 /** Reads and checks. Files that stay open are closed by `closers`. @throws As `FineTuneJob.run()`. */
@@ -55,8 +55,8 @@ export async function* readInputs(
   const source = chatTemplate ?? tokenizer.chatTemplate;
   const template = source === null ? null : new ChatTemplate(source, tokenizer);
   const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
-  const packs = packsOf(dataset.train, training);
-  const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs };
+  const packs = packsOf(dataset.train, training), evalPacks = evalPacksOf(dataset.eval, training);
+  const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs, evalPacks };
   checkEvaluable(data, training);
   const steps = countSteps(data, training);
   const identity = await runIdentity(config, base, dataset, steps);

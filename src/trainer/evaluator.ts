@@ -4,11 +4,11 @@
  * @module
  */
 import type { TrainingConfig } from "../config.ts";
-import { type ExampleRows, rowLengths } from "../data/token_rows.ts";
 import { DivergedError } from "../errors.ts";
 import type { TrainableModel } from "../models/trainable_model.ts";
 import type { Breather } from "./breather.ts";
-import { rowsBatch } from "./micro_batches.ts";
+import { batchOf, type BatchSource } from "./micro_batches.ts";
+import { batchRowLengths } from "./trainer_data.ts";
 
 /** Means over labelled tokens. */
 export interface EvalResult {
@@ -21,7 +21,6 @@ export interface EvalResult {
 
 /** How an evaluation goes. */
 export interface EvaluationOptions extends Pick<TrainingConfig, "evalBatchSize"> {
-  readonly padId: number;
   readonly breather: Breather;
   readonly signal?: AbortSignal | undefined;
   /** Optimizer steps done so far, for the error. */
@@ -29,17 +28,17 @@ export interface EvaluationOptions extends Pick<TrainingConfig, "evalBatchSize">
 }
 
 /**
- * Summed loss over all labelled tokens divided by their number: the same whatever the batch size.
+ * Summed loss over all labelled tokens divided by their number: the same whatever the batch size and the packing.
  *
  * @throws {DivergedError} If a logit or the loss is not finite.
  */
 export async function evaluateRows(
   model: TrainableModel,
-  examples: ExampleRows,
-  { evalBatchSize: rows, padId, breather, signal, step }: EvaluationOptions,
+  source: BatchSource,
+  { evalBatchSize: rows, breather, signal, step }: EvaluationOptions,
 ): Promise<EvalResult> {
   // rows of like length together, so that little is padding
-  const lengths = rowLengths(examples);
+  const lengths = batchRowLengths(source.rows, source.packs);
   const sorted = Uint32Array.from(lengths, (_, row) => row)
     .sort((a, b) => lengths[a]! - lengths[b]! || a - b);
   model.clearTotals();
@@ -48,8 +47,7 @@ export async function evaluateRows(
     await breather.breathe();
     signal?.throwIfAborted();
     model.resources.gpu.check();
-    const taken = [...sorted.subarray(i, i + rows)].map((row) => examples.at(row)!);
-    const batch = rowsBatch(taken, rows, padId);
+    const batch = batchOf(source, [...sorted.subarray(i, i + rows)], rows);
     await model.evaluate(batch);
     tokens += batch.trainedTokens;
   }

@@ -4,27 +4,27 @@
  * @module
  */
 import { type Batch, bucketLength, collate, collatePacked } from "../data/collate.ts";
-import type { TokenizedExample } from "../data/example.ts";
-import type { TrainerData } from "./trainer_data.ts";
+import type { ExampleRows } from "../data/token_rows.ts";
+import type { Packs } from "./trainer_data.ts";
 
-/** A batch of rows of their own. */
-export function rowsBatch(examples: readonly TokenizedExample[], rows: number, padId: number): Batch {
-  const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
-  return collate(examples, { rows, length: bucketLength(longest), padId });
+/** Rows, some of which may share a row of the batch. */
+export interface BatchSource {
+  readonly rows: ExampleRows;
+  readonly packs: Packs | null;
+  readonly padId: number;
 }
 
-/** A batch of training rows by their indices, or of packs of them where rows are packed. */
-export function trainingBatch(
-  { train, packs, padId }: TrainerData,
+/** A batch of `size` rows: these rows of the source by their indices, or these packs where it has some. */
+export function batchOf(
+  { rows, packs, padId }: BatchSource,
   indices: readonly number[],
-  rows: number,
+  size: number,
 ): Batch {
-  const row = (index: number) => train.at(index)!;
-  if (!packs) return rowsBatch(indices.map(row), rows, padId);
-  const packed = indices.map((index) => packs[index]!.map(row));
+  const packed = indices.map((index) => (packs ? packs[index]! : [index]).map((row) => rows.at(row)!));
   const longest = packed.reduce(
     (most, documents) => Math.max(most, documents.reduce((sum, { inputIds }) => sum + inputIds.length, 0)),
     1,
   );
-  return collatePacked(packed, { rows, length: bucketLength(longest), padId });
+  const shape = { rows: size, length: bucketLength(longest), padId };
+  return packs ? collatePacked(packed, shape) : collate(packed.flat(), shape);
 }

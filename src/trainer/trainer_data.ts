@@ -19,17 +19,30 @@ export interface TrainerData {
   readonly eval: ExampleRows;
   readonly padId: number;
   /** Training rows that share a row of the batch; null or absent where each has its own. */
-  readonly packs?: readonly (readonly number[])[] | null;
+  readonly packs?: Packs | null;
+  /** The same of the rows to measure with. */
+  readonly evalPacks?: Packs | null;
 }
+
+/** Indices of the rows that share a row of the batch. */
+export type Packs = readonly (readonly number[])[];
 
 /** Which training rows share a row of the batch; null unless `packing` is on. */
 export function packsOf(train: ExampleRows, { packing, maxLength }: TrainingConfig): number[][] | null {
   return packing ? packRows(rowLengths(train), maxLength) : null;
 }
 
-/** Rows of the batch that one epoch takes, and the tokens of each. */
-function batchRowLengths({ train, packs }: TrainerData): Uint32Array {
-  const lengths = rowLengths(train);
+/** Which rows of evaluations share one; null unless `eval_packing` is on, or `packing` where it says nothing. */
+export function evalPacksOf(
+  held: ExampleRows,
+  { packing, evalPacking, maxLength }: TrainingConfig,
+): number[][] | null {
+  return evalPacking ?? packing ? packRows(rowLengths(held), maxLength) : null;
+}
+
+/** Tokens of the rows of the batch: of each row, or of each pack. */
+export function batchRowLengths(rows: ExampleRows, packs: Packs | null = null): Uint32Array {
+  const lengths = rowLengths(rows);
   return packs
     ? Uint32Array.from(packs, (rows) => rows.reduce((sum, row) => sum + lengths[row]!, 0))
     : lengths;
@@ -65,15 +78,18 @@ export function isDue(step: number, setting: number, totalSteps: number): boolea
 }
 
 /** The largest batch that these rows and settings give. */
-export function batchLimits(data: TrainerData, { batchSize, evalBatchSize }: TrainingConfig): BatchLimits {
-  const longest = [batchRowLengths(data), rowLengths(data.eval)]
+export function batchLimits(
+  { train, packs, eval: held, evalPacks }: TrainerData,
+  { batchSize, evalBatchSize }: TrainingConfig,
+): BatchLimits {
+  const longest = [batchRowLengths(train, packs), batchRowLengths(held, evalPacks)]
     .reduce((most, lengths) => lengths.reduce((longer, length) => Math.max(longer, length), most), 1);
   return { rows: Math.max(batchSize, evalBatchSize), trainRows: batchSize, length: bucketLength(longest) };
 }
 
 /** Tokens of a micro-batch of middling rows, padded; what its kernels are tuned for. */
-export function typicalTokens(data: TrainerData, { batchSize }: TrainingConfig): number {
-  const lengths = batchRowLengths(data).sort();
+export function typicalTokens({ train, packs }: TrainerData, { batchSize }: TrainingConfig): number {
+  const lengths = batchRowLengths(train, packs).sort();
   return batchSize * bucketLength(lengths[lengths.length >> 1] ?? 1);
 }
 

@@ -3,12 +3,22 @@ import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { bucketLength, collate, collatePacked } from "../../src/data/collate.ts";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { IGNORE_INDEX } from "../../src/data/mask.ts";
+import { packRows } from "../../src/data/pack.ts";
+import { rowLengths } from "../../src/data/token_rows.ts";
 import { ModelManager } from "../../src/model_manager.ts";
-import type { ModelBatch } from "../../src/models/trainable_model.ts";
+import { type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
-import { batchLimits, countSteps, ModelTrainer, packsOf, typicalTokens } from "../../src/trainer.ts";
+import {
+  batchLimits,
+  countSteps,
+  evalPacksOf,
+  ModelTrainer,
+  packsOf,
+  typicalTokens,
+} from "../../src/trainer.ts";
 import { onGpu } from "../helpers/device.ts";
+import { atCall } from "../helpers/lost_devices.ts";
 import { TINY_CONFIG, writeTinyModel } from "../helpers/tiny_model.ts";
 
 const MAX_LENGTH = 32;
@@ -54,6 +64,62 @@ Deno.test("packing takes fewer rows, which steps, limits and typical sizes are c
   assert.equal(batchLimits({ ...data, packs: null }, packed).length, bucketLength(13));
   assert.equal(typicalTokens(data, packed), 2 * bucketLength(32));
 });
+
+Deno.test("rows of evaluations are packed as those of training unless eval_packing says otherwise", () => {
+  const packsWith = (wire: Record<string, unknown>) => evalPacksOf(TRAIN, settings(wire));
+  const packs = packRows(rowLengths(TRAIN), MAX_LENGTH);
+  assert.deepEqual(packsWith({ packing: true }), packs);
+  assert.deepEqual(packsWith({ eval_packing: true }), packs);
+  assert.equal(packsWith({}), null);
+  assert.equal(packsWith({ packing: true, eval_packing: false }), null);
+  const held = { train: TRAIN.slice(0, 1), eval: TRAIN, padId: 0, evalPacks: packs };
+  assert.equal(batchLimits(held, settings({})).length, bucketLength(32));
+});
+
+onGpu(
+  "packed evaluations take fewer rows and find the same loss and accuracy",
+  async ({ gpu, pipelines }) => {
+    const folder = new MemoryFolder("tiny");
+    await writeTinyModel(folder);
+    const manager = new ModelManager(() => folder);
+    const base = await manager.open("tiny");
+    const limits = { rows: 2, length: bucketLength(MAX_LENGTH) };
+    const lora = { rank: 4, alpha: 8, targetModules: "all-linear" } as const;
+    const model = manager.plan(base, lora, { gpu, pipelines, variants: chooseVariants(gpu), limits });
+    try {
+      model.allocate();
+      await model.decoder.load(base.weights);
+      manager.initialise(model, { kind: "seed", seed: 1 });
+      const evaluated = async (packing: boolean) => {
+        const config = settings({
+          learning_rate: 0,
+          batch_size: 2,
+          eval_batch_size: 2,
+          eval_packing: packing,
+        });
+        const data = { train: TRAIN, eval: TRAIN, padId: 0, evalPacks: evalPacksOf(TRAIN, config) };
+        const watched = atCall(TrainableModel.prototype, "evaluate", [], () => {});
+        try {
+          const events = new ModelTrainer(model, data, config).train(new AbortController().signal);
+          for await (const event of events) {
+            if (event.type === "evaluated") return { event, batches: watched.calls };
+          }
+          throw new Error("no evaluation");
+        } finally {
+          watched.undo();
+        }
+      };
+      const [alone, together] = [await evaluated(false), await evaluated(true)];
+      assert.deepEqual([alone.batches, together.batches], [5, 2]);
+      assert.ok(close(together.event.evalLoss, alone.event.evalLoss));
+      assert.equal(together.event.evalTokens, alone.event.evalTokens);
+      assert.equal(together.event.evalTokenAccuracy, alone.event.evalTokenAccuracy);
+    } finally {
+      model.destroy();
+      await base.weights.close();
+    }
+  },
+);
 
 onGpu("packed rows give the loss and every gradient of rows of their own", async ({ gpu, pipelines }) => {
   const folder = new MemoryFolder("tiny");

@@ -215,6 +215,11 @@ export const trainingSchema = z.strictObject({
     help: "Put short examples into one row of max_length tokens, each apart from the others",
     aliases: ["sample_packing"],
   }),
+  eval_packing: z._default(z.nullable(z.boolean()), null).register(fieldMeta, {
+    section: "Data",
+    help: "Pack the rows of evaluations, too",
+    defaultText: "as packing",
+  }),
   chat_template_path: z._default(z.nullable(path()), null).register(fieldMeta, {
     section: "Data",
     help: "Jinja file to use in place of the model's chat template",
