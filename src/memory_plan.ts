@@ -19,7 +19,7 @@ export function memoryRows(model: TrainableModel): MemoryRow[] {
     }),
     { what: "adapter", bytes: adapter },
     { what: "gradients", bytes: adapter },
-    { what: "optimizer moments", bytes: 2 * adapter },
+    { what: "optimizer moments", bytes: model.pool.momentCount * adapter },
     { what: "activations", bytes: buffers },
     { what: "staged operands", bytes: textures },
   ].filter(({ bytes }) => bytes > 0);

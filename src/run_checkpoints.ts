@@ -63,7 +63,7 @@ export class RunCheckpoints implements Checkpoints {
     await logs.sync();
     const record = { ...state, ...run.identity, progress: progress.state, metrics: logs.state };
     const adapter = await trainedAdapter(run);
-    const moments = { m: await this.#values("m"), v: await this.#values("v") };
+    const moments = { m: await this.#moments("m"), v: await this.#moments("v") };
     const folder = await writeCheckpoint(output, record, moments, async (into) => {
       await writeAdapter(into, adapter);
       await logs.writeState(into, state, run.steps.totalSteps);
@@ -74,8 +74,10 @@ export class RunCheckpoints implements Checkpoints {
     return { type: "checkpointed", step: state.step, path: folder.uri };
   }
 
-  async #values(which: "m" | "v"): Promise<Map<string, NamedValues>> {
+  /** Moments of every parameter; none of those that the optimizer does not keep. */
+  async #moments(which: "m" | "v"): Promise<Map<string, NamedValues>> {
     const { pool } = this.#options.run.model;
+    if (!pool.moments.includes(which)) return new Map();
     const values = await pool.read(which);
     return new Map(
       pool.parameters.map(({ name, value: { shape } }) => [name, { shape, data: values.get(name)! }]),

@@ -285,8 +285,8 @@ export class ModelTrainer {
   #restoreMoments({ m, v }: Moments): void {
     const { pool } = this.#model;
     for (const parameter of pool.parameters) {
-      for (const [part, moments] of [["m", m], ["v", v]] as const) {
-        const found = moments.get(parameter.name);
+      for (const part of pool.moments) {
+        const found = (part === "m" ? m : v).get(parameter.name);
         if (!found) {
           throw new ModelFormatError(`Cannot resume: the checkpoint holds no moments of "${parameter.name}"`);
         }

@@ -127,6 +127,14 @@ onGpu("memoryRows() knows before anything is allocated what training will have t
     rows.get("base weights")! + 4 * adapter + arena.buffers + arena.textures,
   );
 
+  // what an optimizer does not keep is not planned
+  model.pool.momentCount = 1;
+  assert.equal(
+    memoryRows(model).find(({ what }) => what === "optimizer moments")!.bytes,
+    adapter,
+  );
+  model.pool.momentCount = 2;
+
   // fewer rows to train on take less, though as many are evaluated
   assert.ok(bytesOf({ rows: 4, trainRows: 1, length: 32 }) < bytesOf({ rows: 4, trainRows: 2, length: 32 }));
   assert.ok(bytesOf({ rows: 4, trainRows: 2, length: 16 }) < bytesOf({ rows: 4, trainRows: 2, length: 32 }));

@@ -2,7 +2,7 @@
  * Checkpoint folders: `checkpoint-{step}` in the output folder, each with all that a run needs to go on from there.
  *
  *     weights                 adapter_config.json, adapter_model.safetensors, as PEFT reads them
- *     optimizer.safetensors   AdamW's moments, `{parameter}.exp_avg` and `{parameter}.exp_avg_sq`, f32
+ *     optimizer.safetensors   the optimizer's moments, f32: `{parameter}.exp_avg`, and of AdamW `{parameter}.exp_avg_sq`
  *     resume.json             see `resume_record.ts`
  *
  * A checkpoint is written under a temporary name, each file synced, and renamed as a whole; those before it stay until
@@ -34,7 +34,7 @@ export interface NamedValues {
   readonly data: Float32Array<ArrayBuffer>;
 }
 
-/** First and second moments by parameter. */
+/** First and second moments by parameter; none where the optimizer keeps none. */
 export interface Moments {
   readonly m: ReadonlyMap<string, NamedValues>;
   readonly v: ReadonlyMap<string, NamedValues>;

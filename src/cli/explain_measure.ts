@@ -17,6 +17,7 @@ import { memoryRows } from "../memory_plan.ts";
 import { type BaseModel, ModelManager } from "../model_manager.ts";
 import type { ModelBatch, TrainableModel } from "../models/trainable_model.ts";
 import type { Variants } from "../nn/variants.ts";
+import { momentCount } from "../optim/optimizer.ts";
 import type { Folder } from "../storage.ts";
 import { reasonLines } from "../tuning/describe.ts";
 import { recordedVariants } from "../tuning/recorded.ts";
@@ -67,6 +68,7 @@ export async function explainRun(
       variants,
       limits: { rows, length, recompute },
     });
+    model.pool.momentCount = momentCount(config.training);
     const plan = model.planned("train", rows, length);
     const best = gpu.features.has("timestamp-query") ? await roofline(gpu, variants) : null;
     return {

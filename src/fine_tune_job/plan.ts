@@ -11,6 +11,7 @@ import { fitPlan, planQuantizations } from "../memory_plan.ts";
 import { type BaseModel, ModelManager } from "../model_manager.ts";
 import type { BatchLimits } from "../models/trainable_model.ts";
 import type { Variants } from "../nn/variants.ts";
+import { momentCount } from "../optim/optimizer.ts";
 import type { PreparedRun, RunInputs } from "../prepared_run.ts";
 import { resumeWarnings } from "../run_checkpoints.ts";
 import { batchLimits, typicalTokens } from "../trainer.ts";
@@ -43,6 +44,7 @@ export async function* planRun(
   const models = new ModelManager(deps.files);
   const planOf = (planned: BaseModel, limits: BatchLimits) => {
     const model = models.plan(planned, lora, { ...device, variants, limits, neftune });
+    model.pool.momentCount = momentCount(training);
     model.plan();
     return model;
   };

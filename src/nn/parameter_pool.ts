@@ -24,17 +24,25 @@ export interface PoolChunk {
   readonly bytes: number;
   readonly values: Tensor;
   readonly grads: Tensor;
-  /** First and second moments of the optimizer, f32 whatever the values' type. */
-  readonly m: Tensor;
-  readonly v: Tensor;
+  /** Moments of the optimizer, f32 whatever the values' type; null for those that it does not keep. */
+  readonly m: Tensor | null;
+  readonly v: Tensor | null;
 }
 
 /** What the pool holds of each parameter. */
 export type PoolPart = "values" | "grads" | "m" | "v";
 
+/** Moments by how many an optimizer keeps. */
+const MOMENTS = [[], ["m"], ["m", "v"]] as const satisfies readonly (readonly PoolPart[])[];
+
+/** How many moments of each parameter an optimizer keeps. */
+export type MomentCount = 0 | 1 | 2;
+
 /** Collects parameters, then allocates them together. */
 export class ParameterPool {
   readonly parameters: Parameter[] = [];
+  /** Set before {@link allocate}. */
+  momentCount: MomentCount = 2;
   readonly #gpu: Gpu;
   readonly #places: { chunk: number; offset: number }[] = [];
   readonly #chunkBytes: number[] = [];
@@ -62,7 +70,12 @@ export class ParameterPool {
     return parameter;
   }
 
-  /** Bytes of the values alone; gradients and the two moments take as much each. */
+  /** The moments that are kept. */
+  get moments(): readonly ("m" | "v")[] {
+    return MOMENTS[this.momentCount];
+  }
+
+  /** Bytes of the values alone; gradients and each of the moments take as much. */
   get bytes(): number {
     return this.#chunkBytes.reduce((sum, bytes) => sum + bytes, 0);
   }
@@ -87,8 +100,8 @@ export class ParameterPool {
       bytes,
       values: whole("parameters", bytes),
       grads: whole("gradients", bytes),
-      m: whole("first moments", bytes),
-      v: whole("second moments", bytes),
+      m: this.momentCount > 0 ? whole("first moments", bytes) : null,
+      v: this.momentCount > 1 ? whole("second moments", bytes) : null,
     }));
     this.parameters.forEach(({ value, grad }, i) => {
       const { chunk, offset } = this.#places[i]!;
@@ -106,13 +119,15 @@ export class ParameterPool {
       );
     }
     const { chunk, offset } = this.#places[this.parameters.indexOf(parameter)]!;
-    this.#gpu.device.queue.writeBuffer(this.#chunks[chunk]![which].buffer!, offset, values);
+    this.#gpu.device.queue.writeBuffer(this.#partOf(this.#chunks[chunk]!, which).buffer!, offset, values);
   }
 
   /** Reads values (or gradients, or moments) of every parameter back, by name. */
   async read(which: PoolPart = "values"): Promise<Map<string, Float32Array<ArrayBuffer>>> {
     const chunks: ArrayBuffer[] = [];
-    for (const chunk of this.#chunks) chunks.push(await this.#gpu.read(chunk[which].buffer!, 0, chunk.bytes));
+    for (const chunk of this.#chunks) {
+      chunks.push(await this.#gpu.read(this.#partOf(chunk, which).buffer!, 0, chunk.bytes));
+    }
     return new Map(this.parameters.map(({ name, value }, i) => {
       const { chunk, offset } = this.#places[i]!;
       return [name, new Float32Array(chunks[chunk]!.slice(offset, offset + value.bytes))];
@@ -121,7 +136,13 @@ export class ParameterPool {
 
   destroy(): void {
     for (const { values, grads, m, v } of this.#chunks) {
-      for (const part of [values, grads, m, v]) part.buffer?.destroy();
+      for (const part of [values, grads, m, v]) part?.buffer?.destroy();
     }
+  }
+
+  #partOf(chunk: PoolChunk, which: PoolPart): Tensor {
+    const part = chunk[which];
+    if (part) return part;
+    throw new RangeError(`Cannot reach moments "${which}" as the optimizer keeps ${this.momentCount}`);
   }
 }

@@ -41,7 +41,7 @@ export class AdamW {
       numbers: ADAMW_NUMBERS,
       maxGradNorm: config.maxGradNorm,
       record: (run, { values, grads, m, v }, numbers, vectors) =>
-        run.dispatch(adamwUpdate, { p: values, m, v, grads, totals, flags, numbers }, { vectors }),
+        run.dispatch(adamwUpdate, { p: values, m: m!, v: v!, grads, totals, flags, numbers }, { vectors }),
     });
     return new AdamW(update, config);
   }

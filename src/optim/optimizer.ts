@@ -5,7 +5,7 @@
  */
 import type { TrainingConfig } from "../config.ts";
 import type { ProgramResources } from "../gpu/program.ts";
-import type { ParameterPool } from "../nn/parameter_pool.ts";
+import type { MomentCount, ParameterPool } from "../nn/parameter_pool.ts";
 import { AdamW } from "./adamw.ts";
 import type { UpdateSinks } from "./pool_update.ts";
 import { Sgd } from "./sgd.ts";
@@ -16,7 +16,12 @@ export interface Optimizer {
   step(step: number, learningRate: number): void;
 }
 
-/** Starts with moments of zero. The pool must be allocated. */
+/** Moments that the optimizer keeps of each parameter: two for AdamW, one, the momentum, for SGD. */
+export function momentCount({ optim }: Pick<TrainingConfig, "optim">): MomentCount {
+  return optim === "sgd" ? 1 : 2;
+}
+
+/** Starts with moments of zero. The pool must be allocated, with at least {@link momentCount} moments. */
 export function createOptimizer(
   resources: ProgramResources,
   pool: ParameterPool,

@@ -64,7 +64,9 @@ export class PoolUpdate {
     for (const chunk of pool.chunks) spec.record(run, chunk, numbers, chunk.bytes / BYTES_PER_VECTOR);
     const program = await run.build();
     const encoder = device.createCommandEncoder();
-    for (const { m, v } of pool.chunks) for (const moments of [m, v]) encoder.clearBuffer(moments.buffer!);
+    for (const { m, v } of pool.chunks) {
+      for (const moments of [m, v]) if (moments) encoder.clearBuffer(moments.buffer!);
+    }
     device.queue.submit([encoder.finish()]);
     return new PoolUpdate(resources.gpu, program, buffer);
   }

@@ -44,7 +44,7 @@ export class Sgd {
       numbers: SGD_NUMBERS,
       maxGradNorm: config.maxGradNorm,
       record: (run, { values, grads, m }, numbers, vectors) =>
-        run.dispatch(sgdUpdate, { p: values, m, grads, totals, flags, numbers }, { vectors }, constants),
+        run.dispatch(sgdUpdate, { p: values, m: m!, grads, totals, flags, numbers }, { vectors }, constants),
     });
     return new Sgd(update, config);
   }

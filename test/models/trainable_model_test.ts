@@ -220,7 +220,7 @@ onEveryAdapter(
     optimizer.step(1, 1e-2);
     const state = async () => {
       const chunk = model.pool.chunks[0]!;
-      const parts = [chunk.values, chunk.m, chunk.v];
+      const parts = [chunk.values, chunk.m!, chunk.v!];
       return await Promise.all(
         parts.map(async ({ buffer, bytes }) => new Float32Array(await gpu.read(buffer!, 0, bytes))),
       );

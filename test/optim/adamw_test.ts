@@ -81,7 +81,7 @@ onEachCompiler(
       const got = await pool.read();
       start.forEach((values, i) => assertClose(got.get(`p${i}`)!, values, exact()));
       for (const { m, v, bytes } of pool.chunks) {
-        for (const { buffer } of [m, v]) {
+        for (const { buffer } of [m!, v!]) {
           const moments = new Float32Array(await adapter.gpu.read(buffer!, 0, bytes));
           assert.ok(moments.every((value) => value === 0));
         }
