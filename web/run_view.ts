@@ -8,10 +8,12 @@ import type { Gate } from "./gate.ts";
 import { LossChart } from "./loss_chart.ts";
 import type { PlainError, RunFile, RunStore } from "./protocol.ts";
 import { SampleTable } from "./sample_table.ts";
+import { percent, TokenAccuracy } from "./token_accuracy.ts";
 
 /** How often a screen reader is told of the loss, milliseconds. */
 const SUMMARY_INTERVAL_MS = 10_000;
 
+type EvaluatedEvent = Extract<TrainingEvent, { type: "evaluated" }>;
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
 
 function element<T extends Element = HTMLElement>(id: string): T {
@@ -27,6 +29,7 @@ export class RunView {
   readonly #summary = element("summary");
   readonly #samples = new SampleTable(element("samples"));
   readonly #chart = new LossChart(element<SVGSVGElement>("chart"));
+  readonly #accuracy = new TokenAccuracy();
   #summaryAt = 0;
 
   set onStart(act: () => void) {
@@ -91,6 +94,7 @@ export class RunView {
   showStarting(fresh: boolean): void {
     if (fresh) {
       this.#chart.clear();
+      this.#accuracy.clear();
       this.#samples.clear();
       this.#progress.value = 0;
     }
@@ -135,7 +139,8 @@ export class RunView {
         return this.#showStep(event);
       case "evaluated":
         this.#chart.addEvaluation({ step: event.step, loss: event.evalLoss });
-        return this.#log(`evaluation after step ${event.step}: loss ${event.evalLoss.toFixed(3)}`);
+        this.#accuracy.add(event);
+        return this.#log(evaluationLine(event));
       case "sampled":
         return this.#samples.show(event);
       case "planned":
@@ -150,14 +155,14 @@ export class RunView {
       case "device_lost":
         this.#live.textContent = "The GPU was lost; going on with another device.";
         this.#progress.value = event.step;
-        this.#chart.cutAfter(event.step > 0 ? event.step : -1); // the evaluation before the first step comes again
+        this.#cutAfter(event.step > 0 ? event.step : -1); // the evaluation before the first step comes again
         return this.#log(
           `${event.message}; ${event.step > 0 ? `going on from step ${event.step}` : "beginning anew"} ` +
             `(recovery ${event.recovery} of ${event.mostRecoveries})`,
         );
       case "resumed":
         this.#progress.value = event.step;
-        this.#chart.cutAfter(event.step);
+        this.#cutAfter(event.step);
         return this.#log(`going on after step ${event.step}`);
       case "checkpointed":
         return this.#log(`checkpoint after step ${event.step}`);
@@ -199,10 +204,12 @@ export class RunView {
   }
 
   #showStep(event: StepEvent): void {
-    const { step, totalSteps, loss, tokensPerSecond, etaSeconds } = event;
+    const { step, totalSteps, loss, tokenAccuracy: share, tokensPerSecond, etaSeconds } = event;
     this.#progress.value = step;
     this.#chart.addStep({ step, loss });
-    this.#live.textContent = `Step ${step} of ${totalSteps} · loss ${loss.toFixed(3)} · ` +
+    this.#accuracy.add(event);
+    const foretold = share === undefined ? "" : `${percent(share)} of tokens foretold · `;
+    this.#live.textContent = `Step ${step} of ${totalSteps} · loss ${loss.toFixed(3)} · ${foretold}` +
       `${count(Math.round(tokensPerSecond))} tokens/s · ${clock(etaSeconds)} left`;
     if (performance.now() - this.#summaryAt > SUMMARY_INTERVAL_MS) this.#tellSummary();
   }
@@ -220,7 +227,13 @@ export class RunView {
 
   #tellSummary(): void {
     this.#summaryAt = performance.now();
-    this.#summary.textContent = this.#chart.summary;
+    this.#summary.textContent = [this.#chart.summary, this.#accuracy.summary].join(" ").trim();
+  }
+
+  /** Forgets what the run does again. */
+  #cutAfter(step: number): void {
+    this.#chart.cutAfter(step);
+    this.#accuracy.cutAfter(step);
   }
 
   #addFact(name: string, value: string): void {
@@ -238,6 +251,11 @@ export class RunView {
     line.textContent = text;
     element("log").append(line);
   }
+}
+
+function evaluationLine({ step, evalLoss, evalTokenAccuracy: share }: EvaluatedEvent): string {
+  const foretold = share === undefined ? "" : `, ${percent(share)} of tokens foretold`;
+  return `evaluation after step ${step}: loss ${evalLoss.toFixed(3)}${foretold}`;
 }
 
 /** With separators: 260,032. */

@@ -4,13 +4,13 @@
  * @module
  */
 import type { TrainingEvent } from "../src/job.ts";
+import { percent } from "./token_accuracy.ts";
 
 type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
 
 /** How many answers are exactly what was expected, in a sentence; empty where only a few were asked for. */
 export function exactSummary(before: SampledEvent, now: SampledEvent): string {
   if (before.exactMatch === null || now.exactMatch === null) return "";
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const course = before === now
     ? percent(now.exactMatch)
     : `${percent(before.exactMatch)} at step ${before.step}, ${percent(now.exactMatch)} at step ${now.step}`;
