@@ -13,7 +13,7 @@ import { loadModel, trainRun } from "./fine_tune_job/training.ts";
 import type { TrainingEvent } from "./job.ts";
 import { RunLogs } from "./logs/run_logs.ts";
 import { ModelManager } from "./model_manager.ts";
-import { clearOutput, emptyFolder } from "./output_folder.ts";
+import { clearOutput, emptyFolder, holdOutput } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, type RunInputs, runRecord, runSummary } from "./prepared_run.ts";
 import { type RunRecord, writeRunRecord } from "./run_files.ts";
 import { Progress } from "./run_progress.ts";
@@ -51,7 +51,7 @@ export class FineTuneJob {
   /**
    * Runs the job to its end.
    *
-   * @throws {ConfigError} If the output folder holds a run already, the updates do not fit the model, or the run differs
+   * @throws {ConfigError} If the output folder holds a run already or another run writes to it, the updates do not fit the model, or the run differs
    * from that of the checkpoint to go on from.
    * @throws {DatasetFormatError} With every bad line, before a weight is read.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
@@ -63,6 +63,7 @@ export class FineTuneJob {
   async *run(): AsyncGenerator<TrainingEvent> {
     const closers: Closers = [];
     try {
+      if (!this.#deps.dryRun) closers.push(await holdOutput(this.#output, this.#config.job));
       const inputs = yield* readInputs(this.#config, this.#deps, closers);
       yield* this.#recorded(inputs);
       if (this.#deps.dryRun) return;

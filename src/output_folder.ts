@@ -16,6 +16,22 @@ import { METRICS_FILE, RUN_FILE } from "./run_files.ts";
 import type { Folder } from "./storage.ts";
 
 /**
+ * Takes the folder for this run alone, until the closer returned is called.
+ *
+ * @throws {ConfigError} If another run writes to it. @throws {StorageDeniedError} If it cannot be written to.
+ */
+export async function holdOutput(output: Folder, job: JobConfig): Promise<() => Promise<void>> {
+  if (!output.lock) return () => Promise.resolve();
+  const lock = await output.lock();
+  if (lock) return () => lock.release();
+  throw new ConfigError([{
+    path: "output_dir",
+    message: `another run is writing to "${job.outputDir}": wait for its end, or choose another ` +
+      "output_model_name or output_dir",
+  }]);
+}
+
+/**
  * Refuses a folder that holds files, unless overwriting was asked for. With `resume: auto`, what a run left that did not
  * come to its first checkpoint is no hindrance.
  *

@@ -38,6 +38,12 @@ export interface FolderWriter {
   abort(): Promise<void>;
 }
 
+/** A folder held for one writer, until it is released or its process ends. */
+export interface FolderLock {
+  /** Lets others write. A folder that the lock created and that holds nothing is removed, where the backend has such. */
+  release(): Promise<void>;
+}
+
 /** The files of a folder, to read only. */
 export interface ReadableFolder {
   /** Name for messages, such as `runs/ember/adapter`. */
@@ -73,6 +79,12 @@ export interface Folder extends ReadableFolder {
   createFolder(name: string): Promise<FolderWriter>;
   /** Removes a folder with all that it holds; a crash leaves it whole or gone. Does nothing where there is none. */
   removeFolder(name: string): Promise<void>;
+  /**
+   * Holds this folder for one writer; null if another holds it. Absent where the backend has no locks.
+   *
+   * @throws {StorageDeniedError} If the folder cannot be written to.
+   */
+  lock?(): Promise<FolderLock | null>;
   /** Removes what writers that were never committed left directly in this folder: those of a crashed process. */
   removeLeftovers(): Promise<void>;
 }

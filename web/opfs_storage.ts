@@ -11,8 +11,10 @@ import {
   type FileReader,
   type FileWriter,
   type Folder,
+  type FolderLock,
   type FolderWriter,
 } from "../src/storage.ts";
+import { webLock } from "./web_lock.ts";
 import {
   absent,
   type Directory,
@@ -148,6 +150,17 @@ export class OpfsFolder implements Folder {
     await this.#told("remove", name, () => whileTorn(parent!, name, async () => {}));
   }
 
+  async lock(): Promise<FolderLock | null> {
+    const existed = await this.#find() !== undefined;
+    const lock = await webLock(`lowrank folder ${this.uri}`);
+    return lock && {
+      release: async () => {
+        if (!existed) await this.#removeIfEmpty();
+        await lock.release();
+      },
+    };
+  }
+
   async removeLeftovers(): Promise<void> {
     const folder = await this.#find();
     for (const name of await Array.fromAsync(folder?.keys() ?? [])) {
@@ -176,6 +189,13 @@ export class OpfsFolder implements Folder {
       folder = await folder.getDirectoryHandle(name, { create: true });
     }
     return folder;
+  }
+
+  async #removeIfEmpty(): Promise<void> {
+    const parent = await new OpfsFolder(this.#root, this.#path.slice(0, -1)).#find();
+    const name = this.#path.at(-1);
+    // without `recursive` the browser removes no folder that holds something
+    if (name !== undefined) await parent?.removeEntry(name).catch(() => {});
   }
 
   async #names(kind: FileSystemHandleKind): Promise<string[]> {

@@ -11,8 +11,10 @@ import {
   type FileReader,
   type FileWriter,
   type Folder,
+  type FolderLock,
   type FolderWriter,
 } from "../storage.ts";
+import { LOCK_FILE, lockFolder } from "./local_lock.ts";
 
 /** Marks a file or folder that is being written or removed; no listing shows such names. */
 const TEMPORARY = /^\..+\.[0-9a-f]{8}\.partial$/;
@@ -33,7 +35,7 @@ export class LocalFolder implements Folder {
   async list(): Promise<string[]> {
     const names: string[] = [];
     for (const entry of await this.#entries()) {
-      if (TEMPORARY.test(entry.name)) continue;
+      if (TEMPORARY.test(entry.name) || entry.name === LOCK_FILE) continue;
       // Model caches are folders of links, so a link to a file counts as one.
       if (entry.isFile || (entry.isSymlink && await this.exists(entry.name))) names.push(entry.name);
     }
@@ -154,6 +156,14 @@ export class LocalFolder implements Folder {
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
       throw storageError("remove", path, error);
+    }
+  }
+
+  async lock(): Promise<FolderLock | null> {
+    try {
+      return await lockFolder(this.uri);
+    } catch (error) {
+      throw storageError("write to", this.uri, error);
     }
   }
 

@@ -5,6 +5,7 @@ import {
   type FileReader,
   type FileWriter,
   type Folder,
+  type FolderLock,
   type FolderWriter,
 } from "../storage.ts";
 
@@ -16,6 +17,7 @@ export class MemoryFolder implements Folder {
   readonly uri: string;
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #folders = new Map<string, MemoryFolder>();
+  #isLocked = false;
 
   /**
    * @param uri Name for messages.
@@ -108,6 +110,16 @@ export class MemoryFolder implements Folder {
   async removeFolder(name: string): Promise<void> {
     assertFileName(this, name);
     this.folder(name).#takeOver(new MemoryFolder());
+  }
+
+  lock(): Promise<FolderLock | null> {
+    if (this.#isLocked) return Promise.resolve(null);
+    this.#isLocked = true;
+    const release = () => {
+      this.#isLocked = false;
+      return Promise.resolve();
+    };
+    return Promise.resolve({ release });
   }
 
   /** Nothing outlives a process here. */

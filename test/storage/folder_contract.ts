@@ -37,6 +37,25 @@ export function folderContract(
     await file.close();
   });
 
+  contract("gives its lock to one writer at a time, and hides it", async (folder) => {
+    const run = folder.folder("runs/one");
+    if (!run.lock) return;
+    const lock = await run.lock();
+    assert.ok(lock);
+    assert.equal(await folder.folder("runs/one").lock!(), null);
+    const other = await folder.folder("runs/two").lock!();
+    await writeFile(run, "f", "text");
+    assert.deepEqual([await run.list(), await run.folders()], [["f"], []]);
+    await run.removeLeftovers();
+    assert.equal(await run.lock(), null);
+    await lock.release();
+    const next = await run.lock();
+    assert.ok(next && other);
+    await Promise.all([next.release(), other.release()]);
+    assert.equal(await readText(run, "f"), "text");
+    assert.deepEqual(await folder.folder("runs").folders(), ["one"]);
+  });
+
   contract("gives concurrent reads their own ranges", async (folder) => {
     await writeFile(folder, "ramp", Uint8Array.from({ length: 251 }, (_, i) => i));
     const file = await folder.open("ramp");

@@ -83,6 +83,40 @@ Deno.test("LocalFolder removes what a crashed process was writing, and nothing e
   }
 });
 
+Deno.test("LocalFolder takes over the lock of a killed process, and leaves no folder that it made and nobody filled", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    const run = new LocalFolder(`${path}/runs/ember`);
+    const lock = await run.lock();
+    await lock!.release();
+    assert.deepEqual([...Deno.readDirSync(path)], []);
+
+    const program = `const { LocalFolder } = await import(${
+      JSON.stringify(new URL("../../src/storage/local.ts", import.meta.url).href)
+    });
+    console.log((await new LocalFolder(${JSON.stringify(run.uri)}).lock()) !== null);
+    setInterval(() => {}, 1000);`;
+    const args = ["eval", "--no-check", program];
+    const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+    const reader = child.stdout.getReader();
+    assert.equal(new TextDecoder().decode((await reader.read()).value), "true\n");
+    assert.equal(await run.lock(), null);
+    child.kill("SIGKILL");
+    await child.status;
+    await reader.cancel();
+
+    assert.deepEqual([...Deno.readDirSync(run.uri)].map(({ name }) => name), [".lowrank.lock"]);
+    const next = await run.lock();
+    assert.ok(next);
+    await next.release();
+    // the folder was not made for this lock
+    assert.deepEqual([...Deno.readDirSync(`${path}/runs`)].map(({ name }) => name), ["ember"]);
+    assert.deepEqual([...Deno.readDirSync(run.uri)], []);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
 Deno.test({
   name: "LocalFolder says which right is missing",
   permissions: { read: false, write: false },
