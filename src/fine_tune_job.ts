@@ -21,7 +21,7 @@ import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } 
 import type { Folder } from "./storage.ts";
 
 export type { FineTuneJobDeps, OpenDevice } from "./fine_tune_job/deps.ts";
-export { loraSettings } from "./fine_tune_job/inputs.ts";
+export { loraSettings } from "./fine_tune_job/lora_settings.ts";
 
 /** A job ready to run. */
 export function createFineTuneJob(config: FineTuneJobConfig, deps: FineTuneJobDeps): FineTuneJob {

@@ -57,7 +57,7 @@ export interface PreparedRun extends RunInputs {
 }
 
 /** What is shown before the first step. */
-export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): RunSummary {
+export function runSummary({ job, training }: FineTuneJobConfig, run: PreparedRun): RunSummary {
   const { base, data, dataset, lora, gpu, variants, model, recompute, steps, memory } = run;
   const blocks = base.config.numHiddenLayers;
   return {
@@ -69,7 +69,8 @@ export function runSummary({ training }: FineTuneJobConfig, run: PreparedRun): R
     softwareAdapter: gpu.software,
     choices: [
       ...reasonLines(variants.reason),
-      `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}`,
+      `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}` +
+      (job.adapterPath === null ? "" : ", as the adapter to continue from has them"),
       ...(data.packs
         ? [
           `${dataset.train.length} examples packed into ${data.packs.length} rows of ${training.maxLength} tokens`,

@@ -15,13 +15,14 @@ import { DataManager, type Dataset } from "../data_manager.ts";
 import { ConfigError, ModelFormatError } from "../errors.ts";
 import { readStopTokens } from "../generate/prompt.ts";
 import type { TrainingEvent } from "../job.ts";
-import { type BaseModel, type LoraSettings, ModelManager } from "../model_manager.ts";
+import { type BaseModel, ModelManager } from "../model_manager.ts";
 import { checkPlaces, refuseUsed } from "../output_folder.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
 import { readText } from "../storage.ts";
 import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
 import { type Closers, fileOf, type FineTuneJobDeps } from "./deps.ts";
+import { loraSettings, overruledOptions } from "./lora_settings.ts";
 
 /** Reads and checks. Files that stay open are closed by `closers`. @throws As `FineTuneJob.run()`. */
 export async function* readInputs(
@@ -42,6 +43,7 @@ export async function* readInputs(
   const tokenizer = await Tokenizer.load(base.folder);
   const start = await startAdapter(config, deps, checkpoint);
   const lora = loraSettings(config, job.adapterPath === null ? null : start);
+  for (const message of overruledOptions(config, lora)) yield { type: "warning", message };
   ModelManager.checkLora(base, lora);
   const chatTemplate = await templateOf(config, deps);
   yield { type: "phase", message: "reading the data" };
@@ -99,14 +101,6 @@ function loadData(
     maxLength: training.maxLength,
     seed: training.seed,
   });
-}
-
-/** An adapter to continue from brings its own rank, alpha and targets. */
-export function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraSettings {
-  if (!start) return { rank: lora.r, alpha: lora.alpha, targetModules: lora.targetModules };
-  const { rank, alpha, targetModules } = start.config;
-  const pathOf = (key: string) => key.replace(/^base_model\.model\.|\.lora_[AB]\.weight$/g, "");
-  return { rank, alpha, targetModules: targetModules ?? [...new Set([...start.tensors.keys()].map(pathOf))] };
 }
 
 /** @throws {ConfigError} With all that differs between the checkpoint's run and this one. */

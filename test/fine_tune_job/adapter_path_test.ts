@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import { onGpu } from "../helpers/device.ts";
 import { jobDisk } from "../helpers/job_disk.ts";
-import { evalLosses, run, written } from "../helpers/job_runs.ts";
+import { evalLosses, ofType, run, summaryOf, type Wire, written } from "../helpers/job_runs.ts";
 import { writeTinyModel } from "../helpers/tiny_model.ts";
 
 onGpu("run() continues from an adapter exactly where it ended, with its rank and targets", async () => {
@@ -37,4 +37,27 @@ onGpu("run() refuses an adapter of another model before it writes anything", asy
     message: /gate_proj\.lora_B\.weight" is \[44, 4\] and this model asks for \[48, 4\]/,
   });
   assert.deepEqual(await written(root, "runs/further"), []);
+});
+
+onGpu("run() tells which options the adapter to continue from overrules", async () => {
+  const root = await jobDisk();
+  await run(root, { lora_r: 4, lora_alpha: 6, target_modules: ["v_proj", "q_proj"], max_steps: 1 });
+  const further = { adapter_path: "runs/ember/adapter", output_model_name: "further" };
+  const told = async (wire: Wire) => {
+    const events = await run(root, { ...further, ...wire }, { dryRun: true });
+    return [ofType(events, "warning").map(({ message }) => message), summaryOf(events).choices.join()];
+  };
+  const [warnings, choices] = await told({ lora_r: 8, lora_alpha: 7, target_modules: ["k_proj"] });
+  assert.deepEqual(warnings, [
+    'lora_r 8 is passed over: the adapter in "runs/ember/adapter" brings 4',
+    'lora_alpha 7 is passed over: the adapter in "runs/ember/adapter" brings 6',
+    'target_modules k_proj is passed over: the adapter in "runs/ember/adapter" brings q_proj, v_proj',
+  ]);
+  assert.match(
+    String(choices),
+    /LoRA rank 4, alpha 6, on (q_proj, v_proj|v_proj, q_proj), as the adapter to continue from has them/,
+  );
+  const same = { lora_r: 4, lora_alpha: 6, target_modules: ["q_proj", "v_proj"] };
+  assert.deepEqual((await told(same))[0], []);
+  assert.deepEqual((await told({ lora_r: 16 }))[0], [], "a default may be no wish");
 });
