@@ -284,6 +284,32 @@ inChromium("devices lost in the page are replaced, and the run ends as if they h
   });
 });
 
+inChromium("a second tab does not train into the run of the first", async () => {
+  await Deno.writeTextFile(
+    `${site}/defaults.json`,
+    JSON.stringify({ ...JOB, max_steps: 300, eval_steps: 0 }),
+  );
+  try {
+    await withTab(built, WEBGPU_FLAGS, async (page) => {
+      await page.locator("#start:not([disabled])").click();
+      await page.getByText(/^Step \d+ of 300/).waitFor({ timeout: 60_000 });
+      const second = await page.context().newPage();
+      await second.goto(page.url());
+      await second.locator("#start:not([disabled])").click();
+      await shown(second, "problem");
+      assert.match(
+        await second.locator("#problem").innerText(),
+        /output_dir: another run is writing to "runs\/signals"/,
+      );
+      await second.close();
+      await page.locator("#stop").click();
+      await shown(page, "resume");
+    });
+  } finally {
+    await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify(JOB));
+  }
+});
+
 inChromium("the page shows every problem of a job that cannot run", async () => {
   await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, lora_r: 0, epochz: 3 }));
   try {
