@@ -10,6 +10,7 @@ import { readInputs } from "./fine_tune_job/inputs.ts";
 import { openDevice, planRun } from "./fine_tune_job/plan.ts";
 import { type DeviceLoss, fromLastCheckpoint, lossBehind, Recoveries } from "./fine_tune_job/recovery.ts";
 import { loadModel, trainRun } from "./fine_tune_job/training.ts";
+import type { Gpu } from "./gpu/device.ts";
 import type { TrainingEvent } from "./job.ts";
 import { RunLogs } from "./logs/run_logs.ts";
 import { ModelManager } from "./model_manager.ts";
@@ -94,13 +95,13 @@ export class FineTuneJob {
   /** Runs to the end on one device after the other, as long as lost ones may be replaced. */
   async *#onDevices(inputs: RunInputs): AsyncGenerator<TrainingEvent> {
     const recoveries = new Recoveries(this.#config.job.maxDeviceRecoveries);
-    let from = inputs;
+    let from = inputs, lost: Gpu | null = null;
     while (true) {
       const closers: Closers = [];
       let device: OpenDevice | null = null;
       try {
         yield { type: "phase", message: "planning" };
-        device = await openDevice(this.#config, this.#deps, closers, recoveries.losses);
+        device = await openDevice(this.#config, this.#deps, closers, lost);
         const run = yield* planRun(this.#config, this.#deps, from, device, closers);
         from = { ...from, identity: { ...from.identity, tiles: run.identity.tiles! } };
         if (!this.#run) {
@@ -116,6 +117,7 @@ export class FineTuneJob {
         const loss = await lossBehind(error, device?.gpu ?? null, this.#signal);
         if (loss === null) throw error;
         from = yield* this.#afterLoss(loss, from, recoveries);
+        lost = device!.gpu;
       } finally {
         await closeAll(closers);
       }

@@ -80,31 +80,33 @@ export async function* planRun(
 }
 
 /**
- * The GPU to run on: the one given, unless it was lost, or one of the job's own that `closers` close.
+ * The GPU to run on: the one given, or one of the job's own that `closers` close.
  *
- * @param losses Devices that the run has lost so far.
+ * @param lost The GPU that the run has lost; another is opened then, hardware if that was.
  * @throws {GpuUnavailableError} If there is none, or only a software adapter where hardware is required.
  */
 export async function openDevice(
   { job: { requireGpu } }: FineTuneJobConfig,
-  { device: given, gpu: options }: FineTuneJobDeps,
+  { device: given, gpu: options, signal }: FineTuneJobDeps,
   closers: Closers,
-  losses: number,
+  lost: Gpu | null,
 ): Promise<OpenDevice> {
-  if (given && losses === 0) {
+  if (given && !lost) {
     if (requireGpu) requireHardware(given.gpu);
     return given;
   }
-  const open = () => openGpu({ ...options, requireHardware: requireGpu });
-  const gpu = losses === 0 ? await open() : await reopened(open);
+  const isHardware = requireGpu || lost?.software === false;
+  const open = () => openGpu({ ...options, requireHardware: isHardware });
+  const gpu = lost ? await reopened(open, signal) : await open();
   closers.push(() => gpu.close());
   return { gpu, pipelines: new PipelineCache(gpu) };
 }
 
-async function reopened(open: () => Promise<Gpu>): Promise<Gpu> {
+async function reopened(open: () => Promise<Gpu>, signal: AbortSignal | undefined): Promise<Gpu> {
   let problem: unknown;
   for (const pause of REOPENING_PAUSES_MS) {
     await new Promise((done) => setTimeout(done, pause));
+    signal?.throwIfAborted();
     try {
       return await open();
     } catch (error) {

@@ -35,11 +35,6 @@ export class Recoveries {
     this.#most = most;
   }
 
-  /** Devices lost so far. */
-  get losses(): number {
-    return this.#losses;
-  }
-
   /**
    * Takes a loss; gives the event that tells of it.
    *
