@@ -119,6 +119,27 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("src/run_progress.ts", ["test/fine_tune_job/device_loss_test.ts"], [
     ["numbers of steps that are done again are counted twice over", "this.steps = record?.step ?? 0;", ""],
   ]),
+  ...inFile("src/trainer/trainer_data.ts", ["test/trainer_test.ts", "test/train/packing_test.ts"], [
+    [
+      "shares of all steps are rounded down",
+      "Math.ceil(setting * totalSteps)",
+      "Math.floor(setting * totalSteps)",
+    ],
+    ["eval_packing: false does not count", "evalPacking ?? packing", "evalPacking || packing"],
+  ]),
+  ...inFile("src/memory_plan.ts", ["test/memory_plan_test.ts"], [
+    ["moments are planned that nobody keeps", "model.pool.momentCount * adapter", "2 * adapter"],
+  ]),
+  ...inFile("src/storage/local_lock.ts", ["test/storage/folder_contract_test.ts"], [
+    [
+      "folders made for a lock stay",
+      "for (const folder of created) {",
+      "for (const folder of created.slice(9)) {",
+    ],
+  ]),
+  ...inFile("src/fine_tune_job/lora_settings.ts", ["test/fine_tune_job/adapter_path_test.ts"], [
+    ["options that were not set are told", "|| given === unset", ""],
+  ]),
   ...inFile("src/logs/crc32c.ts", ["test/logs/tensorboard_test.ts"], [
     ["records' sums have no mask", "+ 0xa282ead8", "+ 0"],
   ]),
