@@ -16,7 +16,7 @@ import type { MemoryFolder } from "../../src/storage/memory.ts";
 import { onGpu } from "../helpers/device.ts";
 import { jobDisk, jobOn, runOn } from "../helpers/job_disk.ts";
 import { ofType, readJson, type Wire } from "../helpers/job_runs.ts";
-import { atCall, DeviceWatch } from "../helpers/lost_devices.ts";
+import { beforeCalls, DeviceWatch } from "../helpers/lost_devices.ts";
 import { left } from "../helpers/run_leavings.ts";
 
 const SEED = 7;
@@ -45,13 +45,13 @@ const MOMENTS = {
 } as const;
 type Moment = keyof typeof MOMENTS;
 
-/** Watches one method, and acts at some of its calls. */
-function at(moment: Moment, nths: readonly number[], act: () => void) {
+/** Acts whenever one of these moments comes. */
+function at(moment: Moment, act: () => void) {
   const [prototype, method] = MOMENTS[moment];
-  return atCall(prototype as object, method as never, nths, act);
+  return beforeCalls(prototype as object, method as never, act);
 }
 
-/** Runs a job on devices of its own, destroying the one of the moment at these calls. */
+/** Runs a job on devices of its own. The first is destroyed when the moment comes the `nths[0]`th time on it, and so on. */
 async function runLosing(
   root: MemoryFolder,
   moment: Moment,
@@ -61,7 +61,7 @@ async function runLosing(
   const watch = new DeviceWatch();
   const gpu = await openGpu({ entry: watch.entry });
   const given = { gpu, pipelines: new PipelineCache(gpu) };
-  const patched = at(moment, nths, () => watch.destroy());
+  const patched = at(moment, () => watch.destroyAt(nths));
   const events: TrainingEvent[] = [];
   try {
     const job = jobOn(root, { ...WIRE, ...wire }, { device: given, gpu: { entry: watch.entry } });
@@ -86,7 +86,7 @@ function undisturbed(): Promise<Undisturbed> {
   return straight ??= (async () => {
     const root = await jobDisk();
     const watched = (Object.keys(MOMENTS) as Moment[]).map((moment) =>
-      [moment, at(moment, [], () => {})] as const
+      [moment, at(moment, () => {})] as const
     );
     try {
       const events = await runOn(root, WIRE);
@@ -142,7 +142,7 @@ onGpu(
   async () => {
     const want = await undisturbed();
     const root = await jobDisk();
-    const { events, devices } = await runLosing(root, "in a forward and backward pass", [8, 9]);
+    const { events, devices } = await runLosing(root, "in a forward and backward pass", [8, 1]);
     assert.deepEqual(
       ofType(events, "device_lost").map(({ step, recovery }) => [step, recovery]),
       [[3, 1], [3, 2]],
@@ -151,6 +151,16 @@ onGpu(
     assert.deepEqual(await left(root), want.left);
   },
 );
+
+onGpu("a device lost while the merged model is looked at lets the run save everything again", async () => {
+  const want = await undisturbed();
+  const root = await jobDisk();
+  const { events } = await runLosing(root, "while the base is loaded", [2], { save: "both" });
+  assert.deepEqual(ofType(events, "device_lost").map(({ step }) => step), [8]);
+  assert.deepEqual(ofType(events, "saved").map(({ what }) => what), ["adapter", "adapter", "merged"]);
+  assert.equal(events.at(-1)!.type, "finished");
+  assert.deepEqual(await left(root), want.left);
+});
 
 onGpu("a device lost before the first checkpoint lets the run begin anew", async () => {
   const want = await undisturbed();
@@ -165,7 +175,7 @@ onGpu("a run that loses more devices than it may is failed, and its last checkpo
   const want = await undisturbed();
   const root = await jobDisk();
   const wire = { max_device_recoveries: 1 };
-  const { events, error } = await runLosing(root, "in an optimizer step", [5, 8], wire);
+  const { events, error } = await runLosing(root, "in an optimizer step", [5, 4], wire);
   assert.ok(error instanceof GpuLostError);
   assert.match(
     error.message,
@@ -202,11 +212,13 @@ onGpu("a device that reports that it is out of memory is replaced, too", async (
   const want = await undisturbed();
   const root = await jobDisk();
   const watch = new DeviceWatch();
+  let steps = 0;
   const complain = () => {
+    if (++steps !== 4) return;
     const error = new GPUOutOfMemoryError("not enough memory left");
     watch.devices.at(-1)!.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
   };
-  const patched = at("in an optimizer step", [4], complain);
+  const patched = at("in an optimizer step", complain);
   try {
     const gpu = await openGpu({ entry: watch.entry });
     const device = { gpu, pipelines: new PipelineCache(gpu) };

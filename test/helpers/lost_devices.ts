@@ -19,24 +19,18 @@ export function watchedGpu(onDevice: (device: GPUDevice) => void): GPU {
   return { requestAdapter } as unknown as GPU;
 }
 
-/**
- * Does something at the nth call of a method, from 1, whichever object it is called on: before the call, which goes on
- * as it would.
- */
-export function atCall<T extends object>(
+/** Does something before every call of a method, whichever object it is called on; the call goes on as it would. */
+export function beforeCalls<T extends object>(
   prototype: T,
   method: keyof T & string,
-  nths: readonly number[],
-  act: (args: readonly unknown[]) => void | Promise<void>,
+  act: () => void,
 ): { readonly calls: number; undo(): void } {
   const original = prototype[method] as (...args: unknown[]) => unknown;
   let calls = 0;
   const patched = function (this: unknown, ...args: unknown[]) {
-    if (!nths.includes(++calls)) return original.apply(this, args);
-    const acted = act(args);
-    return acted instanceof Promise
-      ? acted.then(() => original.apply(this, args))
-      : original.apply(this, args);
+    calls++;
+    act();
+    return original.apply(this, args);
   };
   Object.assign(prototype, { [method]: patched });
   return {
@@ -52,8 +46,12 @@ export class DeviceWatch {
   readonly devices: GPUDevice[] = [];
   readonly entry: GPU = watchedGpu((device) => this.devices.push(device));
 
-  /** Destroys the newest device. */
-  destroy(): void {
-    this.devices.at(-1)!.destroy();
+  readonly #asked: number[] = [];
+
+  /** To be asked again and again: destroys the newest device when it is asked the nth time since that one was opened. */
+  destroyAt(nths: readonly number[]): void {
+    const newest = this.devices.length - 1;
+    this.#asked[newest] = (this.#asked[newest] ?? 0) + 1;
+    if (this.#asked[newest] === nths[newest]) this.devices[newest]!.destroy();
   }
 }

@@ -18,7 +18,7 @@ import {
   typicalTokens,
 } from "../../src/trainer.ts";
 import { onGpu } from "../helpers/device.ts";
-import { atCall } from "../helpers/lost_devices.ts";
+import { beforeCalls } from "../helpers/lost_devices.ts";
 import { TINY_CONFIG, writeTinyModel } from "../helpers/tiny_model.ts";
 
 const MAX_LENGTH = 32;
@@ -98,7 +98,7 @@ onGpu(
           eval_packing: packing,
         });
         const data = { train: TRAIN, eval: TRAIN, padId: 0, evalPacks: evalPacksOf(TRAIN, config) };
-        const watched = atCall(TrainableModel.prototype, "evaluate", [], () => {});
+        const watched = beforeCalls(TrainableModel.prototype, "evaluate", () => {});
         try {
           const events = new ModelTrainer(model, data, config).train(new AbortController().signal);
           for await (const event of events) {
