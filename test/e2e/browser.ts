@@ -56,7 +56,8 @@ export async function withTab(
   let browser: Browser | null = null;
   try {
     browser = await chromium.launch({ executablePath: chromiumPath!, args: [...flags] });
-    const page = await browser.newPage({ viewport: { width: 1100, height: 760 } });
+    const context = await browser.newContext({ viewport: { width: 1100, height: 760 } }); // for more tabs of the page
+    const page = await context.newPage();
     const problems: string[] = [];
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     page.on("pageerror", (error) => problems.push(String(error)));
