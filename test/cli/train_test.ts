@@ -256,7 +256,7 @@ test(
     assert.equal(unwritable.code, 4);
     assert.equal(
       complaint(unwritable)[0],
-      'error: Cannot list "train.jsonl/out" as a file stands where a folder is needed: choose another path',
+      'error: Cannot write to "train.jsonl/out" as a file stands where a folder is needed: choose another path',
     );
   },
 );
