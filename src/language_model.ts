@@ -98,7 +98,8 @@ export class LanguageModel {
       const source = options.chatTemplate ?? tokenizer.chatTemplate;
       const template = source === null ? null : new ChatTemplate(source, tokenizer);
       const stops = await readStopTokens(base.folder, base.config, tokenizer, template);
-      const adapter = options.adapter ? await readAdapter(files(options.adapter)) : null;
+      const read = options.adapter ? await readAdapter(files(options.adapter)) : null;
+      const adapter = read && ModelManager.named(base, read);
       gpu = device?.gpu ?? await openGpu(options.gpu);
       const model = await load(manager, base, adapter, gpu, device?.pipelines ?? new PipelineCache(gpu));
       return new LanguageModel(model, tokenizer, template, stops, !device);

@@ -22,6 +22,8 @@ import {
   linearPaths,
   MODEL_FAMILIES,
   type ModelFamily,
+  namedAs,
+  ownPath,
   weightShapes,
 } from "./models/registry.ts";
 import { initialLoraA, initialLoraB } from "./optim/init.ts";
@@ -146,6 +148,19 @@ export class ModelManager {
     return null;
   }
 
+  /** An adapter with the names that this base's files have, where those of PEFT's modules differ. */
+  static named({ family }: Pick<BaseModel, "family">, { config, tensors }: Adapter): Adapter {
+    const { targetModules: targets } = config, prefix = "base_model.model.";
+    const named = (key: string) => prefix + ownPath(family, key.slice(prefix.length));
+    return {
+      config: {
+        ...config,
+        targetModules: Array.isArray(targets) ? targets.map((path) => ownPath(family, path)) : targets,
+      },
+      tensors: new Map([...tensors].map(([key, values]) => [named(key), values])),
+    };
+  }
+
   /**
    * Checks that an adapter is one of this model: the same tensors, no more and no less. The model need not be allocated.
    *
@@ -202,9 +217,9 @@ async function checked(
   let opened = weights;
   try {
     const config = await readModelConfig(folder);
-    const family = MODEL_FAMILIES.get(config.modelType)!; // readModelConfig refuses others
     opened ??= await WeightFiles.open(folder);
     if (isBitsandbytes(opened.infos)) opened = await BitsandbytesWeights.open(opened);
+    const family = namedAs(MODEL_FAMILIES.get(config.modelType)!, opened.infos); // readModelConfig refuses others
     const base = { uri, folder, config, family, weights: opened };
     checkWeights(family, config, opened.infos, uri);
     checkElementTypes(base);
@@ -257,9 +272,10 @@ function checkHeads({ config: { headDim }, uri }: BaseModel): void {
   );
 }
 
-/** Refuses element types that are not read as f32. */
-function checkElementTypes({ weights, uri }: BaseModel): void {
-  for (const { name, dtype } of weights.infos.values()) {
+/** Refuses element types that are not read as f32. What a checkpoint holds beside the model is never read. */
+function checkElementTypes({ family, config, weights, uri }: BaseModel): void {
+  for (const name of weightShapes(family, config).keys()) {
+    const { dtype } = weights.infos.get(name)!;
     if (!isFloatDtype(dtype)) {
       throw new UnsupportedModelError(
         `Cannot use the model at "${uri}": tensor "${name}" is ${dtype}, and F32, F16 and BF16 are supported`,

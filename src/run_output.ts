@@ -5,6 +5,7 @@
  * @module
  */
 import { type Adapter, loraUpdates, readAdapter, writeAdapter } from "./checkpoint/adapter.ts";
+import { adapterTargets } from "./checkpoint/adapter_targets.ts";
 import { mergedValues, mergeModel } from "./checkpoint/merge.ts";
 import { MODEL_CARD_FILE, modelCard, type ModelCardFacts } from "./checkpoint/model_card.ts";
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
@@ -13,6 +14,7 @@ import type { TrainingConfig } from "./config.ts";
 import type { MergeBase, TrainingEvent } from "./job.ts";
 import { type BaseModel, ModelManager } from "./model_manager.ts";
 import type { WeightSource } from "./models/decoder_weights.ts";
+import { linearPaths } from "./models/registry.ts";
 import type { PreparedRun } from "./prepared_run.ts";
 import { type Folder, writeFile } from "./storage.ts";
 import { batchLimits, ModelTrainer } from "./trainer.ts";
@@ -31,7 +33,9 @@ type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 /** The trained parameters as an adapter. */
 export async function trainedAdapter({ model, lora, base }: PreparedRun): Promise<Adapter> {
   const values = await model.pool.read();
-  const { rank, alpha, targetModules } = lora;
+  const { rank, alpha } = lora, { family, config } = base;
+  const paths = linearPaths(family, config.numHiddenLayers);
+  const targetModules = adapterTargets(lora.targetModules, paths, family.within ?? null);
   return {
     config: { baseModel: base.uri, rank, alpha, dropout: 0, targetModules },
     tensors: new Map(

@@ -162,7 +162,10 @@ async function ropeScaling(
   }
   if (file.infos.has(stretched)) return llama3Scaling(fields, await file.readF32(stretched), sizes.headDim);
   if (type === "none") return null;
-  return { rope_type: type, factor: fields.number("rope.scaling.factor") };
+  const factor = fields.number("rope.scaling.factor");
+  if (type !== "yarn") return { rope_type: type, factor };
+  const context = fields.count("rope.scaling.original_context_length", fields.count("context_length"));
+  return { rope_type: type, factor, original_max_position_embeddings: context };
 }
 
 /**

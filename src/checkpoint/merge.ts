@@ -49,6 +49,8 @@ const COPIED = [
   "merges.txt",
   "chat_template.jinja",
   "chat_template.json",
+  "preprocessor_config.json",
+  "processor_config.json",
 ];
 
 /**

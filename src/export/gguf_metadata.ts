@@ -7,7 +7,7 @@
 import { f32, type GgufEntry, text, u32 } from "../checkpoint/gguf_writer.ts";
 import { UnsupportedModelError } from "../errors.ts";
 import type { LayerAttention, ModelConfig } from "../models/config.ts";
-import { inverseFrequencies, type Rope } from "../models/rope.ts";
+import { inverseFrequencies, type Rope, type RopeScaling } from "../models/rope.ts";
 import { ggufArchitecture } from "./gguf_architectures.ts";
 
 /** A model's metadata, and the tables that go with it as tensors of one dimension. */
@@ -69,6 +69,9 @@ export function modelMetadata(config: ModelConfig, uri: string): ModelMetadata {
   };
 }
 
+/** Architectures whose maps may have biases. */
+const BIASED = ["llama", "qwen2"];
+
 /** A layer that sees all, or the first where every one slides. */
 function fullLayer({ layers }: ModelConfig): LayerAttention {
   return layers.find(({ window }) => window === Infinity) ?? layers[0]!;
@@ -96,6 +99,7 @@ function refuseOthers(
   if (Math.abs(attentionScale * Math.sqrt(width) - 1) > 1e-6) {
     throw fail(`query_pre_attn_scalar ${Number((attentionScale ** -2).toPrecision(6))}`, `${width}`);
   }
+  if (config.biased.length > 0 && !BIASED.includes(architecture)) throw fail("attention_bias true", "false");
   if (!gemma) return;
   const slides = layers.map(({ window }) => Number.isFinite(window));
   const sees = (i: number) => architecture === "gemma2" ? i % 2 === 1 : (i + 1) % 6 === 0;
@@ -127,6 +131,20 @@ function ropeScaling(
     case "llama3":
       if (architecture !== "llama") throw fail("rope_type llama3", "default and linear");
       return { entries: new Map(), tables: new Map([["rope_freqs.weight", divisors(rope)]]) };
+    case "yarn": {
+      const { factor, originalMaxPositionEmbeddings } = scaling;
+      if (!isUsualYarn(scaling)) {
+        throw fail("rope_type yarn with turns or an attention factor of its own", "what the factor gives");
+      }
+      return {
+        entries: new Map([
+          ["rope.scaling.type", text("yarn")],
+          ["rope.scaling.factor", f32(factor)],
+          ["rope.scaling.original_context_length", u32(originalMaxPositionEmbeddings)],
+        ]),
+        tables: new Map(),
+      };
+    }
     case "longrope":
       if (architecture !== "phi3") throw fail("rope_type longrope", "default and linear");
       return {
@@ -141,6 +159,14 @@ function ropeScaling(
       };
   }
   return scaling satisfies never;
+}
+
+/** Whether all but factor and context is what llama.cpp takes where a file says no more. */
+function isUsualYarn(
+  { factor, betaFast, betaSlow, truncate, attentionFactor }: Extract<RopeScaling, { type: "yarn" }>,
+): boolean {
+  const usual = betaFast === 32 && betaSlow === 1 && truncate && factor >= 1;
+  return usual && Math.abs(attentionFactor - (0.1 * Math.log(factor) + 1)) < 1e-6;
 }
 
 /** By how much each frequency is less than without stretching: [rotaryDim / 2]. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { LayerAttention, ModelConfig } from "../models/config.ts";
-import { type LinearPart, linearShape, type ModelFamily, partWidths } from "../models/family.ts";
+import { hasBias, type LinearPart, linearShape, type ModelFamily, partWidths } from "../models/family.ts";
 import type { Rope } from "../models/rope.ts";
 import { onnxAttention, type OnnxLengths, onnxLengths, onnxMask } from "./onnx_attention.ts";
 import { OnnxGraph } from "./onnx_graph.ts";
@@ -169,7 +169,7 @@ class Block {
   #maps(x: string, ...parts: LinearPart[]): string[] {
     return this.#family.linears.filter((map) => parts.includes(map.parts[0]!)).flatMap((map) => {
       const shape = linearShape(map, this.#config);
-      const y = this.#layers.linear(x, `${this.#path}.${map.path}`, shape, map.bias);
+      const y = this.#layers.linear(x, `${this.#path}.${map.path}`, shape, hasBias(map, this.#config));
       return this.#graph.split(y, partWidths(map.parts, this.#config));
     });
   }

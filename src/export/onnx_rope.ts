@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { inverseFrequencies, type Rope } from "../models/rope.ts";
+import { angleScale, inverseFrequencies, type Rope } from "../models/rope.ts";
 import type { OnnxGraph } from "./onnx_graph.ts";
 
 /** w, positions of the fine table. */
@@ -67,7 +67,7 @@ function looked(
   { positions, maxPositionEmbeddings }: OnnxPositions,
 ): OnnxAngles {
   const frequencies = inverseFrequencies(rope, length);
-  const factor = rope.scaling.type === "longrope" ? rope.scaling.attentionFactor : 1;
+  const factor = angleScale(rope);
   // one position more: some runtimes count those of Gemma 3 from 1
   const coarseRows = Math.floor(maxPositionEmbeddings / FINE_POSITIONS) + 1;
   const step = graph.int(FINE_POSITIONS);

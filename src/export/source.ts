@@ -73,9 +73,10 @@ export async function openExportSource(
   const places = await findPlaces(files, { ...request, model: trimmed(request.model) });
   const templatePath = request.chatTemplate ?? places.chatTemplate;
   const chatTemplate = templatePath === null ? null : await readTemplate(files, templatePath);
-  const adapter = places.adapter === null ? null : await readAdapter(files(places.adapter));
+  const read = places.adapter === null ? null : await readAdapter(files(places.adapter));
   const opened = await new ModelManager(files).open(places.base);
   try {
+    const adapter = read && ModelManager.named(opened, read);
     const word = adapter ? request.quantization ?? places.quantization : "none";
     const how = { loadIn4bit: word === "4bit", loadIn8bit: word === "8bit", doubleQuant: true };
     const base = ModelManager.quantized(opened, how);

@@ -41,7 +41,8 @@ export async function* readInputs(
   const base = ModelManager.quantized(opened, config.quantization);
   closers.push(() => base.weights.close());
   const tokenizer = await Tokenizer.load(base.folder);
-  const start = await startAdapter(config, deps, checkpoint);
+  const read = await startAdapter(config, deps, checkpoint);
+  const start = read && ModelManager.named(base, read);
   const lora = loraSettings(config, job.adapterPath === null ? null : start);
   for (const message of overruledOptions(config, lora)) yield { type: "warning", message };
   ModelManager.checkLora(base, lora);

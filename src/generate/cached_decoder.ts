@@ -9,7 +9,7 @@ import { NO_ROW, scatterRows } from "../../kernels/rows/kernel.ts";
 import type { Program, ProgramResources } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { type Rope, ropeTables } from "../models/rope.ts";
+import { angleBounds, boundedTables, firstAngle, type Rope } from "../models/rope.ts";
 import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
 import type { RopeTables } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
@@ -33,6 +33,9 @@ export class CachedDecoder {
   readonly #resources: ProgramResources;
   readonly #variants: Variants;
   readonly #ropes: ReadonlyMap<Rope, RopeTables>;
+  readonly #angleBounds: readonly number[];
+  /** Row of the tables that position 0 takes. */
+  #firstAngle = 0;
   /** Each [MOST_TOKENS], in one buffer. */
   readonly #inputs: Readonly<Record<typeof INPUTS[number], Tensor>>;
   /** Of whole prompts, each [MOST_TOKENS, 2]. */
@@ -65,10 +68,23 @@ export class CachedDecoder {
     this.#identity = this.#holding("identity", Uint32Array.from({ length: rows }, (_, i) => i));
     this.#hidden = this.#holding("last hidden", new Float32Array(rows * hiddenSize), [rows, hiddenSize]);
     this.#logits = this.#holding("kept logits", new Float32Array(rows * vocabSize));
+    this.#angleBounds = angleBounds(decoder.ropes.keys(), size.length);
     this.#ropes = new Map([...decoder.ropes.keys()].map((rope) => {
-      const { cos, sin } = ropeTables(rope, size.length), shape = [size.length, rope.rotaryDim / 2];
+      const { cos, sin } = boundedTables(rope, this.#angleBounds), pairs = rope.rotaryDim / 2;
+      const shape = [cos.length / pairs, pairs];
       return [rope, { cos: this.#holding("cosines", cos, shape), sin: this.#holding("sines", sin, shape) }];
     }));
+  }
+
+  /**
+   * Turns keys and queries from now on as rows of up to `longest` tokens are turned.
+   *
+   * @returns Whether that is another way than before: then keys that the cache holds are of no use.
+   */
+  turnFor(longest: number): boolean {
+    const before = this.#firstAngle;
+    this.#firstAngle = firstAngle(this.#angleBounds, longest);
+    return this.#firstAngle !== before;
   }
 
   /**
@@ -119,7 +135,7 @@ export class CachedDecoder {
         throw new RangeError(`Cannot run token id ${id}: the model knows ids 0..${vocabSize - 1}`);
       }
       ids[i] = id;
-      positions[i] = position;
+      positions[i] = this.#firstAngle + position;
       places[i] = this.cache.placeOf(row, position);
       rows[i] = outputs.get(token) ?? NO_ROW;
     });

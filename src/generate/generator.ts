@@ -68,7 +68,8 @@ export class Generator {
 
   /**
    * Continues every prompt; yields the new token of each open row, step by step. Tokens of a row do not depend on the rows
-   * beside it, but for `seed`, which draws other numbers for each row.
+   * beside it, but for `seed`, which draws other numbers for each row, and in models stretched by longrope, which take their
+   * angles by what the longest prompt and its answer may come to.
    *
    * @throws {RangeError} If there are more prompts than rows, or a prompt is empty or longer than a row.
    * @throws {ConfigError} If an option is out of its range.
@@ -83,6 +84,10 @@ export class Generator {
     const sampling = samplingOf(options), stops = new Set(options.stopTokenIds);
     this.#checkPrompts(prompts);
     checkOptions(sampling, maxNewTokens);
+    const longest = Math.max(...prompts.map(({ length }) => length)) + maxNewTokens;
+    if (this.#decoder.turnFor(Math.min(longest, this.size.length))) {
+      for (const ids of this.#held) ids.length = 0;
+    }
     let open = prompts.map((ids, row): OpenRow => ({ row, seen: new Set(ids), newTokens: 0 }));
     let tokens = prompts.flatMap((ids, row) => this.#promptTokens(ids, row, options.reuseCache === true));
     while (open.length > 0) {

@@ -9,6 +9,7 @@
 
 import { type ReadableFolder, readText } from "../storage.ts";
 import { Fields, parseObject } from "./config_fields.ts";
+import type { LinearPart } from "./family.ts";
 import { MODEL_FAMILIES } from "./registry.ts";
 import type { Rope } from "./rope.ts";
 
@@ -47,6 +48,8 @@ export interface ModelConfig {
   readonly activation: Activation;
   /** Factor of token embeddings. */
   readonly embeddingScale: number;
+  /** What the linear maps that add a bias compute. */
+  readonly biased: readonly LinearPart[];
   /** Whether the output head is the embedding matrix; the checkpoint then holds no head. */
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | null;
@@ -114,7 +117,7 @@ export function parseModelConfig(text: string, uri: string): ModelConfig {
 }
 
 /** Settings that change the mathematics of any family and are implemented for none. */
-const REFUSED = ["attention_bias", "mlp_bias", "rope_interleaved", "use_bidirectional_attention"];
+const REFUSED = ["rope_interleaved", "use_bidirectional_attention"];
 
 function refuseUnsupported(fields: Fields): void {
   for (const name of REFUSED) {

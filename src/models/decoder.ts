@@ -28,8 +28,8 @@ import {
   type PackedSource,
   type WeightSource,
 } from "./decoder_weights.ts";
-import { type LinearPart, linearShape, type ModelFamily, partWidths } from "./family.ts";
-import { type Rope, ropeTables } from "./rope.ts";
+import { hasBias, type LinearPart, linearShape, type ModelFamily, partWidths } from "./family.ts";
+import { angleBounds, boundedTables, firstAngle, type Rope } from "./rope.ts";
 
 export type { WeightSource } from "./decoder_weights.ts";
 
@@ -77,13 +77,13 @@ export class Decoder {
   readonly blocks: readonly DecoderBlock[];
   readonly attention: Attention;
   readonly head: LmHead;
-  /** Tables of the angles of each kind of layer. */
+  /** Tables of the angles of each kind of layer, for rows of up to `maxRowLength`; see {@link Decoder.firstPosition}. */
   readonly ropes: ReadonlyMap<Rope, RopeTables>;
   readonly #gpu: Gpu;
   readonly #family: ModelFamily;
   readonly #lowRankOf: LowRankOf;
   readonly #weights: DecoderWeights;
-  readonly #maxRowLength: number;
+  readonly #angleBounds: readonly number[];
 
   /** Plans every weight; takes no memory. */
   constructor(
@@ -95,7 +95,7 @@ export class Decoder {
     this.#gpu = gpu;
     this.#family = family;
     this.#lowRankOf = lowRankOf;
-    this.#maxRowLength = maxRowLength;
+    this.#angleBounds = angleBounds(config.layers.map(({ rope }) => rope), maxRowLength);
     this.#weights = new DecoderWeights(gpu, variants, trained, formatOf);
     const { hiddenSize: C, vocabSize: V } = config;
     this.attention = new Attention({
@@ -111,7 +111,8 @@ export class Decoder {
       ? this.embedding
       : this.#weights.vocabulary(`${family.head}.weight`, V, C);
     this.head = new LmHead(this.#norm(family.finalNorm, C), head, config.logitSoftcap);
-    this.ropes = new Map(config.layers.map(({ rope }) => [rope, plannedTables(rope, maxRowLength)]));
+    const angles = this.#angleBounds.reduce((sum, bound) => sum + bound, 0);
+    this.ropes = new Map(config.layers.map(({ rope }) => [rope, plannedTables(rope, angles)]));
   }
 
   /** Bytes of all frozen weights and tables on the GPU. */
@@ -136,6 +137,11 @@ export class Decoder {
     return [...new Set(this.blocks.map(({ layer }) => layer.window))];
   }
 
+  /** Row of the tables that position 0 takes in a batch whose longest row, or packed document, has so many tokens. */
+  firstPosition(longest: number): number {
+    return firstAngle(this.#angleBounds, longest);
+  }
+
   /** Uploads the weights, tensor by tensor, and the tables. */
   async load(weights: WeightSource, onTensor?: LoadProgress): Promise<void> {
     await this.#weights.load(weights, onTensor);
@@ -146,7 +152,7 @@ export class Decoder {
   /** Uploads what follows from the config alone. Part of `load`; for models whose weights come from elsewhere. */
   loadTables(): void {
     for (const [rope, to] of this.ropes) {
-      const { cos, sin } = ropeTables(rope, this.#maxRowLength);
+      const { cos, sin } = boundedTables(rope, this.#angleBounds);
       this.#weights.upload(to.cos, cos);
       this.#weights.upload(to.sin, sin);
     }
@@ -216,7 +222,7 @@ export class Decoder {
     return this.#family.linears.filter((map) => parts.includes(map.parts[0]!)).map((map) => {
       const path = `${this.#family.layer(index)}.${map.path}`, [rows, cols] = linearShape(map, this.config);
       const matrix = this.#weights.matrix(`${path}.weight`, rows, cols);
-      const bias = map.bias ? this.#weights.vector(`${path}.bias`, rows) : null;
+      const bias = hasBias(map, this.config) ? this.#weights.vector(`${path}.bias`, rows) : null;
       return {
         map: new LoraLinear(matrix, this.#lowRankOf(path, rows, cols), bias?.value, bias?.grad),
         widths: partWidths(map.parts, this.config),

@@ -18,8 +18,6 @@ export interface LinearMap {
   /** Module path below the layer's; the tensor adds `.weight`. */
   readonly path: string;
   readonly parts: readonly LinearPart[];
-  /** Whether it adds a bias, tensor `.bias`. */
-  readonly bias: boolean;
 }
 
 /** Module paths of a layer's norms, below the layer's; null where the family has none. */
@@ -44,28 +42,42 @@ export type FamilySizes = Pick<
 /** The facts of config.json that families read each in its own way. */
 export type FamilyFacts = Pick<
   ModelConfig,
-  "layers" | "attentionScale" | "attentionSoftcap" | "logitSoftcap" | "activation" | "embeddingScale"
+  | "layers"
+  | "attentionScale"
+  | "attentionSoftcap"
+  | "logitSoftcap"
+  | "activation"
+  | "embeddingScale"
+  | "biased"
 >;
 
+/** Where a checkpoint has what stands outside of the layers, and the layers. */
+export interface FamilyNames {
+  readonly embedding: string;
+  /** Path of layer i, from 0. */
+  readonly layer: (index: number) => string;
+  readonly finalNorm: string;
+  /** Absent from the checkpoint when the head is tied to the embedding. */
+  readonly head: string;
+}
+
 /** A model family. Names are module paths of the checkpoint. */
-export interface ModelFamily {
+export interface ModelFamily extends FamilyNames {
   /** `model_type` of config.json. */
   readonly modelType: string;
   /** Models of it that people use, for lists. */
   readonly knownAs: string;
   /** What it was tried with, for lists. */
   readonly tried: string;
-  readonly embedding: string;
-  /** Path of layer i, from 0. */
-  readonly layer: (index: number) => string;
+  /** Name of the module that holds the model, where checkpoints hold more; default none. */
+  readonly within?: string;
+  /** What some of its checkpoints call the same. */
+  readonly otherNames?: FamilyNames;
   /** In the order of the forward pass. */
   readonly linears: readonly LinearMap[];
   readonly norms: LayerNorms;
   /** What is added to a norm's weight w: y = x̂ · (offset + w). */
   readonly normOffset: 0 | 1;
-  readonly finalNorm: string;
-  /** Absent from the checkpoint when the head is tied to the embedding. */
-  readonly head: string;
   /** The fields that describe the text model, with transformers' defaults for those that are absent. */
   readonly fields: (root: Fields) => Fields;
   /**
@@ -82,6 +94,11 @@ export function normPaths({ norms }: ModelFamily): string[] {
   const { beforeAttention, query, key, afterAttention, beforeFeedForward, afterFeedForward } = norms;
   return [beforeAttention, query, key, afterAttention, beforeFeedForward, afterFeedForward]
     .filter((path) => path !== null);
+}
+
+/** Whether a linear map adds a bias, tensor `.bias`. */
+export function hasBias({ parts }: LinearMap, { biased }: Pick<ModelConfig, "biased">): boolean {
+  return biased.includes(parts[0]!);
 }
 
 /** [out, in] of a linear map. */

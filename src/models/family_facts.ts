@@ -5,21 +5,58 @@
  */
 import type { Activation, LayerAttention } from "./config.ts";
 import { Fields } from "./config_fields.ts";
-import type { FamilyFacts, FamilySizes } from "./family.ts";
+import type { FamilyFacts, FamilySizes, LinearPart } from "./family.ts";
 import type { Rope } from "./rope.ts";
 import { readRope } from "./rope_config.ts";
 
-/** The facts of a plain decoder: every layer sees all, scores are scaled by headDim^(−1/2), nothing is capped. */
-export function plainFacts(fields: Fields, sizes: FamilySizes): FamilyFacts {
-  const rope = readRope(fields, sizes);
+/** Where a plain decoder differs from Llama 2. */
+export interface PlainFamily {
+  /** Keys that a query of a sliding layer sees; default null, where none slides. */
+  readonly window?: number | null;
+  /** Default all, where there is a window. */
+  readonly slides?: (layer: number) => boolean;
+  /** As of {@link readBiased}; default none. */
+  readonly biasSettings?: readonly BiasSetting[];
+}
+
+/** The facts of a plain decoder: scores are scaled by headDim^(−1/2), nothing is capped. */
+export function plainFacts(
+  fields: Fields,
+  sizes: FamilySizes,
+  { window = null, slides = () => true, biasSettings = [] }: PlainFamily = {},
+): FamilyFacts {
   return {
-    layers: readLayers(fields, sizes.numHiddenLayers, { window: null, slides: () => false, rope }),
+    layers: readLayers(fields, sizes.numHiddenLayers, { window, slides, rope: readRope(fields, sizes) }),
     attentionScale: sizes.headDim ** -0.5,
     attentionSoftcap: null,
     logitSoftcap: null,
     activation: readActivation(fields, "hidden_act"),
     embeddingScale: 1,
+    biased: readBiased(fields, biasSettings),
   };
+}
+
+/** Settings of config.json, and the maps that add a bias where one is true. */
+const BIASED_BY = {
+  attention_bias: ["q", "k", "v", "o"],
+  mlp_bias: ["gate", "up", "down"],
+} as const satisfies Readonly<Record<string, readonly LinearPart[]>>;
+
+/** A setting that gives maps a bias. */
+export type BiasSetting = keyof typeof BIASED_BY;
+
+/**
+ * What the maps compute that add a bias.
+ *
+ * @param settings Those that transformers' model of the family has.
+ * @throws {UnsupportedModelError} If another is true.
+ */
+export function readBiased(fields: Fields, settings: readonly BiasSetting[]): readonly LinearPart[] {
+  return (Object.keys(BIASED_BY) as BiasSetting[]).flatMap((name) => {
+    if (!fields.boolean(name, false)) return [];
+    if (settings.includes(name)) return BIASED_BY[name];
+    throw fields.unsupported(`${name} true`, "false");
+  });
 }
 
 /** The fields of an object, with values for those that are absent. One that is null stays null. */

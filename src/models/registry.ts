@@ -14,7 +14,7 @@ import { mistral } from "./families/mistral.ts";
 import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
-import { linearShape, type ModelFamily, normPaths } from "./family.ts";
+import { hasBias, linearShape, type ModelFamily, normPaths } from "./family.ts";
 
 export type { ModelFamily } from "./family.ts";
 
@@ -24,6 +24,21 @@ export const MODEL_FAMILIES: ReadonlyMap<string, ModelFamily> = new Map(
     family,
   ) => [family.modelType, family]),
 );
+
+/** The family with the names that the tensors of a checkpoint have: its own, unless they are its other ones. */
+export function namedAs(family: ModelFamily, infos: ReadonlyMap<string, unknown>): ModelFamily {
+  const { otherNames, embedding, layer, finalNorm, head } = family;
+  if (!otherNames || !infos.has(`${otherNames.embedding}.weight`)) return family;
+  return { ...family, ...otherNames, otherNames: { embedding, layer, finalNorm, head } };
+}
+
+/** A path that may begin with the other name of a layer, with the name that the family has for it. */
+export function ownPath({ layer, otherNames }: ModelFamily, path: string): string {
+  if (!otherNames) return path;
+  const beforeNumber = (of: typeof layer) => of(0).slice(0, -1);
+  const other = beforeNumber(otherNames.layer);
+  return path.startsWith(other) ? beforeNumber(layer) + path.slice(other.length) : path;
+}
 
 /** Module paths of every linear map of every layer, in layer order: what PEFT's `all-linear` means. */
 export function linearPaths(family: ModelFamily, numHiddenLayers: number): string[] {
@@ -44,7 +59,7 @@ export function weightShapes(family: ModelFamily, config: ModelConfig): Map<stri
     for (const map of family.linears) {
       const shape = linearShape(map, config);
       shapes.set(`${layer}.${map.path}.weight`, shape);
-      if (map.bias) shapes.set(`${layer}.${map.path}.bias`, [shape[0]]);
+      if (hasBias(map, config)) shapes.set(`${layer}.${map.path}.bias`, [shape[0]]);
     }
   }
   shapes.set(`${family.finalNorm}.weight`, [C]);

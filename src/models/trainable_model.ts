@@ -318,7 +318,8 @@ export class TrainableModel {
       queue.writeBuffer(to.buffer!, 0, values as Uint32Array<ArrayBuffer>);
     refuseUnknownIds(inputIds, this.decoder.config.vocabSize);
     write(this.#inputs.ids, inputIds);
-    write(this.#inputs.positions, rowPositions(rows, length, documents));
+    const first = this.decoder.firstPosition(Math.max(...documents?.flat() ?? lengths));
+    write(this.#inputs.positions, rowPositions(rows, length, documents).map((position) => first + position));
     for (const [window, spans] of this.#spans) {
       write(spans, attentionSpans({ lengths, rowLength: length, window, documents }));
     }

@@ -151,6 +151,15 @@ Deno.test("ggufConfig() knows Llama 3's stretching by its table", async () => {
   assert.equal((await configOf("llama", {}, [["rope_freqs.weight", Array(8).fill(1)]])).rope_scaling, null);
 });
 
+Deno.test("ggufConfig() reads the context that yarn stretches", async () => {
+  const yarn = { "rope.scaling.type": text("yarn"), "rope.scaling.factor": f32(4) };
+  const { rope_scaling } = await configOf("qwen2", {
+    ...yarn,
+    "rope.scaling.original_context_length": u32(1024),
+  });
+  assert.deepEqual(rope_scaling, { rope_type: "yarn", factor: 4, original_max_position_embeddings: 1024 });
+});
+
 Deno.test("ggufConfig() reads the two tables of longrope", async () => {
   const config = await configOf("phi3", {
     "rope.scaling.attn_factor": f32(1.19),

@@ -25,7 +25,7 @@ export const FAMILIES: Readonly<Record<string, Record<string, unknown>>> = {
     rope_theta: 500_000,
   },
   mistral: { sliding_window: 7 },
-  qwen2: {},
+  qwen2: { rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 } },
   qwen3: { rope_scaling: { rope_type: "linear", factor: 4 } },
   gemma2: { ...GEMMA, sliding_window: 6, attn_logit_softcapping: 3, final_logit_softcapping: 5 },
   gemma3_text: {

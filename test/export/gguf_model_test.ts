@@ -143,7 +143,27 @@ Deno.test("exportGguf() refuses what llama.cpp would compute otherwise", async (
     /pattern of sliding layers, only for five of six$/,
   );
   await refused("qwen2", { hidden_act: "gelu_pytorch_tanh" }, /the activation gelu_tanh, only for silu$/);
+  await refused("qwen3", { attention_bias: true }, /attention_bias true, only for false$/);
+  const yarn = { rope_type: "yarn", factor: 4, beta_fast: 16 };
+  await refused(
+    "qwen2",
+    { rope_scaling: yarn },
+    /rope_type yarn with turns or an attention factor of its own/,
+  );
   await refused("qwen2", { ...FAMILIES.llama }, /rope_type llama3, only for default and linear$/);
+});
+
+Deno.test("exportGguf() of a llama with biases, stretched by yarn, reads back", async () => {
+  const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 };
+  const config = { attention_bias: true, mlp_bias: true, rope_scaling: yarn };
+  const model = await familyModel("llama", { config }),
+    { base } = model,
+    { gguf } = await exported(model, "F32");
+  assert.deepEqual(facts(gguf.config), facts(base.config));
+  assert.deepEqual(gguf.config.layers[0]!.rope.scaling, base.config.layers[0]!.rope.scaling);
+  for (const name of weightShapes(base.family, base.config).keys()) {
+    assertClose(await gguf.weights.readF32(name), await base.weights.readF32(name), exact());
+  }
 });
 
 Deno.test("exportGguf() tells of a window that llama.cpp leaves out", async () => {

@@ -39,7 +39,9 @@ export async function openModel(
 ): Promise<OpenModel> {
   const manager = new ModelManager(() => baseOrFolder as Folder);
   const base = "weights" in baseOrFolder ? baseOrFolder : await manager.open(baseOrFolder.uri);
-  const adapter = trained === null || trained === "all" ? null : await readAdapter(trained);
+  const adapter = trained === null || trained === "all"
+    ? null
+    : ModelManager.named(base, await readAdapter(trained));
   const lora = adapter && {
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,

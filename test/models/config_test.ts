@@ -57,6 +57,7 @@ Deno.test("readModelConfig() reads the fields of a Llama", async () => {
     logitSoftcap: null,
     activation: "silu",
     embeddingScale: 1,
+    biased: [],
     tieWordEmbeddings: true,
     bosTokenId: 1,
     eosTokenIds: [2, 3],
@@ -124,14 +125,17 @@ Deno.test("parseModelConfig() refuses by name what would change the mathematics"
     ],
     [{ rope_interleaved: true }, /rope_interleaved true is not supported/],
     [{ layer_types: ["full_attention", "chunked_attention"] }, /layer_types with "chunked_attention" is not/],
-    [{ attention_bias: true }, /attention_bias true is not supported/],
-    [{ mlp_bias: true }, /mlp_bias true is not supported/],
+    [{ model_type: "mistral", attention_bias: true }, /attention_bias true is not supported/],
+    [{ model_type: "qwen3", mlp_bias: true }, /mlp_bias true is not supported/],
     [{ quantization_config: { quant_method: "awq" } }, /a quantization_config of "awq" is not supported/],
     [
       { rope_scaling: { type: "dynamic", factor: 2 } },
-      /rope_scaling with rope_type "dynamic" is not[^]*default, linear, llama3, longrope\)/,
+      /rope_type "dynamic", by which the longest row of a batch decides all angles, is not supported/,
     ],
-    [{ rope_parameters: { rope_type: "yarn" } }, /rope_parameters with rope_type "yarn"/],
+    [
+      { rope_parameters: { rope_type: "proportional" } },
+      /rope_parameters with rope_type "proportional" is not[^]*default, linear, llama3, yarn, longrope\)/,
+    ],
   ];
   for (const [fields, message] of cases) {
     assert.throws(() => parse(fields), (error: Error) => {

@@ -29,6 +29,12 @@ Deno.test("a Qwen's layers slide from max_window_layers on, where use_sliding_wi
   assert.deepEqual(windows(parse(qwen)), all(Infinity));
   const sliding = parse({ ...qwen, use_sliding_window: true });
   assert.deepEqual(windows(sliding), [Infinity, Infinity, Infinity, Infinity, 8, 8]);
+  // as transformers 5 writes it; such files were once refused as if they had no window
+  const layer_types = [..."fsffss"].map((kind) => kind === "s" ? "sliding_attention" : "full_attention");
+  const named = parse({ ...qwen, use_sliding_window: true, layer_types });
+  assert.deepEqual(windows(named), [Infinity, 8, Infinity, Infinity, 8, 8]);
+  const mistral = parse({ model_type: "mistral", sliding_window: 8, layer_types });
+  assert.deepEqual(windows(mistral), windows(named));
 });
 
 Deno.test("qwen2 has biases on queries, keys and values, which config.json does not mention", () => {
@@ -37,6 +43,70 @@ Deno.test("qwen2 has biases on queries, keys and values, which config.json does 
   assert.deepEqual(shapes.get("model.layers.5.self_attn.q_proj.bias"), [48]);
   assert.deepEqual(shapes.get("model.layers.5.self_attn.v_proj.bias"), [24]);
   assert.equal([...shapes.keys()].filter((name) => name.endsWith(".bias")).length, 18);
+});
+
+Deno.test("attention_bias and mlp_bias give the maps biases where transformers' model has the setting", () => {
+  const biasesOf = (fields: Record<string, unknown>) => {
+    const config = parse(fields), shapes = weightShapes(MODEL_FAMILIES.get(config.modelType)!, config);
+    const names = [...shapes.keys()].filter((name) => name.endsWith(".bias") && name.includes("layers.3."));
+    return names.map((name) => [name.split(".").at(-2), ...shapes.get(name)!]);
+  };
+  const attention = [["q_proj", 32], ["k_proj", 16], ["v_proj", 16], ["o_proj", 32]];
+  assert.deepEqual(biasesOf({ model_type: "llama" }), []);
+  assert.deepEqual(biasesOf({ model_type: "llama", attention_bias: true }), attention);
+  assert.deepEqual(
+    biasesOf({ model_type: "llama", mlp_bias: true }),
+    [["gate_proj", 44], ["up_proj", 44], ["down_proj", 32]],
+  );
+  for (const model_type of ["qwen3", "gemma2", "gemma3_text"]) {
+    assert.deepEqual(biasesOf({ model_type, head_dim: 8, attention_bias: true }), attention, model_type);
+  }
+});
+
+Deno.test("a Qwen stretched by yarn has transformers' defaults", () => {
+  const yarn = { factor: 4, original_max_position_embeddings: 32 };
+  const spellings = [
+    { rope_theta: 500, rope_scaling: { type: "yarn", ...yarn } },
+    { rope_parameters: { rope_type: "yarn", rope_theta: 500, ...yarn } },
+    { rope_theta: 500, rope_scaling: { type: "yarn" }, original_max_position_embeddings: 32 },
+  ];
+  for (const spelling of spellings) {
+    const config = parse({ model_type: "qwen2", max_position_embeddings: 128, ...spelling });
+    assert.deepEqual(config.layers[0]!.rope, {
+      rotaryDim: 8,
+      theta: 500,
+      scaling: {
+        type: "yarn",
+        factor: 4,
+        betaFast: 32,
+        betaSlow: 1,
+        truncate: true,
+        originalMaxPositionEmbeddings: 32,
+        attentionFactor: 0.1 * Math.log(4) + 1,
+      },
+    });
+  }
+  const scales = { mscale: 2, mscale_all_dim: 0.5 };
+  const config = parse({ model_type: "llama", rope_scaling: { type: "yarn", ...yarn, ...scales } });
+  const { scaling } = config.layers[0]!.rope;
+  assert.equal(
+    "attentionFactor" in scaling && scaling.attentionFactor,
+    (0.2 * Math.log(4) + 1) / (0.05 * Math.log(4) + 1),
+  );
+});
+
+Deno.test("the first context stands beside the rotary settings before it stands in them", () => {
+  const factors = { short_factor: [1, 1, 1, 1], long_factor: [2, 2, 2, 2] };
+  const inside = { type: "yarn", original_max_position_embeddings: 8, ...factors };
+  const config = parse({
+    model_type: "phi3",
+    original_max_position_embeddings: 16,
+    max_position_embeddings: 32,
+    rope_scaling: inside,
+  });
+  const { scaling } = config.layers[0]!.rope;
+  assert.equal(scaling.type, "longrope", "a Phi-3's yarn is longrope");
+  assert.equal("originalMaxPositionEmbeddings" in scaling && scaling.originalMaxPositionEmbeddings, 16);
 });
 
 Deno.test("qwen3 norms heads of a width of their own", () => {
@@ -98,9 +168,16 @@ Deno.test("a Gemma 3 turns sliding layers by a theta of their own, and stretches
 Deno.test("gemma3 reads the text part of a model with eyes", () => {
   const text = { num_hidden_layers: 6, hidden_size: 640, sliding_window: 1024 };
   const config = parseModelConfig(
-    JSON.stringify({ model_type: "gemma3", torch_dtype: "bfloat16", text_config: text, vision_config: {} }),
+    JSON.stringify({
+      model_type: "gemma3",
+      torch_dtype: "bfloat16",
+      eos_token_id: [1, 106],
+      text_config: text,
+      vision_config: {},
+    }),
     "tiny/config.json",
   );
+  assert.deepEqual(config.eosTokenIds, [1, 106]);
   assert.deepEqual([config.vocabSize, config.headDim, config.embeddingScale], [262_208, 256, 25.25]);
   const paths = linearPaths(MODEL_FAMILIES.get("gemma3")!, 1);
   assert.equal(paths[0], "language_model.model.layers.0.self_attn.q_proj");
@@ -159,9 +236,14 @@ Deno.test("families refuse by name what they do not implement, and say what is w
       /use_bidirectional_attention true is not supported/,
     ],
     [
-      { model_type: "qwen2", rope_scaling: { type: "yarn", factor: 4 } },
+      { model_type: "qwen2", rope_scaling: { type: "yarn", factor: 4, beta_fast: 1, beta_slow: 2 } },
+      ModelFormatError,
+      /rope_scaling.beta_fast is 1, at least beta_slow \(2\) is wanted/,
+    ],
+    [
+      { model_type: "phi3", attention_bias: true },
       UnsupportedModelError,
-      /rope_type "yarn" is not supported \(supported: default, linear, llama3, longrope\)/,
+      /attention_bias true is not supported \(supported: false\)/,
     ],
     [
       { model_type: "qwen2", num_hidden_layers: 1, layer_types: ["sliding_attention"] },

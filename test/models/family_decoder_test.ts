@@ -18,6 +18,11 @@ const targetOf = (i: number) => ({ rank: 2 + i % 4, scaling: 2 / (1 + i % 3) });
 
 /** config.json of each family, with every fact that sets it apart in play. */
 const FAMILIES: Readonly<Record<string, Record<string, unknown>>> = {
+  llama: {
+    attention_bias: true,
+    mlp_bias: true,
+    rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 8, beta_fast: 2 },
+  },
   mistral: { sliding_window: WINDOW },
   qwen2: { use_sliding_window: true, sliding_window: WINDOW, max_window_layers: 1 },
   qwen3: {},

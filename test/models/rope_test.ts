@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { inverseFrequencies, type Rope, ropeTables } from "../../src/models/rope.ts";
+import {
+  angleBounds,
+  boundedTables,
+  firstAngle,
+  inverseFrequencies,
+  type Rope,
+  ropeTables,
+} from "../../src/models/rope.ts";
 import { arithmetic, assertClose } from "../helpers/close.ts";
 
 /** Llama 3.2: head width 64. */
@@ -88,4 +95,51 @@ Deno.test("ropeTables() scales cos and sin by longrope's attention factor, posit
   const [a, b] = [0.25 * 16, 0.0125 * 16];
   assertClose(cos.slice(-2), [1.5 * Math.cos(a), 1.5 * Math.cos(b)], arithmetic("f32", "f32", 1));
   assertClose(sin.slice(-2), [1.5 * Math.sin(a), 1.5 * Math.sin(b)], arithmetic("f32", "f32", 1));
+});
+
+/** Qwen 2.5's, stretched fourfold, of a head 16 wide. */
+const YARN = {
+  type: "yarn",
+  factor: 4,
+  betaFast: 32,
+  betaSlow: 1,
+  truncate: true,
+  originalMaxPositionEmbeddings: 1024,
+  attentionFactor: 0.1 * Math.log(4) + 1,
+} as const;
+
+Deno.test("inverseFrequencies() keeps yarn's fast pairs, slows its slow ones and blends between", () => {
+  // pair of n turns: 8·ln(1024 / 2πn) / ln 10,000, which is 1.41 for 32 turns and 4.43 for one
+  const frequencies = inverseFrequencies({ rotaryDim: 16, theta: 10_000, scaling: YARN }, 1);
+  const ramp = [0, 0, 1 / 4, 2 / 4, 3 / 4, 1, 1, 1];
+  const wanted = ramp.map((r, i) => 10_000 ** (-i / 8) * (1 - r + r / 4));
+  for (const [i, want] of wanted.entries()) {
+    assert.ok(Math.abs(frequencies[i]! / want - 1) < 4e-16, `pair ${i}`);
+  }
+  const exactly = inverseFrequencies(
+    { rotaryDim: 16, theta: 10_000, scaling: { ...YARN, truncate: false } },
+    1,
+  );
+  const pair = (turns: number) => 8 * Math.log(1024 / (2 * Math.PI * turns)) / Math.log(10_000);
+  const r = (2 - pair(32)) / (pair(1) - pair(32));
+  assert.ok(Math.abs(exactly[2]! / (0.1 * (1 - r + r / 4)) - 1) < 1e-15);
+});
+
+Deno.test("ropeTables() scales cos and sin by yarn's attention factor", () => {
+  const { cos, sin } = ropeTables({ rotaryDim: 16, theta: 10_000, scaling: YARN }, 2);
+  assertClose(cos.slice(0, 8), Array(8).fill(YARN.attentionFactor), arithmetic("f32", "f32", 1));
+  assertClose([sin[8]!], [YARN.attentionFactor * Math.sin(1)], arithmetic("f32", "f32", 1));
+});
+
+Deno.test("boundedTables() hold short and long angles, each where rows of that length find them", () => {
+  const plain: Rope = { rotaryDim: 4, theta: 100, scaling: { type: "default" } };
+  const bounds = angleBounds([plain, LONGROPE, LONGROPE], 24);
+  assert.deepEqual(bounds, [16, 24]);
+  assert.deepEqual([1, 16, 17, 24].map((longest) => firstAngle(bounds, longest)), [0, 0, 16, 16]);
+  const { cos, sin } = boundedTables(LONGROPE, bounds);
+  const short = ropeTables(LONGROPE, 16), long = ropeTables(LONGROPE, 24);
+  assert.deepEqual([...cos], [...short.cos, ...long.cos]);
+  assert.deepEqual([...sin], [...short.sin, ...long.sin]);
+  assert.deepEqual(angleBounds([plain, LONGROPE], 16), [16]);
+  assert.deepEqual(angleBounds([plain], 24), [24]);
 });

@@ -57,6 +57,27 @@ const MODEL: readonly Mutant[] = [
   ...inFile("src/models/rope.ts", ["test/models/rope_test.ts"], [
     ["frequencies fall half as fast", "theta ** (-2 * i / rotaryDim)", "theta ** (-i / rotaryDim)"],
     ["slow frequencies are not stretched", "if (turns < low) return frequency / factor;", ""],
+    ["yarn slows fast pairs and keeps slow ones", "(pair - first) / width", "(last - pair) / width"],
+    [
+      "a row that fills the first context takes the angles of longer ones",
+      "bound < longest",
+      "bound <= longest",
+    ],
+  ]),
+  ...inFile("src/models/rope_config.ts", ["test/models/families_test.ts"], [
+    ["yarn scales by one of its two numbers", "growth(mscale) / growth(mscaleAll)", "growth(mscale)"],
+  ]),
+  ...inFile("src/models/trainable_model.ts", ["test/golden/families_test.ts"], [
+    ["rows of every length take the angles of short ones", "first + position", "position"],
+  ]),
+  ...inFile("src/models/family_facts.ts", ["test/models/families_test.ts"], [
+    ["the map after attention loses its bias", '["q", "k", "v", "o"],', '["q", "k", "v"],'],
+  ]),
+  ...inFile("src/models/registry.ts", ["test/golden/eyes_test.ts"], [
+    ["a checkpoint's other names are not looked for", "infos.has(`${otherNames.embedding}.weight`)", "false"],
+  ]),
+  ...inFile("src/checkpoint/adapter_targets.ts", ["test/checkpoint/adapter_targets_test.ts"], [
+    ["an adapter for text targets eyes too", "`.*\\b${within}\\..*\\b(?:", "`.*\\b(?:"],
   ]),
 ];
 

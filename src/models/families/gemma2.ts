@@ -1,6 +1,6 @@
 import type { FamilyFacts, FamilySizes, ModelFamily } from "../family.ts";
 import type { Fields } from "../config_fields.ts";
-import { readActivation, readLayers, rootOfWidth, withDefaults } from "../family_facts.ts";
+import { readActivation, readBiased, readLayers, rootOfWidth, withDefaults } from "../family_facts.ts";
 import { readRope } from "../rope_config.ts";
 import { llama } from "./llama.ts";
 
@@ -60,5 +60,6 @@ export function readGemma(fields: Fields, { hiddenSize }: FamilySizes): Omit<Fam
     logitSoftcap: fields.optionalPositive("final_logit_softcapping"),
     activation: readActivation(fields, "hidden_activation"),
     embeddingScale: rootOfWidth(fields, hiddenSize),
+    biased: readBiased(fields, ["attention_bias"]),
   };
 }

@@ -48,26 +48,41 @@ function readRopes(fields: Fields, sizes: FamilySizes) {
   };
 }
 
+/** What config.json may say beside `text_config`; published files name the end of a turn there only. */
+const OUTSIDE = [
+  "dtype",
+  "torch_dtype",
+  "tie_word_embeddings",
+  "quantization_config",
+  "bos_token_id",
+  "eos_token_id",
+  "pad_token_id",
+];
+
 /**
- * The part of a Gemma 3 with eyes that reads and writes text; its config.json holds it in `text_config`. Names are those of
- * its files; PEFT maps adapters of these names to the modules of later transformers.
+ * The part of a Gemma 3 with eyes that reads and writes text; its config.json holds it in `text_config`. What sees is left
+ * alone. Names are those of published files; PEFT maps adapters of these names to the modules of later transformers, whose
+ * own names are the other ones.
  */
 export const gemma3: ModelFamily = {
   ...gemma3Text,
   modelType: "gemma3",
   knownAs: "Gemma 3 4B, 12B and 27B, without images",
-  tried: "names and config.json; the mathematics is gemma3_text's",
+  tried: "a tiny model with eyes against transformers and PEFT",
+  within: "language_model",
   embedding: "language_model.model.embed_tokens",
   layer: (index) => `language_model.model.layers.${index}`,
   finalNorm: "language_model.model.norm",
   head: "language_model.lm_head",
+  otherNames: {
+    embedding: "model.language_model.embed_tokens",
+    layer: (index) => `model.language_model.layers.${index}`,
+    finalNorm: "model.language_model.norm",
+    head: "lm_head",
+  },
   fields: (root) => {
     const { uri, values } = root, text = root.object("text_config");
-    const shared = ["dtype", "torch_dtype", "tie_word_embeddings", "quantization_config"].map((name) => [
-      name,
-      values[name],
-    ]);
-    const outside = Object.fromEntries(shared.filter(([, value]) => value !== undefined));
+    const outside = Object.fromEntries(Object.entries(values).filter(([name]) => OUTSIDE.includes(name)));
     return new Fields({ ...DEFAULTS, ...outside, ...text?.values }, uri, "text_config.");
   },
 };

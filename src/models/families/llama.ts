@@ -4,7 +4,6 @@ import { plainFacts } from "../family_facts.ts";
 const linear = (path: string, part: LinearMap["parts"][number]): LinearMap => ({
   path,
   parts: [part],
-  bias: false,
 });
 
 /** Llama 2 and 3, SmolLM2, TinyLlama: the plain pre-norm decoder, of which the other families differ. */
@@ -35,5 +34,5 @@ export const llama: ModelFamily = {
   finalNorm: "model.norm",
   head: "lm_head",
   fields: (root) => root,
-  read: plainFacts,
+  read: (fields, sizes) => plainFacts(fields, sizes, { biasSettings: ["attention_bias", "mlp_bias"] }),
 };

@@ -1,6 +1,5 @@
 import type { ModelFamily } from "../family.ts";
-import { plainFacts, readLayers, withDefaults } from "../family_facts.ts";
-import { readRope } from "../rope_config.ts";
+import { plainFacts, withDefaults } from "../family_facts.ts";
 import { llama } from "./llama.ts";
 
 /** A Llama whose every layer sees the last `sliding_window` keys; later versions set it to null. */
@@ -10,12 +9,5 @@ export const mistral: ModelFamily = {
   knownAs: "Mistral 7B, Mistral Nemo",
   tried: "tiny models against transformers and PEFT",
   fields: withDefaults({ sliding_window: 4096, num_key_value_heads: 8, max_position_embeddings: 131_072 }),
-  read: (fields, sizes) => ({
-    ...plainFacts(fields, sizes),
-    layers: readLayers(fields, sizes.numHiddenLayers, {
-      window: fields.optionalCount("sliding_window"),
-      slides: () => true,
-      rope: readRope(fields, sizes),
-    }),
-  }),
+  read: (fields, sizes) => plainFacts(fields, sizes, { window: fields.optionalCount("sliding_window") }),
 };

@@ -1,6 +1,5 @@
 import type { ModelFamily } from "../family.ts";
-import { plainFacts, readLayers, withDefaults } from "../family_facts.ts";
-import { readRope } from "../rope_config.ts";
+import { plainFacts, withDefaults } from "../family_facts.ts";
 import { llama } from "./llama.ts";
 
 /**
@@ -13,22 +12,15 @@ export const phi3: ModelFamily = {
   knownAs: "Phi-3, Phi-3.5 and Phi-4 mini",
   tried: "tiny models against transformers and PEFT",
   linears: [
-    { path: "self_attn.qkv_proj", parts: ["q", "k", "v"], bias: false },
-    { path: "self_attn.o_proj", parts: ["o"], bias: false },
-    { path: "mlp.gate_up_proj", parts: ["gate", "up"], bias: false },
-    { path: "mlp.down_proj", parts: ["down"], bias: false },
+    { path: "self_attn.qkv_proj", parts: ["q", "k", "v"] },
+    { path: "self_attn.o_proj", parts: ["o"] },
+    { path: "mlp.gate_up_proj", parts: ["gate", "up"] },
+    { path: "mlp.down_proj", parts: ["down"] },
   ],
   fields: withDefaults({
     max_position_embeddings: 4096,
     original_max_position_embeddings: 4096,
     rms_norm_eps: 1e-5,
   }),
-  read: (fields, sizes) => ({
-    ...plainFacts(fields, sizes),
-    layers: readLayers(fields, sizes.numHiddenLayers, {
-      window: fields.optionalCount("sliding_window"),
-      slides: () => true,
-      rope: readRope(fields, sizes),
-    }),
-  }),
+  read: (fields, sizes) => plainFacts(fields, sizes, { window: fields.optionalCount("sliding_window") }),
 };

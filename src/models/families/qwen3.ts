@@ -11,5 +11,5 @@ export const qwen3: ModelFamily = {
   tried: "tiny models against transformers and PEFT",
   norms: { ...llama.norms, query: "self_attn.q_norm", key: "self_attn.k_norm" },
   fields: withDefaults({ head_dim: 128, max_position_embeddings: 32_768, sliding_window: 4096 }),
-  read: readQwen,
+  read: (fields, sizes) => readQwen(fields, sizes, ["attention_bias"]),
 };
