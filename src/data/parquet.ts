@@ -10,11 +10,15 @@ import type { FileReader } from "../storage.ts";
 import { byteChunks, type Entry } from "./entries.ts";
 import type { Sha256 } from "./sha256.ts";
 
+/** Packings that need no library beside the reader's own. */
+const READ_WITHOUT_MORE = ["UNCOMPRESSED", "SNAPPY"];
+
 /**
  * Every row in order, with lists and structs as arrays and objects.
  *
  * @param hash Takes every byte of the file, before the first row.
- * @throws {DatasetFormatError} If the file is damaged, or packed by something else than Snappy.
+ * @throws {DatasetFormatError} If the file is damaged, or packed by something else than Snappy, gzip, Brotli, Zstandard
+ * and LZ4.
  */
 export async function* readParquet(file: FileReader, hash: Sha256): AsyncGenerator<Entry> {
   for await (const _ of byteChunks(file, hash));
@@ -28,9 +32,20 @@ export async function* readParquet(file: FileReader, hash: Sha256): AsyncGenerat
   let first = 0;
   try {
     const metadata = await parquetMetadataAsync(buffer);
+    const codecs = metadata.row_groups.flatMap(({ columns }) =>
+      columns.map(({ meta_data }) => meta_data?.codec)
+    );
+    const needsMore = codecs.some((codec) => codec !== undefined && !READ_WITHOUT_MORE.includes(codec));
+    const more = needsMore ? { compressors: (await import("hyparquet-compressors")).compressors } : {};
     for (const group of metadata.row_groups) {
       const end = first + Number(group.num_rows);
-      const rows = await parquetReadObjects({ file: buffer, metadata, rowStart: first, rowEnd: end });
+      const rows = await parquetReadObjects({
+        file: buffer,
+        metadata,
+        rowStart: first,
+        rowEnd: end,
+        ...more,
+      });
       for (const [i, value] of rows.entries()) yield { kind: "row", line: first + i + 1, value };
       first = end;
     }
@@ -46,8 +61,8 @@ function unreadable(file: string, error: unknown): DatasetFormatError {
   return new DatasetFormatError([{
     file,
     message: codec
-      ? `is Parquet packed by ${codec}; Snappy and none are read: in Python, ` +
-        `pandas.read_parquet(FILE).to_parquet(OUT, compression="snappy")`
+      ? `is Parquet packed by ${codec}; Snappy, gzip, Brotli, Zstandard, LZ4 and none are read: in Python, ` +
+        `pandas.read_parquet(FILE).to_parquet(OUT, compression="zstd")`
       : `cannot be read as Parquet (${message}): copy the file again`,
   }]);
 }
