@@ -10,6 +10,7 @@ import {
 } from "./data/example.ts";
 import type { ColumnMapping, DataFormat, Example } from "./data/formats.ts";
 import { GrowingArray } from "./data/growing_array.ts";
+import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
 import { LengthCounts } from "./data/length_counts.ts";
 import type { LabelledIds, TrainOn } from "./data/mask.ts";
 import { type DataReport, reportWarnings } from "./data/report.ts";
@@ -17,21 +18,32 @@ import type { Tokenizer } from "./data/tokenizer.ts";
 import { type ExampleRows, RowSubset, TokenRows } from "./data/token_rows.ts";
 import { DatasetFormatError, type DatasetIssue, StorageNotFoundError } from "./errors.ts";
 import { permutation, STREAM } from "./random.ts";
-import type { Folder } from "./storage.ts";
+import type { ReadableFolder, Scratch } from "./storage.ts";
 
 export type { DataReport } from "./data/report.ts";
 
 /** What `DataManager` needs. */
 export interface DataManagerOptions {
   /** Finds the folder and the name of a data file. */
-  readonly files: (uri: string) => { readonly folder: Folder; readonly name: string };
+  readonly files: (uri: string) => { readonly folder: ReadableFolder; readonly name: string };
+  /** Paths that a path stands for, such as those of a data set that is named as a whole; default itself. */
+  readonly dataFiles?: DataFiles;
   /** Not needed for `check()`, which counts no tokens without it. */
   readonly tokenizer?: Tokenizer;
   /** Jinja; default the tokenizer's own. */
   readonly chatTemplate?: string | null;
   /** Whether special-token text inside messages becomes special tokens; default false. */
   readonly allowSpecialTokens?: boolean;
+  /** Opens a file for tokens that do not fit the memory; without it all of them are kept there. */
+  readonly scratch?: () => Scratch;
+  /** Memory that the tokens of one purpose may take before they go to a scratch file; default 64 MiB. */
+  readonly memoryBytes?: number;
 }
+
+/** Paths that a path stands for, by what the data is for. */
+export type DataFiles = (path: string, purpose: DataPurpose) => Promise<readonly string[]>;
+/** What data is read for. */
+export type DataPurpose = "train" | "eval";
 
 /** One path or several. The last part of a path may hold `*` and `?`, which stand for any letters and for one. */
 export type DataPaths = string | readonly string[];
@@ -39,6 +51,8 @@ export type DataPaths = string | readonly string[];
 /** Which data, and how it is split. */
 export interface LoadOptions {
   readonly trainingDataPath: DataPaths;
+  /** What `trainingDataPath` is read for; default to train. */
+  readonly purpose?: DataPurpose;
   /** Evaluation rows of their own; null to split them off the training rows. */
   readonly evalDataPath: DataPaths | null;
   /** Share of the rows that are split off for evaluation, 0 ≤ share < 1; not used with `evalDataPath`. */
@@ -61,6 +75,8 @@ export interface Dataset {
   /** Of the evaluation files; null if there are none. */
   readonly evalReport: DataReport | null;
   readonly warnings: readonly string[];
+  /** Gives back what rows take outside of the memory; they are gone then. */
+  close(): void;
 }
 
 /** What `check()` found in the files of one purpose. */
@@ -105,9 +121,11 @@ class Source {
   readonly counts = { kept: 0, cut: 0, dropped: 0, tokens: 0, trainedTokens: 0, lostTokens: 0, unrolled: 0 };
   /** The example that each kept row comes from, by its place in `hashes`. */
   readonly exampleOfRow = new GrowingArray(Uint32Array);
+  readonly purpose: DataPurpose;
   readonly #maxLength: number;
 
-  constructor({ dataFormat, columnMapping = null, maxLength }: LoadOptions) {
+  constructor(purpose: DataPurpose, { dataFormat, columnMapping = null, maxLength }: LoadOptions) {
+    this.purpose = purpose;
     this.reader = new DatasetReader({ format: dataFormat, columnMapping });
     this.#maxLength = maxLength;
   }
@@ -169,29 +187,39 @@ export class DataManager {
     const { evalDataPath, trainTestSplit, maxLength, seed } = options;
     const { tokenizer } = this.#options;
     if (!tokenizer) throw new TypeError("Cannot load data without a tokenizer: give one to the DataManager");
-    const read = async (paths: DataPaths) => {
-      const source = new Source(options), rows = new TokenRows(tokenizer.vocabSize);
+    const { scratch = null, memoryBytes = IDS_IN_MEMORY_BYTES } = this.#options, opened: TokenRows[] = [];
+    const read = async (paths: DataPaths, purpose: DataPurpose) => {
+      const source = new Source(purpose, options),
+        rows = new TokenRows(tokenizer.vocabSize, { scratch, memoryBytes });
+      opened.push(rows);
       for await (const row of this.#rows(paths, source, options)) rows.push(row);
       return { source, rows };
     };
-    const training = await read(options.trainingDataPath);
-    const evaluation = evalDataPath === null ? null : await read(evalDataPath);
-    const sources = [training, ...(evaluation ? [evaluation] : [])].map(({ source }) => source);
-    refuseProblems(sources.map(({ reader }) => reader));
-    for (const source of sources) refuseNothingLeft(source, maxLength);
-    const held = heldExamples(training.source.hashes.length, evaluation ? 0 : trainTestSplit, seed);
-    const { train, held: heldRows } = splitRows(training.rows, training.source.exampleOfRow, held);
-    const [report, evalReport = null] = sources.map((source) => source.report());
-    return {
-      train,
-      eval: evaluation?.rows ?? heldRows,
-      report: report!,
-      evalReport,
-      warnings: [
-        ...sources.flatMap((source, i) => warningsOf(source, [report!, evalReport!][i]!, maxLength)),
-        ...leakWarnings(leaks(training.source, evaluation?.source ?? null, held)),
-      ],
-    };
+    const close = () => opened.forEach((rows) => rows.close());
+    try {
+      const training = await read(options.trainingDataPath, options.purpose ?? "train");
+      const evaluation = evalDataPath === null ? null : await read(evalDataPath, "eval");
+      const sources = [training, ...(evaluation ? [evaluation] : [])].map(({ source }) => source);
+      refuseProblems(sources.map(({ reader }) => reader));
+      for (const source of sources) refuseNothingLeft(source, maxLength);
+      const held = heldExamples(training.source.hashes.length, evaluation ? 0 : trainTestSplit, seed);
+      const { train, held: heldRows } = splitRows(training.rows, training.source.exampleOfRow, held);
+      const [report, evalReport = null] = sources.map((source) => source.report());
+      return {
+        train,
+        eval: evaluation?.rows ?? heldRows,
+        report: report!,
+        evalReport,
+        warnings: [
+          ...sources.flatMap((source, i) => warningsOf(source, [report!, evalReport!][i]!, maxLength)),
+          ...leakWarnings(leaks(training.source, evaluation?.source ?? null, held)),
+        ],
+        close,
+      };
+    } catch (error) {
+      close();
+      throw error;
+    }
   }
 
   /**
@@ -202,15 +230,15 @@ export class DataManager {
    */
   async check(options: LoadOptions, shown: number): Promise<DataCheck> {
     const { evalDataPath, trainTestSplit, maxLength, seed } = options;
-    const read = async (paths: DataPaths) => {
-      const source = new Source(options);
+    const read = async (paths: DataPaths, purpose: DataPurpose) => {
+      const source = new Source(purpose, options);
       for await (const row of this.#rows(paths, source, options)) {
         if (source.samples.length < shown) source.samples.push(row);
       }
       return source;
     };
-    const training = await read(options.trainingDataPath);
-    const evaluation = evalDataPath === null ? null : await read(evalDataPath);
+    const training = await read(options.trainingDataPath, options.purpose ?? "train");
+    const evaluation = evalDataPath === null ? null : await read(evalDataPath, "eval");
     const held = heldExamples(training.hashes.length, evaluation ? 0 : trainTestSplit, seed);
     return {
       train: checkOf(training, maxLength),
@@ -226,7 +254,7 @@ export class DataManager {
     const how = tokenizer
       ? { tokenizer, template, allowSpecialTokens, ...(trainOn ? { trainOn } : {}) }
       : null;
-    for await (const { folder, name } of this.#found(paths)) {
+    for await (const { folder, name } of this.#found(paths, source.purpose)) {
       const file = await folder.open(name);
       try {
         for await (const { example, ...at } of source.reader.read(file)) {
@@ -253,8 +281,13 @@ export class DataManager {
   }
 
   /** The files that the paths name, in their order; those of a pattern sorted. */
-  async *#found(paths: DataPaths): AsyncGenerator<{ folder: Folder; name: string }> {
-    for (const path of [paths].flat()) {
+  async *#found(
+    paths: DataPaths,
+    purpose: DataPurpose,
+  ): AsyncGenerator<{ folder: ReadableFolder; name: string }> {
+    const { dataFiles = (path) => Promise.resolve([path]) } = this.#options;
+    const named = [paths].flat().map((path) => dataFiles(path, purpose));
+    for (const path of (await Promise.all(named)).flat()) {
       const { folder, name } = this.#options.files(path);
       if (!/[*?]/.test(name) || await folder.exists(name)) {
         yield { folder, name };
@@ -296,30 +329,46 @@ function labelledOr(example: Example, how: Tokenization): LabelledIds[] | string
   }
 }
 
-/** Which examples are held out. */
-function heldExamples(examples: number, share: number, seed: number): Set<number> {
-  const wanted = Math.max(Math.round(examples * share), share > 0 ? 1 : 0);
-  const count = Math.max(0, Math.min(wanted, examples - 1));
-  return new Set(permutation(examples, { seed, stream: STREAM.split }).subarray(0, count));
+/** Examples that are held out. */
+interface HeldOut {
+  readonly count: number;
+  has(example: number): boolean;
 }
 
-function splitRows(rows: TokenRows, exampleOfRow: GrowingArray, held: ReadonlySet<number>) {
-  if (held.size === 0) return { train: rows, held: [] };
-  const indices: [number[], number[]] = [[], []];
-  for (let row = 0; row < rows.length; row++) indices[held.has(exampleOfRow.get(row)) ? 1 : 0].push(row);
-  const [train, eval_] = indices.map((side) => new RowSubset(rows, Uint32Array.from(side)));
-  return { train: train!, held: eval_! };
+function heldExamples(examples: number, share: number, seed: number): HeldOut {
+  const wanted = Math.max(Math.round(examples * share), share > 0 ? 1 : 0);
+  const count = Math.max(0, Math.min(wanted, examples - 1));
+  if (count === 0) return { count, has: () => false };
+  const marks = new Uint8Array(examples);
+  for (const example of permutation(examples, { seed, stream: STREAM.split }).subarray(0, count)) {
+    marks[example] = 1;
+  }
+  return { count, has: (example) => marks[example] === 1 };
+}
+
+function splitRows(rows: TokenRows, exampleOfRow: GrowingArray, held: HeldOut) {
+  if (held.count === 0) return { train: rows, held: [] };
+  const side = (isHeld: boolean) => {
+    const indices = new GrowingArray(Uint32Array);
+    for (let row = 0; row < rows.length; row++) {
+      if (held.has(exampleOfRow.get(row)) === isHeld) indices.push(row);
+    }
+    return new RowSubset(rows, indices.whole() as Uint32Array);
+  };
+  return { train: side(false), held: side(true) };
 }
 
 /** How many examples are held out, and how many of them are also trained on. */
-function leaks(training: Source, evaluation: Source | null, held: ReadonlySet<number>) {
-  const all = Array.from({ length: training.hashes.length }, (_, i) => i);
+function leaks(training: Source, evaluation: Source | null, held: HeldOut) {
   if (!evaluation) {
-    const rest = all.filter((i) => !held.has(i));
-    return { heldOut: held.size, leaked: training.hashes.alsoIn(training.hashes, held, rest) };
+    const { hashes } = training, isHeld = (example: number) => held.has(example);
+    return { heldOut: held.count, leaked: hashes.alsoIn(hashes, isHeld, (example) => !held.has(example)) };
   }
-  const own = Array.from({ length: evaluation.hashes.length }, (_, i) => i);
-  return { heldOut: own.length, leaked: evaluation.hashes.alsoIn(training.hashes, own, all) };
+  const every = () => true;
+  return {
+    heldOut: evaluation.hashes.length,
+    leaked: evaluation.hashes.alsoIn(training.hashes, every, every),
+  };
 }
 
 function leakWarnings({ heldOut, leaked }: { heldOut: number; leaked: number }): string[] {

@@ -44,6 +44,18 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
+/**
+ * A file without a name, for what does not fit the memory. It is gone once it is closed, or with the process. Reads and
+ * writes wait, so that it can stand in for an array.
+ */
+export interface Scratch {
+  /** @throws {StorageDeniedError} If there is no room. */
+  append(bytes: Uint8Array): void;
+  /** Bytes [offset, offset + length) of what was appended. */
+  read(offset: number, length: number): Uint8Array<ArrayBuffer>;
+  close(): void;
+}
+
 /** The files of a folder, to read only. */
 export interface ReadableFolder {
   /** Name for messages, such as `runs/ember/adapter`. */
@@ -87,6 +99,15 @@ export interface Folder extends ReadableFolder {
   lock?(): Promise<FolderLock | null>;
   /** Removes what writers that were never committed left directly in this folder: those of a crashed process. */
   removeLeftovers(): Promise<void>;
+}
+
+/** The folder and the name of a file by its path; `files` opens folders. */
+export function fileAt<F extends ReadableFolder>(
+  files: (uri: string) => F,
+  path: string,
+): { readonly folder: F; readonly name: string } {
+  const slash = path.lastIndexOf("/");
+  return { folder: files(slash < 0 ? "." : path.slice(0, slash + 1)), name: path.slice(slash + 1) };
 }
 
 /** The whole text of a file, UTF-8. @throws {StorageNotFoundError} @throws {TypeError} If it is not UTF-8. */

@@ -69,6 +69,24 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "launcher opens the network where data of the Hub are named: by words, a variable or a file of options",
+  ignore,
+  fn: () =>
+    withMachine({ deno: fakeDeno("2.9.6"), ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
+      await Deno.writeTextFile(`${folder}/hub.yaml`, "training_data_path: hf://datasets/a/b\n");
+      await Deno.writeTextFile(`${folder}/local.yaml`, "training_data_path: a.jsonl\n");
+      const opened = async (words: string[], env: Record<string, string> = {}) =>
+        (await run(words, folder, env)).out.includes("[--allow-net]");
+      assert.ok(await opened(["check", "hf://datasets/a/b/c.jsonl"]));
+      assert.ok(await opened(["train", "-c", "hub.yaml"]));
+      assert.ok(await opened(["train", "--config=hub.yaml"]));
+      assert.ok(await opened(["train"], { LOWRANK_TRAINING_DATA_PATH: "hf://datasets/a/b" }));
+      assert.ok(!await opened(["train", "-c", "local.yaml", "--data", "hub.yaml"]));
+    }),
+});
+
+Deno.test({
   name: "launcher works through a symbolic link",
   ignore,
   fn: () =>

@@ -9,11 +9,12 @@ import { Tokenizer } from "../data/tokenizer.ts";
 import { type DataCheck, DataManager, type SourceCheck } from "../data_manager.ts";
 import { ConfigError, DatasetFormatError } from "../errors.ts";
 import { ModelManager } from "../model_manager.ts";
-import { type Folder, readText } from "../storage.ts";
+import { fileAt, type Folder, readText } from "../storage.ts";
 import { CHECK_FLAGS, checkHelp, OWN_FLAGS } from "./check_flags.ts";
 import { formatCheck } from "./check_text.ts";
 import { type ParsedFlags, parseFlags } from "./flags.ts";
 import { isOn, textOf } from "./generate_flags.ts";
+import { dataFiles } from "./hub.ts";
 import type { CliIo } from "./io.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
@@ -88,13 +89,11 @@ async function checkData(
   shown: number,
   files: (uri: string) => Folder,
 ): Promise<DataCheck> {
-  const fileOf = (uri: string) => {
-    const slash = uri.lastIndexOf("/");
-    return { folder: files(slash < 0 ? "." : uri.slice(0, slash + 1)), name: uri.slice(slash + 1) };
-  };
+  const fileOf = (uri: string) => fileAt(files, uri);
   const template = training.chatTemplatePath === null ? null : fileOf(training.chatTemplatePath);
   const manager = new DataManager({
     files: fileOf,
+    dataFiles,
     ...(tokenizer ? { tokenizer } : {}),
     chatTemplate: template && await readText(template.folder, template.name),
     allowSpecialTokens: training.allowSpecialTokens,

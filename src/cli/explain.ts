@@ -9,7 +9,7 @@ import { readRun } from "../explain/read_run.ts";
 import type { DeviceFacts, ExplainReport } from "../explain/report.ts";
 import { type Gpu, openGpu, requireHardware } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
-import { writeFile } from "../storage.ts";
+import { fileAt, writeFile } from "../storage.ts";
 import { type Machine, thisMachine } from "./doctor_machine.ts";
 import { EXPLAIN_FLAGS, explainHelp } from "./explain_flags.ts";
 import { type ExplainDeps, explainRun } from "./explain_measure.ts";
@@ -58,12 +58,8 @@ export async function explain(
   }
   const json = isOn(flags, "json"), out = textOf(flags, "out") ?? (json ? null : `${run}/${PAGE_FILE}`);
   if (out !== null) {
-    const slash = out.lastIndexOf("/");
-    await writeFile(
-      files(slash < 0 ? "." : out.slice(0, slash + 1)),
-      out.slice(slash + 1),
-      explainPage(report),
-    );
+    const { folder, name } = fileAt(files, out);
+    await writeFile(folder, name, explainPage(report));
   }
   if (json) return io.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   const paint = painter(wantsColor(textOf(flags, "color") ?? "auto", io.env, io.stdout));

@@ -7,7 +7,9 @@
 import { parseFineTuneJobConfig } from "../config.ts";
 import { createFineTuneJob } from "../fine_tune_job.ts";
 import { cacheFolder } from "./cache_folder.ts";
+import { dataFiles } from "./hub.ts";
 import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
+import { openLocalScratch } from "../storage/local_scratch.ts";
 import { openFolder } from "./open_folder.ts";
 
 /** What a worker's global scope has, and the types of the main thread do not name. */
@@ -29,6 +31,8 @@ async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Pr
   try {
     const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
       files: openFolder,
+      dataFiles,
+      scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,
       signal: stop.signal,
       availableMemoryBytes: available,

@@ -18,19 +18,43 @@ export class ExampleHashes {
 
   /** Examples that came before already. */
   repeats(): number {
-    const seen = new Set<number>();
-    for (let i = 0; i < this.length; i++) seen.add(this.#hashes.get(i));
-    return this.length - seen.size;
-  }
-
-  /** How many of the chosen examples are also among others. */
-  alsoIn(others: ExampleHashes, chosen: Iterable<number>, among: Iterable<number>): number {
-    const known = new Set<number>();
-    for (const i of among) known.add(others.#hashes.get(i));
+    const sorted = this.#sorted(() => true);
     let count = 0;
-    for (const i of chosen) if (known.has(this.#hashes.get(i))) count++;
+    for (let i = 1; i < sorted.length; i++) if (sorted[i] === sorted[i - 1]) count++;
     return count;
   }
+
+  /** How many of the chosen examples are also among some of others; both are told by their places. */
+  alsoIn(
+    others: ExampleHashes,
+    isChosen: (place: number) => boolean,
+    isAmong: (place: number) => boolean,
+  ): number {
+    const known = others.#sorted(isAmong);
+    let count = 0;
+    for (let i = 0; i < this.length; i++) if (isChosen(i) && holds(known, this.#hashes.get(i))) count++;
+    return count;
+  }
+
+  /** Hashes of some examples, ascending: a set of as many would take ten times the memory. */
+  #sorted(isWanted: (place: number) => boolean): Float64Array {
+    let count = 0;
+    for (let i = 0; i < this.length; i++) if (isWanted(i)) count++;
+    const hashes = new Float64Array(count);
+    for (let i = 0, at = 0; i < this.length; i++) if (isWanted(i)) hashes[at++] = this.#hashes.get(i);
+    return hashes.sort();
+  }
+}
+
+/** Whether an ascending list holds a number. */
+function holds(sorted: Float64Array, wanted: number): boolean {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (sorted[middle]! < wanted) from = middle + 1;
+    else to = middle;
+  }
+  return sorted[from] === wanted;
 }
 
 /** FNV-1a and a second hash of another multiplier, 53 bits of both. */

@@ -2,7 +2,7 @@
 const CHUNK = 2 ** 18;
 
 /** Holds numbers of a kind, at their size and no more. */
-export type NumberKind = Uint16ArrayConstructor | Uint32ArrayConstructor | Float64ArrayConstructor;
+export type NumberKind = Uint32ArrayConstructor | Float64ArrayConstructor;
 
 /** A list of numbers that grows without being copied: a gigabyte of text becomes hundreds of millions of them. */
 export class GrowingArray {
@@ -27,6 +27,15 @@ export class GrowingArray {
     const at = this.#length++ % CHUNK;
     if (at === 0) this.#chunks.push(new this.#kind(CHUNK));
     this.#chunks.at(-1)![at] = value;
+  }
+
+  /** All numbers in one array. */
+  whole(): InstanceType<NumberKind> {
+    const whole = new this.#kind(this.#length);
+    for (const [i, chunk] of this.#chunks.entries()) {
+      whole.set(chunk.subarray(0, this.#length - i * CHUNK), i * CHUNK);
+    }
+    return whole;
   }
 
   /** The number at an index below `length`. */

@@ -1,27 +1,35 @@
 /**
- * Tokenised rows in little memory: ids at two bytes where the vocabulary allows, labels as the spans that are trained.
+ * Tokenised rows in little memory: ids at two bytes where the vocabulary allows, and in a scratch file where they are many;
+ * labels as the spans that are trained.
  *
  * @module
  */
 import type { TokenizedExample } from "./example.ts";
 import { GrowingArray } from "./growing_array.ts";
+import { IdStore, type SpillOptions } from "./id_store.ts";
 import { IGNORE_INDEX } from "./mask.ts";
 
 /** A list of rows, each made when it is asked for. Arrays are such lists, too. */
-export type ExampleRows = Pick<ReadonlyArray<TokenizedExample>, "length" | "at" | typeof Symbol.iterator>;
+export type ExampleRows = Pick<ReadonlyArray<TokenizedExample>, "length" | "at" | typeof Symbol.iterator> & {
+  /** Tokens of each row, where that is known without making the rows. */
+  readonly lengths?: () => Uint32Array<ArrayBuffer>;
+};
 
 /** Rows that grow one by one. */
 export class TokenRows implements ExampleRows {
-  readonly #ids: GrowingArray;
+  readonly #ids: IdStore;
   /** Where each row's ids, and its spans, end. */
   readonly #idEnds = new GrowingArray(Float64Array);
   readonly #spanEnds = new GrowingArray(Float64Array);
   /** First trained token of a span and the one behind its last, counted from the row's start. */
   readonly #spans = new GrowingArray(Uint32Array);
 
-  /** @param vocabSize Largest id + 1. */
-  constructor(vocabSize: number) {
-    this.#ids = new GrowingArray(vocabSize <= 2 ** 16 ? Uint16Array : Uint32Array);
+  /**
+   * @param vocabSize Largest id + 1.
+   * @param spill Where ids go that do not fit the memory; default nowhere.
+   */
+  constructor(vocabSize: number, spill?: SpillOptions) {
+    this.#ids = new IdStore(vocabSize, spill);
   }
 
   get length(): number {
@@ -50,8 +58,7 @@ export class TokenRows implements ExampleRows {
     const row = index < 0 ? this.length + index : index;
     if (!(row >= 0 && row < this.length)) return undefined;
     const [start, end] = [startOf(this.#idEnds, row), this.#idEnds.get(row)];
-    const inputIds = new Int32Array(end - start);
-    for (let t = 0; t < inputIds.length; t++) inputIds[t] = this.#ids.get(start + t);
+    const inputIds = this.#ids.slice(start, end);
     const labels = new Int32Array(inputIds.length).fill(IGNORE_INDEX);
     for (let span = startOf(this.#spanEnds, row); span < this.#spanEnds.get(row); span += 2) {
       const [from, to] = [this.#spans.get(span), this.#spans.get(span + 1)];
@@ -62,6 +69,21 @@ export class TokenRows implements ExampleRows {
 
   *[Symbol.iterator](): ArrayIterator<TokenizedExample> {
     for (let row = 0; row < this.length; row++) yield this.at(row)!;
+  }
+
+  lengths(): Uint32Array<ArrayBuffer> {
+    const lengths = new Uint32Array(this.length);
+    for (let row = 0, start = 0; row < lengths.length; row++) {
+      const end = this.#idEnds.get(row);
+      lengths[row] = end - start;
+      start = end;
+    }
+    return lengths;
+  }
+
+  /** Removes the scratch file, if there is one. */
+  close(): void {
+    this.#ids.close();
   }
 }
 
@@ -91,10 +113,16 @@ export class RowSubset implements ExampleRows {
   *[Symbol.iterator](): ArrayIterator<TokenizedExample> {
     for (const row of this.#indices) yield this.#rows.at(row)!;
   }
+
+  lengths(): Uint32Array<ArrayBuffer> {
+    const all = rowLengths(this.#rows);
+    return this.#indices.map((row) => all[row]!) as Uint32Array<ArrayBuffer>;
+  }
 }
 
 /** Tokens of each row. */
-export function rowLengths(rows: ExampleRows): Uint32Array {
+export function rowLengths(rows: ExampleRows): Uint32Array<ArrayBuffer> {
+  if (rows.lengths) return rows.lengths();
   const lengths = new Uint32Array(rows.length);
   let row = 0;
   for (const { inputIds } of rows) lengths[row++] = inputIds.length;

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { DataFiles } from "../data_manager.ts";
 import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
-import type { Folder } from "../storage.ts";
+import type { Folder, Scratch } from "../storage.ts";
 
 /** What a job needs from the outside. */
 export interface FineTuneJobDeps {
@@ -16,6 +17,10 @@ export interface FineTuneJobDeps {
   readonly signal?: AbortSignal;
   /** Memory that a software adapter may take, bytes; unknown unless given. */
   readonly availableMemoryBytes?: number;
+  /** Paths that a data path stands for; default itself. */
+  readonly dataFiles?: DataFiles;
+  /** Opens a file for tokens of data that do not fit the memory; without it all of them are kept there. */
+  readonly scratch?: () => Scratch;
   /** Where measurements of the adapter are kept from run to run; nowhere unless given. */
   readonly tuning?: Folder;
   /** How the GPU is opened; for other WebGPU implementations. */
@@ -36,10 +41,4 @@ export type Closers = (() => void | Promise<void>)[];
 /** Calls every closer, the latest first. */
 export async function closeAll(closers: Closers): Promise<void> {
   for (const close of closers.splice(0).reverse()) await close();
-}
-
-/** A file by its uri: the folder and the name in it. */
-export function fileOf(files: (uri: string) => Folder, uri: string): { folder: Folder; name: string } {
-  const slash = uri.lastIndexOf("/");
-  return { folder: files(slash < 0 ? "." : uri.slice(0, slash + 1)), name: uri.slice(slash + 1) };
 }

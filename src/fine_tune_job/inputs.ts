@@ -19,9 +19,9 @@ import { type BaseModel, ModelManager } from "../model_manager.ts";
 import { checkPlaces, refuseUsed } from "../output_folder.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
-import { readText } from "../storage.ts";
+import { fileAt, readText } from "../storage.ts";
 import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
-import { type Closers, fileOf, type FineTuneJobDeps } from "./deps.ts";
+import type { Closers, FineTuneJobDeps } from "./deps.ts";
 import { loraSettings, overruledOptions } from "./lora_settings.ts";
 
 /** Reads and checks. Files that stay open are closed by `closers`. @throws As `FineTuneJob.run()`. */
@@ -49,11 +49,18 @@ export async function* readInputs(
   const chatTemplate = await templateOf(config, deps);
   yield { type: "phase", message: "reading the data" };
   const { allowSpecialTokens } = training;
-  const files = (uri: string) => fileOf(deps.files, uri);
-  const dataset = await loadData(
-    new DataManager({ files, tokenizer, chatTemplate, allowSpecialTokens }),
-    config,
-  );
+  const files = (uri: string) => fileAt(deps.files, uri);
+  const { scratch, dataFiles } = deps;
+  const manager = new DataManager({
+    files,
+    tokenizer,
+    chatTemplate,
+    allowSpecialTokens,
+    ...(scratch ? { scratch } : {}),
+    ...(dataFiles ? { dataFiles } : {}),
+  });
+  const dataset = await loadData(manager, config);
+  closers.push(() => dataset.close());
   checkTokens(dataset, base);
   const source = chatTemplate ?? tokenizer.chatTemplate;
   const template = source === null ? null : new ChatTemplate(source, tokenizer);
@@ -84,7 +91,7 @@ async function templateOf(
   { files }: FineTuneJobDeps,
 ): Promise<string | null> {
   if (chatTemplatePath === null) return null;
-  const { folder, name } = fileOf(files, chatTemplatePath);
+  const { folder, name } = fileAt(files, chatTemplatePath);
   return await readText(folder, name);
 }
 

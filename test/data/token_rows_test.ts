@@ -46,3 +46,12 @@ Deno.test("RowSubset gives some rows of a list in the order of their indices", (
   assert.deepEqual([...some], [ROWS[3], ROWS[0]]);
   assert.deepEqual([some.at(1), some.at(-2), some.at(2)], [ROWS[0], ROWS[3], undefined]);
 });
+
+Deno.test("rowLengths() of a subset are those of its rows, without making them", () => {
+  const rows = new TokenRows(65_537);
+  for (const one of ROWS) rows.push(one);
+  const some = new RowSubset(rows, Uint32Array.of(3, 0));
+  rows.at = () => assert.fail("a row was made");
+  assert.deepEqual([...rowLengths(rows)], [4, 1, 3, 2]);
+  assert.deepEqual([...rowLengths(some)], [2, 4]);
+});

@@ -8,6 +8,7 @@
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
   ["web"],
+  ["evaluation"],
   ["fine_tune_job", "language_model", "explain", "export", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],
@@ -28,7 +29,7 @@ export const LAYERS: readonly (readonly string[])[] = [
 const BACKEND_IMPORTS = ["storage", "job_tracker", "errors", "job"];
 
 /** Everything else of the library runs in the browser too. */
-const DENO_ONLY = /^(src\/(main\.ts|cli\/|storage\/(local|local_lock)\.ts)|web\/(build|serve)\.ts)/;
+const DENO_ONLY = /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 

@@ -30,7 +30,7 @@ export const jobSchema = z.strictObject({
   training_data_path: paths().register(fieldMeta, {
     section: "Data",
     help:
-      "Training data: JSON Lines, JSON, CSV or Parquet; several files by commas or a pattern such as data/*.jsonl",
+      "Training data: JSON Lines, JSON, CSV or Parquet; files by commas, a pattern (data/*.jsonl) or hf://datasets/OWNER/NAME",
     aliases: ["data", "train_data"],
     placeholder: "PATHS",
   }),
