@@ -6,6 +6,7 @@
 import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
 import { ChatTemplate } from "./data/chat_template.ts";
 import type { Message } from "./data/formats.ts";
+import type { ExampleRows } from "./data/token_rows.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import type { QuantizationWord } from "./config.ts";
 import { ConfigError } from "./errors.ts";
@@ -16,9 +17,10 @@ import { generateText, type TextOptions, type TextPiece } from "./generate/text.
 import { type Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
 import { type BaseModel, ModelManager } from "./model_manager.ts";
-import type { TrainableModel } from "./models/trainable_model.ts";
+import type { BatchLimits, ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
 import type { Folder } from "./storage.ts";
+import { type EvalResult, measureRows } from "./trainer/measure.ts";
 
 /** What {@link LanguageModel.open} needs. */
 export interface LanguageModelOptions {
@@ -33,8 +35,12 @@ export interface LanguageModelOptions {
    * on what it was trained on. Default none.
    */
   readonly quantization?: QuantizationWord;
+  /** Whether NF4's scales are quantised too; default true. */
+  readonly doubleQuant?: boolean;
   /** Jinja; default the tokenizer's own. */
   readonly chatTemplate?: string | null;
+  /** The largest batch that `measure()` will run; default one row of one token. */
+  readonly limits?: BatchLimits;
   /** How the GPU is opened. */
   readonly gpu?: OpenGpuOptions;
   /** An open GPU, which stays open. Default: one of the model's own. */
@@ -92,7 +98,7 @@ export class LanguageModel {
       const base = ModelManager.quantized(opened, {
         loadIn4bit: options.quantization === "4bit",
         loadIn8bit: options.quantization === "8bit",
-        doubleQuant: true,
+        doubleQuant: options.doubleQuant ?? true,
       });
       const tokenizer = await Tokenizer.load(base.folder);
       const source = options.chatTemplate ?? tokenizer.chatTemplate;
@@ -101,7 +107,9 @@ export class LanguageModel {
       const read = options.adapter ? await readAdapter(files(options.adapter)) : null;
       const adapter = read && ModelManager.named(base, read);
       gpu = device?.gpu ?? await openGpu(options.gpu);
-      const model = await load(manager, base, adapter, gpu, device?.pipelines ?? new PipelineCache(gpu));
+      const { limits = { rows: 1, length: 1 } } = options;
+      const on = { gpu, pipelines: device?.pipelines ?? new PipelineCache(gpu), limits };
+      const model = await load(manager, base, adapter, on);
       return new LanguageModel(model, tokenizer, template, stops, !device);
     } catch (error) {
       if (!device) await gpu?.close();
@@ -151,6 +159,22 @@ export class LanguageModel {
     }
   }
 
+  /**
+   * Loss and token accuracy of rows, `batchRows` at a time; yields the rows done so far.
+   *
+   * @returns Null where a logit or the loss is not finite.
+   * @throws {RangeError} If a batch is larger than the `limits` that the model was opened with.
+   * @throws The signal's reason, between batches, when it is aborted.
+   */
+  measure(
+    rows: ExampleRows,
+    batchRows: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<number, EvalResult | null> {
+    const source = { rows, packs: null, padId: this.tokenizer.padTokenId };
+    return measureRows(this.#model, source, { batchRows, signal });
+  }
+
   /** Gives the GPU memory back, and the GPU unless it was given. */
   async close(): Promise<void> {
     await this.gpu.settle().catch(() => {}); // a stopped answer leaves work behind
@@ -195,21 +219,15 @@ async function load(
   manager: ModelManager,
   base: BaseModel,
   adapter: Adapter | null,
-  gpu: Gpu,
-  pipelines: PipelineCache,
+  on: Pick<ModelDevice, "gpu" | "limits"> & { readonly pipelines: PipelineCache },
 ): Promise<TrainableModel> {
+  const { gpu } = on;
   const lora = adapter && {
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,
     targetModules: adapter.config.targetModules!, // readAdapter() fills in what a file leaves out
   };
-  // batches of training are never run: the smallest there is
-  const model = manager.plan(base, lora, {
-    gpu,
-    pipelines,
-    variants: chooseVariants(gpu),
-    limits: { rows: 1, length: 1 },
-  });
+  const model = manager.plan(base, lora, { ...on, variants: chooseVariants(gpu) });
   try {
     if (adapter) ModelManager.checkAdapter(model, adapter);
     model.allocate();

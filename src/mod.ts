@@ -40,6 +40,16 @@ export { MemoryFolder } from "./storage/memory.ts";
 export { type BaseModel, type InitialParameters, type LoraSettings, ModelManager } from "./model_manager.ts";
 export { DataManager, type DataReport, type Dataset, type LoadOptions } from "./data_manager.ts";
 export { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
+export {
+  type AnsweredRow,
+  evaluateModel,
+  type EvaluationEvent,
+  type EvaluationOptions,
+  type EvaluationSummary,
+  type Measured,
+  type Metric,
+  type Scores,
+} from "./evaluation.ts";
 export { type ExactMatch, exactMatch, type ExpectedAnswer } from "./generate/exact_match.ts";
 export {
   type GeneratedToken,

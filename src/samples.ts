@@ -15,10 +15,12 @@ import type { TrainableModel } from "./models/trainable_model.ts";
 /** Prompts answered side by side at most. */
 const MOST_ROWS = 256;
 /** Tokens beyond the longest expected answer: enough to see that an answer goes on too long. */
-const SPARE_TOKENS = 4;
+export const SPARE_TOKENS = 4;
 
 /** A held-out row as a question: what comes before its last trained part, and that part. */
 export interface HeldOutAnswer extends ExpectedAnswer {
+  /** Place among the rows, from 0. */
+  readonly row: number;
   readonly prompt: string;
   /** Tokens of the expected answer. */
   readonly tokens: number;
@@ -26,13 +28,14 @@ export interface HeldOutAnswer extends ExpectedAnswer {
 
 /** The questions of rows that have one: rows trained from their first token on (plain text) have none. */
 export function heldOutAnswers(examples: ExampleRows, tokenizer: Tokenizer): HeldOutAnswer[] {
-  return [...examples].flatMap(({ inputIds, labels }) => {
+  return [...examples].flatMap(({ inputIds, labels }, row) => {
     const end = labels.findLastIndex((label) => label !== IGNORE_INDEX) + 1;
     const start = labels.subarray(0, end).lastIndexOf(IGNORE_INDEX) + 1;
     if (start === 0 || end === 0) return [];
     const promptIds = [...inputIds.subarray(0, start)], answerIds = [...inputIds.subarray(start, end)];
     const text = (ids: number[]) => tokenizer.decode(ids, { skipSpecialTokens: true });
-    return [{ promptIds, prompt: text(promptIds), expected: text(answerIds), tokens: answerIds.length }];
+    const tokens = answerIds.length;
+    return [{ row, promptIds, prompt: text(promptIds), expected: text(answerIds), tokens }];
   });
 }
 

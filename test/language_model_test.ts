@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
-import { writeAdapter } from "../src/checkpoint/adapter.ts";
 import { collectTexts, type TextOptions } from "../src/generate/text.ts";
 import { mergeModel } from "../src/checkpoint/merge.ts";
 import { LanguageModel, type LanguageModelOptions } from "../src/language_model.ts";
 import { type BaseModel, ModelManager } from "../src/model_manager.ts";
-import { linearPaths, MODEL_FAMILIES } from "../src/models/registry.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 import type { OpenDevice } from "../src/fine_tune_job.ts";
 import { onGpu } from "./helpers/device.ts";
+import { writeTinyAdapter } from "./helpers/adapter_file.ts";
 import { tinyGguf } from "./helpers/tiny_gguf.ts";
 import { type TinyModelOptions, writeTinyModel } from "./helpers/tiny_model.ts";
-import { openTinyModel, TALKATIVE } from "./generate/open_model.ts";
+import { TALKATIVE } from "./generate/open_model.ts";
 
 const OPTIONS = { ...TALKATIVE, maxNewTokens: 5 };
 
@@ -18,19 +17,7 @@ const OPTIONS = { ...TALKATIVE, maxNewTokens: 5 };
 async function open(device: OpenDevice, adapter: string | null = null, files: TinyModelOptions = {}) {
   const folders = new Map(["m", "a"].map((uri) => [uri, new MemoryFolder(uri)]));
   await writeTinyModel(folders.get("m")!, files);
-  if (adapter) {
-    const trained = await openTinyModel(device, { adapted: true });
-    const values = await trained.pool.read();
-    const tensors = new Map(trained.pool.parameters.map(({ name, value: { shape } }) => {
-      return [name, { shape, data: values.get(name)! }];
-    }));
-    trained.destroy();
-    const targetModules = linearPaths(MODEL_FAMILIES.get("llama")!, 2);
-    await writeAdapter(folders.get("a")!, {
-      config: { baseModel: null, rank: 3, alpha: 6, dropout: 0, targetModules },
-      tensors,
-    });
-  }
+  if (adapter) await writeTinyAdapter(folders.get("a")!, device);
   return await LanguageModel.open({ files: (uri) => folders.get(uri)!, model: "m", adapter, device });
 }
 

@@ -27,7 +27,8 @@ const TEST_PERMISSIONS = [
 ];
 
 /** What the browser cannot have: the command line, files of this machine, the page's build and server. */
-const DENO_ONLY = /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
+const DENO_ONLY =
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
 
 /** Reads deno's last line, such as `ok | 12 passed (3 steps) | 0 failed | 2 ignored (1s)`; null when there is none. */
 export function readTotals(output: string): Totals | null {

@@ -6,6 +6,7 @@
 import { ConfigError } from "../errors.ts";
 import { CHECK_FLAGS } from "./check_flags.ts";
 import { DOCTOR_FLAGS } from "./doctor_flags.ts";
+import { EVAL_FLAGS } from "./eval_flags.ts";
 import { EXPLAIN_FLAGS } from "./explain_flags.ts";
 import { EXPORT_FORMATS, exportFlags } from "./export_flags.ts";
 import { type FlagSpec, GENERAL_FLAGS, parseFlags, TRAIN_FLAGS } from "./flags.ts";
@@ -22,6 +23,7 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
   chat: CHAT_FLAGS,
   doctor: DOCTOR_FLAGS,
   check: CHECK_FLAGS,
+  eval: EVAL_FLAGS,
   explain: EXPLAIN_FLAGS,
   export: flagsOfFormats(),
   inspect: INSPECT_FLAGS,

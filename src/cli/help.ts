@@ -48,6 +48,7 @@ Usage: lowrank <command> [options]
   runs [DIR]                List runs and how they went
   generate                  Continue a prompt, or many
   chat                      Talk to a model
+  eval                      Measure loss and exact answers of a model, before and after training
   doctor                    Show what this machine computes on, and what to install
   models                    List the models that can be fine-tuned
   inspect PATH              Show what a model, a GGUF file or an adapter holds

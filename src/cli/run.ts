@@ -12,6 +12,7 @@ import { checkHelp } from "./check_flags.ts";
 import { completion } from "./completion.ts";
 import { configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
+import { evalHelp } from "./eval_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { explainHelp } from "./explain_flags.ts";
 import { EXPORT_FORMATS, exportHelp } from "./export_flags.ts";
@@ -34,6 +35,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   doctor: doctorHelp,
   explain: explainHelp,
   export: () => exportHelp(),
+  eval: evalHelp,
   check: checkHelp,
   models: modelsHelp,
   resume: resumeHelp,
@@ -58,6 +60,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   models,
   explain: async (args, io) => (await import("./explain.ts")).explain(args, io),
   export: async (args, io) => (await import("./export.ts")).exportModel(args, io),
+  eval: async (args, io) => (await import("./eval.ts")).evaluate(args, io),
   check: async (args, io) => (await import("./check.ts")).check(args, io),
   resume: async (args, io) => (await import("./resume.ts")).resume(args, io),
   runs: async (args, io) => (await import("./runs.ts")).runs(args, io),
@@ -75,7 +78,6 @@ const VERBS: Readonly<Record<string, Verb>> = {
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
-  "eval",
   "pull",
   "serve",
 ];

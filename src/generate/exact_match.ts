@@ -22,6 +22,11 @@ export interface ExactMatch {
   readonly answers: readonly string[];
 }
 
+/** Whether an answer is the expected one, white space around both left out. */
+export function isExact(answer: string, expected: string): boolean {
+  return answer.trim() === expected.trim();
+}
+
 /**
  * Answers every row greedily, as many at a time as the generator has rows, and counts those that match.
  *
@@ -41,6 +46,6 @@ export async function exactMatch(
     const pieces = generateText(generator, tokenizer, prompts, { ...options, stopTokenIds });
     answers.push(...await collectTexts(pieces, prompts.length));
   }
-  const matches = rows.filter(({ expected }, i) => answers[i]!.trim() === expected.trim()).length;
+  const matches = rows.filter(({ expected }, i) => isExact(answers[i]!, expected)).length;
   return { share: rows.length === 0 ? 0 : matches / rows.length, matches, answers };
 }

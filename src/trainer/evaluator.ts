@@ -7,17 +7,10 @@ import type { TrainingConfig } from "../config.ts";
 import { DivergedError } from "../errors.ts";
 import type { TrainableModel } from "../models/trainable_model.ts";
 import type { Breather } from "./breather.ts";
-import { batchOf, type BatchSource } from "./micro_batches.ts";
-import { batchRowLengths } from "./trainer_data.ts";
+import { type EvalResult, measureRows } from "./measure.ts";
+import type { BatchSource } from "./micro_batches.ts";
 
-/** Means over labelled tokens. */
-export interface EvalResult {
-  /** nats */
-  readonly loss: number;
-  /** Share of them to which the model gave the largest logit, 0..1. */
-  readonly accuracy: number;
-  readonly tokens: number;
-}
+export type { EvalResult } from "./measure.ts";
 
 /** How an evaluation goes. */
 export interface EvaluationOptions extends Pick<TrainingConfig, "evalBatchSize"> {
@@ -35,25 +28,15 @@ export interface EvaluationOptions extends Pick<TrainingConfig, "evalBatchSize">
 export async function evaluateRows(
   model: TrainableModel,
   source: BatchSource,
-  { evalBatchSize: rows, breather, signal, step }: EvaluationOptions,
+  { evalBatchSize, breather, signal, step }: EvaluationOptions,
 ): Promise<EvalResult> {
-  // rows of like length together, so that little is padding
-  const lengths = batchRowLengths(source.rows, source.packs);
-  const sorted = Uint32Array.from(lengths, (_, row) => row)
-    .sort((a, b) => lengths[a]! - lengths[b]! || a - b);
-  model.clearTotals();
-  let tokens = 0;
-  for (let i = 0; i < sorted.length; i += rows) {
-    await breather.breathe();
-    signal?.throwIfAborted();
-    model.resources.gpu.check();
-    const batch = batchOf(source, [...sorted.subarray(i, i + rows)], rows);
-    await model.evaluate(batch);
-    tokens += batch.trainedTokens;
+  const measuring = measureRows(model, source, { batchRows: evalBatchSize, breather, signal });
+  for (;;) {
+    const { done, value } = await measuring.next();
+    if (!done) continue;
+    if (value === null) throw evaluationDiverged(step);
+    return value;
   }
-  const { summedLoss, correctTokens, finite } = await model.totals();
-  if (!finite) throw evaluationDiverged(step);
-  return { loss: summedLoss / tokens, accuracy: correctTokens / tokens, tokens };
 }
 
 function evaluationDiverged(step: number): DivergedError {

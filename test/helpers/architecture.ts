@@ -29,7 +29,8 @@ export const LAYERS: readonly (readonly string[])[] = [
 const BACKEND_IMPORTS = ["storage", "job_tracker", "errors", "job"];
 
 /** Everything else of the library runs in the browser too. */
-const DENO_ONLY = /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
+const DENO_ONLY =
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 

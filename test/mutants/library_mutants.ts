@@ -184,9 +184,6 @@ const DATA: readonly Mutant[] = [
       ">= least && this.#largest[2 * node + 1]! < least ? 2 * node : 2 * node + 1",
     ],
   ]),
-  ...inFile("src/data/token_rows.ts", ["test/data/token_rows_test.ts"], [
-    ["ids beyond 65535 lose their high bits", "vocabSize <= 2 ** 16", "vocabSize <= 2 ** 20"],
-  ]),
   ...inFile("src/data/json_array.ts", ["test/data/json_array_test.ts"], [
     [
       "a quote after a backslash ends the text",

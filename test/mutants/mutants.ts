@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { EVALUATION_MUTANTS } from "./evaluation_mutants.ts";
 import { EXPORT_MUTANTS } from "./export_mutants.ts";
 import { KERNEL_MUTANTS } from "./kernel_mutants.ts";
 import { LIBRARY_MUTANTS } from "./library_mutants.ts";
@@ -16,6 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...KERNEL_MUTANTS,
   ...LIBRARY_MUTANTS,
   ...QUANT_MUTANTS,
+  ...EVALUATION_MUTANTS,
   ...EXPORT_MUTANTS,
 ];
 

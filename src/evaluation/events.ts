@@ -1,0 +1,72 @@
+/**
+ * The words of an evaluation: what is measured, and what it tells. Plain data.
+ *
+ * @module
+ */
+
+/** What can be measured. `loss` brings perplexity and token accuracy. */
+export const METRICS = ["loss", "exact_match"] as const;
+/** One of them. */
+export type Metric = typeof METRICS[number];
+
+/** Whose measurement it is: the base model's, or that of the adapter on it. */
+export type Measured = "base" | "adapter";
+
+/** What was found of one model. What was not asked for is null. */
+export interface Scores {
+  /** Mean over labelled tokens, nats. */
+  readonly loss: number | null;
+  /** e to the loss. */
+  readonly perplexity: number | null;
+  /** Share of labelled tokens to which the model gave the largest logit, 0..1. */
+  readonly tokenAccuracy: number | null;
+  /** Share of questions whose greedy answer is the expected one, 0..1; null also where no row is a question. */
+  readonly exactMatch: number | null;
+  readonly matches: number | null;
+}
+
+/** A question with its answers; null where a model was not asked. */
+export interface AnsweredRow {
+  /** From 1, among the rows that are measured on. */
+  readonly row: number;
+  readonly prompt: string;
+  readonly expected: string;
+  readonly base: string | null;
+  readonly adapter: string | null;
+}
+
+/** What is about to be measured. */
+export interface EvaluationSummary {
+  readonly model: string;
+  readonly adapter: string | null;
+  /** The GPU, and whether it computes on the CPU. */
+  readonly device: string;
+  readonly softwareDevice: boolean;
+  readonly rows: number;
+  readonly tokens: number;
+  /** Rows with a question before their last trained part; others have no answer to compare. */
+  readonly questions: number;
+}
+
+/** Everything an evaluation tells, in order. */
+export type EvaluationEvent =
+  | { readonly type: "phase"; readonly message: string }
+  | { readonly type: "warning"; readonly message: string }
+  | { readonly type: "started"; readonly summary: EvaluationSummary }
+  | {
+    readonly type: "progress";
+    readonly of: Measured;
+    readonly metric: Metric;
+    /** Rows. */
+    readonly done: number;
+    readonly total: number;
+    readonly etaSeconds: number;
+  }
+  | {
+    readonly type: "finished";
+    readonly seconds: number;
+    readonly base: Scores | null;
+    readonly adapter: Scores | null;
+    /** Empty unless exact_match was asked for. */
+    readonly answers: readonly AnsweredRow[];
+  };

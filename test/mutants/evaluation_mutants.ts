@@ -1,0 +1,54 @@
+/**
+ * Faults in measuring a model, and in data that are too large for the memory or lie on the Hub.
+ *
+ * @module
+ */
+import { inFile, type Mutant } from "./mutant.ts";
+
+const MEASURE: readonly Mutant[] = [
+  ...inFile("src/trainer/measure.ts", ["test/evaluation_test.ts"], [
+    ["losses of earlier measurements stay in the sum", "  model.clearTotals();\n", ""],
+    ["the last batch is passed by", "first < sorted.length;", "first + batchRows < sorted.length;"],
+  ]),
+  ...inFile("src/evaluation.ts", ["test/evaluation_test.ts"], [
+    ["the base is measured with the adapter on it", "{ ...opened, adapter: null }", "opened"],
+    [
+      "rows beyond the limit are measured",
+      "if (limit === null || limit >= rows.length)",
+      "if (rows.length > 0)",
+    ],
+    ["answers lose all but their last piece", "answers[row] += text;", "answers[row] = text;"],
+  ]),
+];
+
+const SPILLED: readonly Mutant[] = [
+  ...inFile("src/data/id_store.ts", ["test/data/id_store_test.ts"], [
+    ["ids beyond 65535 lose their high bits", "vocabSize <= 2 ** 16", "vocabSize <= 2 ** 20"],
+    ["any block of the file is the wanted one", "this.#block?.first !== first", "this.#block === null"],
+    [
+      "ids that are still in memory are looked for in the file",
+      "at >= firstSpilled + this.#spilled",
+      "at < 0",
+    ],
+  ]),
+  ...inFile("src/data/duplicates.ts", ["test/data/duplicates_test.ts"], [
+    ["of three that are the same, one is a repeat", "if (sorted[i] === sorted[i - 1]) count++;", ""],
+    ["examples on the other side are not looked among", "this.#hashes.get(i))) count++", "-1)) count++"],
+  ]),
+];
+
+const HUB: readonly Mutant[] = [
+  ...inFile("src/storage/hub_client.ts", ["test/storage/hub_datasets_test.ts"], [
+    ["a file that came in part is kept", "received !== size", "received === -1"],
+    ["names may leave the cache's folder", 'part !== "" && part !== "." && part !== ".."', "part.length > 0"],
+    ["a busy Hub is taken at its word", "response.status === 429 ||", "response.status === 0 ||"],
+  ]),
+  ...inFile("src/storage/hub_datasets.ts", ["test/storage/hub_datasets_test.ts"], [
+    ["a cached file is fetched again", "if (!await folder.exists(name)) {", "{"],
+  ]),
+  ...inFile("src/storage/hub_address.ts", ["test/storage/hub_address_test.ts"], [
+    ["a split's word may stand inside another", "(^|[/_.-])${word}", "${word}"],
+  ]),
+];
+
+export const EVALUATION_MUTANTS: readonly Mutant[] = [...MEASURE, ...SPILLED, ...HUB];
