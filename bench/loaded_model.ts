@@ -73,7 +73,7 @@ export class LoadedModel implements AsyncDisposable {
       const planned = memoryRows(model);
       model.allocate();
       await model.decoder.load(base.weights);
-      manager.initialise(model, { kind: "seed", seed: 42 });
+      await manager.initialise(model, { kind: "seed", seed: 42 });
       const optimizer = await AdamW.create(model.resources, model.pool, model.sinks, ADAMW);
       const batch = fullBatch(model, 1, length);
       batch.targets[length - 1] = -1; // nothing follows the last token

@@ -23,6 +23,7 @@ import {
   type trainingSchema,
 } from "./config/declarations.ts";
 import { issuesAcross } from "./config/across.ts";
+import { loraScaling } from "./config/lora_kind.ts";
 import { flatSchema, QUANTIZATION_WORDS, WIRE_NAME_BY_ANY_NAME } from "./config/fields.ts";
 import { describeIssue, show } from "./config/issues.ts";
 import { type CamelGroup, camelName } from "./config/naming.ts";
@@ -51,7 +52,7 @@ export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
 
 /** The low-rank update. */
 export type LoraConfig = CamelGroup<z.output<typeof loraSchema>, "lora"> & {
-  /** alpha / r, the factor before B·A. */
+  /** alpha / r, or alpha / √r for `useRslora`: the factor before B·A. */
   readonly scaling: number;
 };
 
@@ -176,13 +177,18 @@ function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
   const outputDir = (flat.output_dir ?? `runs/${flat.output_model_name}`).replace(/(?<=.)\/+$/, "");
   const training_data_path = oneOrMore(flat.training_data_path);
   const eval_data_path = flat.eval_data_path === null ? null : oneOrMore(flat.eval_data_path);
+  const scaling = loraScaling({
+    rank: flat.lora_r,
+    alpha: flat.lora_alpha,
+    useRslora: flat.use_rslora,
+  });
   return freezeAll({
     job: {
       ...pickGroup({ ...flat, training_data_path, eval_data_path, output_dir: outputDir }, "job"),
       adapterUri: `${outputDir}/adapter`,
       mergedUri: `${outputDir}/merged`,
     } as unknown as JobConfig,
-    lora: { ...pickGroup(flat, "lora"), scaling: flat.lora_alpha / flat.lora_r } as unknown as LoraConfig,
+    lora: { ...pickGroup(flat, "lora"), scaling } as unknown as LoraConfig,
     quantization: pickGroup(flat, "quantization") as unknown as QuantizationConfig,
     training: {
       ...pickGroup(flat, "training"),

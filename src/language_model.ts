@@ -9,6 +9,7 @@ import type { Message } from "./data/formats.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import type { QuantizationWord } from "./config.ts";
+import { loraKindOf } from "./config/lora_kind.ts";
 import { ConfigError } from "./errors.ts";
 import { cacheBytes, type CacheSize } from "./generate/kv_cache.ts";
 import { Generator } from "./generate/generator.ts";
@@ -226,13 +227,14 @@ async function load(
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,
     targetModules: adapter.config.targetModules!, // readAdapter() fills in what a file leaves out
+    ...loraKindOf(adapter.config),
   };
   const model = manager.plan(base, lora, { ...on, variants: chooseVariants(gpu) });
   try {
     if (adapter) ModelManager.checkAdapter(model, adapter);
     model.allocate();
     await model.decoder.load(base.weights);
-    if (adapter) manager.initialise(model, { kind: "adapter", adapter });
+    if (adapter) await manager.initialise(model, { kind: "adapter", adapter });
     gpu.check();
     return model;
   } catch (error) {

@@ -20,6 +20,7 @@ export function memoryRows(model: TrainableModel): MemoryRow[] {
     { what: "adapter", bytes: adapter },
     { what: "gradients", bytes: adapter },
     { what: "optimizer moments", bytes: model.pool.momentCount * adapter },
+    { what: "row norms", bytes: model.rowNorms.kept.reduce((sum, { bytes }) => sum + bytes, 0) },
     { what: "activations", bytes: buffers },
     { what: "staged operands", bytes: textures },
   ].filter(({ bytes }) => bytes > 0);

@@ -9,6 +9,7 @@ import { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.t
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
 import { isPacked, type WeightSource } from "./models/decoder_weights.ts";
 import type { QuantizationConfig } from "./config.ts";
+import { type LoraKind, loraScaling } from "./config/lora_kind.ts";
 import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
 import { isGgufName, openGgufModel } from "./checkpoint/gguf_model.ts";
 import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts";
@@ -45,9 +46,11 @@ export interface BaseModel {
 export type PlannedModel = Pick<BaseModel, "config" | "family"> & { readonly weights: WeightSource };
 
 /** Low-rank updates to train. */
-export interface LoraSettings {
+export interface LoraSettings extends LoraKind {
   readonly rank: number;
   readonly alpha: number;
+  /** Share of each update's input that a training step leaves out; default 0. */
+  readonly dropout?: number;
   readonly targetModules: TargetModules;
 }
 
@@ -106,7 +109,12 @@ export class ModelManager {
    */
   plan(base: PlannedModel, lora: LoraSettings | "all" | null, device: ModelDevice): TrainableModel {
     if (lora === "all") return new TrainableModel(base.config, base.family, "all", device);
-    const spec = lora && { targets: loraTargets(base, lora), nameOf: loraKey };
+    const spec = lora && {
+      targets: loraTargets(base, lora),
+      nameOf: loraKey,
+      dora: lora.useDora ?? false,
+      dropout: lora.dropout ?? 0,
+    };
     const { weights } = base;
     const formatOf = isPacked(weights) ? (name: string) => weights.formatOf(name) : undefined;
     return new TrainableModel(base.config, base.family, spec, { ...device, formatOf });
@@ -186,11 +194,12 @@ export class ModelManager {
   }
 
   /**
-   * Sets every trainable parameter: drawn by seed, or from an adapter. The model must be allocated.
+   * Sets every trainable parameter: drawn by seed, or from an adapter. The model must be loaded: magnitudes begin as the
+   * norms of its weights.
    *
    * @throws {ModelFormatError} As {@link ModelManager.checkAdapter}.
    */
-  initialise(model: TrainableModel, initial: InitialParameters): void {
+  async initialise(model: TrainableModel, initial: InitialParameters): Promise<void> {
     if (initial.kind === "adapter") ModelManager.checkAdapter(model, initial.adapter);
     for (const parameter of model.pool.parameters) {
       const [first, second] = parameter.value.shape as [number, number];
@@ -198,8 +207,11 @@ export class ModelManager {
         model.pool.write(parameter, new Float32Array(initial.adapter.tensors.get(parameter.name)!.data));
       } else if (parameter.name.includes(".lora_A.")) {
         model.pool.write(parameter, initialLoraA(parameter.name, first, second, initial.seed));
-      } else model.pool.write(parameter, initialLoraB(first, second));
+      } else if (parameter.name.includes(".lora_B.")) {
+        model.pool.write(parameter, initialLoraB(first, second));
+      }
     }
+    if (initial.kind === "seed") await model.rowNorms.start();
   }
 
   /** Number of the base model's parameters, as its files hold them. */
@@ -245,11 +257,10 @@ function noModel(uri: string, files: readonly string[]): StorageNotFoundError {
 /** The targeted maps, each with its rank and scaling. */
 function loraTargets(
   base: Pick<BaseModel, "family" | "config">,
-  { rank, alpha, targetModules }: LoraSettings,
+  lora: LoraSettings,
 ): Map<string, LoraTarget> {
-  return new Map(
-    targetPaths(base, targetModules).map((path) => [path, { rank, scaling: alpha / rank }]),
-  );
+  const target = { rank: lora.rank, scaling: loraScaling(lora) };
+  return new Map(targetPaths(base, lora.targetModules).map((path) => [path, target]));
 }
 
 function targetPaths(

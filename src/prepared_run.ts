@@ -9,6 +9,7 @@ import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
 import type { Checkpoint } from "./checkpoint/resume.ts";
 import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire } from "./config.ts";
+import { loraMethod } from "./config/lora_kind.ts";
 import { trainedTokens } from "./data/example.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
@@ -69,7 +70,9 @@ export function runSummary({ job, training }: FineTuneJobConfig, run: PreparedRu
     softwareAdapter: gpu.software,
     choices: [
       ...reasonLines(variants.reason),
-      `LoRA rank ${lora.rank}, alpha ${lora.alpha}, on ${[lora.targetModules].flat().join(", ")}` +
+      `${loraMethod(lora)} rank ${lora.rank}, alpha ${lora.alpha}, on ${
+        [lora.targetModules].flat().join(", ")
+      }` +
       (job.adapterPath === null ? "" : ", as the adapter to continue from has them"),
       ...(data.packs
         ? [
@@ -167,9 +170,10 @@ export async function cardFacts(
     effectiveBatchSize: training.effectiveBatchSize,
     learningRate: training.learningRate,
     schedule: training.lrSchedulerType,
+    method: loraMethod(lora),
     rank: lora.rank,
     alpha: lora.alpha,
-    dropout: 0,
+    dropout: lora.dropout ?? 0,
     targetModules: lora.targetModules,
     seed: training.seed,
     trainFile: cardFile(dataset.report, dataset.train.length),

@@ -11,6 +11,7 @@ import { MODEL_CARD_FILE, modelCard, type ModelCardFacts } from "./checkpoint/mo
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
 import type { ModelWeights } from "./checkpoint/weight_files.ts";
 import type { TrainingConfig } from "./config.ts";
+import { loraKindOf } from "./config/lora_kind.ts";
 import type { MergeBase, TrainingEvent } from "./job.ts";
 import { type BaseModel, ModelManager } from "./model_manager.ts";
 import type { WeightSource } from "./models/decoder_weights.ts";
@@ -33,11 +34,11 @@ type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 /** The trained parameters as an adapter. */
 export async function trainedAdapter({ model, lora, base }: PreparedRun): Promise<Adapter> {
   const values = await model.pool.read();
-  const { rank, alpha } = lora, { family, config } = base;
+  const { rank, alpha, dropout = 0 } = lora, { family, config } = base;
   const paths = linearPaths(family, config.numHiddenLayers);
   const targetModules = adapterTargets(lora.targetModules, paths, family.within ?? null);
   return {
-    config: { baseModel: base.uri, rank, alpha, dropout: 0, targetModules },
+    config: { baseModel: base.uri, rank, alpha, dropout, targetModules, ...loraKindOf(lora) },
     tensors: new Map(
       model.pool.parameters.map(({ name, value: { shape } }) => [name, { shape, data: values.get(name)! }]),
     ),

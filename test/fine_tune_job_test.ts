@@ -132,14 +132,17 @@ onGpu("run() writes what save asks for", async () => {
 
 onGpu("run() saves an adapter of the shapes, rank and targets that were asked for", async () => {
   const root = await jobDisk();
-  await run(root, { target_modules: ["q_proj", "down_proj"], lora_r: 3, lora_alpha: 5, save: "adapter" });
+  const lora = { target_modules: ["q_proj", "down_proj"], lora_r: 3, lora_alpha: 5 };
+  await run(root, { ...lora, use_rslora: true, lora_dropout: 0.25, save: "adapter" });
   const { config, tensors } = await readAdapter(root.folder("runs/ember/adapter"));
   assert.deepEqual(config, {
     baseModel: "base",
     rank: 3,
     alpha: 5,
-    dropout: 0,
+    dropout: 0.25,
     targetModules: ["down_proj", "q_proj"],
+    useRslora: true,
+    useDora: false,
   });
   const { hidden_size: C, intermediate_size: F, num_attention_heads: H, head_dim: D } = TINY_CONFIG;
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, [...shape]]));

@@ -141,7 +141,7 @@ onGpu("memoryRows() knows before anything is allocated what training will have t
 
   model.allocate();
   await model.decoder.load(base.weights);
-  manager.initialise(model, { kind: "seed", seed: 1 });
+  await manager.initialise(model, { kind: "seed", seed: 1 });
   const { training } = parseFineTuneJobConfig({
     base_model: "tiny",
     output_model_name: "run",

@@ -169,13 +169,13 @@ onGpu(
     assert.deepEqual(manager.plan(base, null, on).pool.parameters, []);
 
     model.allocate();
-    manager.initialise(model, { kind: "seed", seed: 9 });
+    await manager.initialise(model, { kind: "seed", seed: 9 });
     const drawn = await model.pool.read();
     assertClose(drawn.get(names[0]!)!, initialLoraA(names[0]!, 3, 32, 9), exact());
     assertClose(drawn.get(names[1]!)!, new Float32Array(48 * 3), exact());
 
     const adapter = adapterOf(shapes);
-    manager.initialise(model, { kind: "adapter", adapter });
+    await manager.initialise(model, { kind: "adapter", adapter });
     for (const [name, values] of await model.pool.read()) {
       assertClose(values, adapter.tensors.get(name)!.data, exact());
     }
@@ -193,7 +193,7 @@ onGpu(
         ],
       ] as const
     ) {
-      assert.throws(() => manager.initialise(model, { kind: "adapter", adapter: wrong }), {
+      await assert.rejects(manager.initialise(model, { kind: "adapter", adapter: wrong }), {
         name: "ModelFormatError",
         message: `Cannot continue from the adapter: ${message}; take the base model that it was trained on`,
       });

@@ -147,7 +147,7 @@ onModel(
       max_steps: 3,
       learning_rate: 0.01,
     });
-    reset(model, config.seed);
+    await reset(model, config.seed);
     const before = await model.pool.read();
     const controller = new AbortController();
     const reason = new Error("enough");

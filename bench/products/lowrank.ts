@@ -32,7 +32,7 @@ export async function openLowrankProduct(
   run.section("product");
   let y = result;
   if (transposed) y = layer.forward(run, left).y;
-  else layer.backward(run, left, { x: left, u: null }, result, "set");
+  else layer.backward(run, left, { x: left, u: null, z: null }, result, "set");
   run.section("result");
   if (y !== result) run.copy(y, result);
   const program = await run.build();

@@ -4,6 +4,8 @@
  * @module
  */
 import { defineKernel, foldGrid, read, write } from "../../src/gpu/kernel.ts";
+import threefryText from "../lib/threefry.wgsl" with { type: "text" };
+import { writeTokenRows } from "../lib/token_rows.ts";
 import addText from "./add.wgsl" with { type: "text" };
 
 /** What the noise of a micro-batch follows from. */
@@ -31,11 +33,7 @@ export function noiseNumbers(
   const numbers = new Uint32Array(noiseSize(lengths.length));
   numbers.set([seed, stream, step]);
   new Float32Array(numbers.buffer)[3] = alpha;
-  let token = firstToken;
-  lengths.forEach((length, row) => {
-    numbers.set([length, token], noiseSize(row));
-    token += length;
-  });
+  writeTokenRows(numbers.subarray(noiseSize(0)), lengths, firstToken);
   return numbers;
 }
 
@@ -43,6 +41,7 @@ export function noiseNumbers(
 export const addNoise = defineKernel({
   name: "noise",
   source: addText,
+  lib: [threefryText],
   bindings: { x: write(), noise: read("u32") },
   params: { tokens: "u32", cols: "u32", row_length: "u32" },
   constants: { WORKGROUP_SIZE: 64 },

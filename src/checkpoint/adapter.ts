@@ -4,6 +4,7 @@
  * @module
  */
 
+import { loraScaling } from "../config/lora_kind.ts";
 import { ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, readText, writeFile } from "../storage.ts";
 import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from "./adapter_config.ts";
@@ -24,11 +25,14 @@ export interface AdapterTensor {
 /** LoRA weights with what they mean. */
 export interface Adapter {
   readonly config: AdapterConfig;
-  /** By PEFT's full key, see {@link loraKey}. Each module has both A [rank, in] and B [out, rank]. */
+  /**
+   * By PEFT's full key, see {@link loraKey}. Each module has both A [rank, in] and B [out, rank], and for DoRA a
+   * magnitude [out].
+   */
   readonly tensors: ReadonlyMap<string, AdapterTensor>;
 }
 
-/** The update of one linear map: W' = W + scaling·B·A. */
+/** The update of one linear map: W' = W + scaling·B·A, each row then of the length that a magnitude says. */
 export interface LoraUpdate {
   /** A [rank, in]. */
   readonly loraA: Float32Array;
@@ -36,11 +40,17 @@ export interface LoraUpdate {
   readonly loraB: Float32Array;
   readonly rank: number;
   readonly scaling: number;
+  /** [out], of DoRA. */
+  readonly magnitude?: Float32Array;
 }
 
-/** PEFT's key of a module's A or B, such as `base_model.model.model.layers.0.mlp.up_proj.lora_A.weight`. */
-export function loraKey(modulePath: string, which: "A" | "B"): string {
-  return `base_model.model.${modulePath}.lora_${which}.weight`;
+/**
+ * PEFT's key of a module's A, B or magnitude, such as `base_model.model.model.layers.0.mlp.up_proj.lora_A.weight`. That of
+ * a magnitude ends without `.weight`.
+ */
+export function loraKey(modulePath: string, which: "A" | "B" | "magnitude"): string {
+  const name = which === "magnitude" ? "lora_magnitude_vector" : `lora_${which}.weight`;
+  return `base_model.model.${modulePath}.${name}`;
 }
 
 /**
@@ -62,8 +72,7 @@ export async function readAdapter(folder: Folder): Promise<Adapter> {
       tensors.set(name, { shape, data: await file.readF32(name) });
     }
     checkTensors(
-      tensors,
-      config.rank,
+      { config, tensors },
       (problem) => new ModelFormatError(`Cannot read "${file.uri}": ${problem}`),
     );
     const paths = [...tensors.keys()].filter(isA).map((key) => modulePathOf(key, file.uri));
@@ -82,7 +91,7 @@ export async function readAdapter(folder: Folder): Promise<Adapter> {
  */
 export async function writeAdapter(folder: Folder, { config, tensors }: Adapter): Promise<void> {
   const fail = (problem: string) => new RangeError(`Cannot save the adapter to "${folder.uri}": ${problem}`);
-  checkTensors(tensors, config.rank, fail);
+  checkTensors({ config, tensors }, fail);
   const text = formatAdapterConfig(config);
   await writeSafetensors(
     folder,
@@ -98,13 +107,15 @@ export async function writeAdapter(folder: Folder, { config, tensors }: Adapter)
  * The updates of an adapter by the name of the base tensor that they belong to, such as
  * `model.layers.0.mlp.up_proj.weight`. Arrays are shared with the adapter.
  */
-export function loraUpdates({ config: { rank, alpha }, tensors }: Adapter): Map<string, LoraUpdate> {
+export function loraUpdates({ config, tensors }: Adapter): Map<string, LoraUpdate> {
   const updates = new Map<string, LoraUpdate>();
+  const { rank } = config, scaling = loraScaling(config);
   for (const [key, { data: loraA }] of tensors) {
     if (!isA(key)) continue;
     const path = modulePathOf(key, "adapter");
     const loraB = tensors.get(loraKey(path, "B"))!.data;
-    updates.set(`${path}.weight`, { loraA, loraB, rank, scaling: alpha / rank });
+    const magnitude = tensors.get(loraKey(path, "magnitude"))?.data;
+    updates.set(`${path}.weight`, { loraA, loraB, rank, scaling, ...(magnitude && { magnitude }) });
   }
   return updates;
 }
@@ -119,13 +130,13 @@ async function openWeights(folder: Folder): Promise<SafetensorsFile> {
   return await SafetensorsFile.open(folder, ADAPTER_WEIGHTS_FILE);
 }
 
-const LORA_KEY = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/;
+const LORA_KEY = /^base_model\.model\.(.+)\.lora_(?:[AB]\.weight|magnitude_vector)$/;
 
 function modulePathOf(key: string, uri: string): string {
   const path = LORA_KEY.exec(key)?.[1];
   if (path) return path;
   throw new UnsupportedModelError(
-    `Cannot use the adapter of "${uri}": tensor "${key}" is not lora_A or lora_B of a linear map; ` +
+    `Cannot use the adapter of "${uri}": tensor "${key}" is not lora_A, lora_B or the magnitude of a linear map; ` +
       "merge the adapter with PEFT",
   );
 }
@@ -134,20 +145,26 @@ function isA(key: string): boolean {
   return key.endsWith(".lora_A.weight");
 }
 
-function checkTensors(
-  tensors: ReadonlyMap<string, AdapterTensor>,
-  rank: number,
-  fail: (problem: string) => Error,
-): void {
+type Fail = (problem: string) => Error;
+
+function checkTensors({ config, tensors }: Pick<Adapter, "config" | "tensors">, fail: Fail): void {
+  const { rank, useDora = false } = config;
   if (tensors.size === 0) throw fail("it holds no tensor");
   for (const [key, { shape, data }] of tensors) {
-    const other = isA(key) ? key.replace(/A\.weight$/, "B.weight") : key.replace(/B\.weight$/, "A.weight");
-    if (!tensors.has(other)) throw fail(`tensor "${key}" is there, "${other}" is missing`);
-    const found = `tensor "${key}" is [${shape.join(", ")}]`;
-    if (shape.length !== 2 || shape[isA(key) ? 0 : 1] !== rank) {
+    const path = modulePathOf(key, "adapter"), found = `tensor "${key}" is [${shape.join(", ")}]`;
+    for (const which of ["A", "B", ...(useDora ? ["magnitude"] as const : [])] as const) {
+      const other = loraKey(path, which);
+      if (!tensors.has(other)) throw fail(`tensor "${key}" is there, "${other}" is missing`);
+    }
+    if (key === loraKey(path, "magnitude")) {
+      if (!useDora) throw fail(`tensor "${key}" is there, and use_dora is false`);
+      const [out] = tensors.get(loraKey(path, "B"))!.shape;
+      if (shape.join() !== String(out)) throw fail(`${found}, [${out}] is wanted beside its lora_B`);
+    } else if (shape.length !== 2 || shape[isA(key) ? 0 : 1] !== rank) {
       throw fail(`${found}, ${isA(key) ? `[${rank}, in]` : `[out, ${rank}]`} is wanted for rank ${rank}`);
     }
-    if (data.length !== shape[0]! * shape[1]!) throw fail(`${found} but has ${data.length} values`);
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (data.length !== count) throw fail(`${found} but has ${data.length} values`);
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) throw fail(`tensor "${key}" holds ${data[bad]} at index ${bad}: the training diverged`);
   }

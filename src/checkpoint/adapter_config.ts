@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type LoraKind, loraKindOf } from "../config/lora_kind.ts";
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { PythonFloat, pythonJson, type PythonValue } from "./python_json.ts";
 import type { TargetModules } from "./target_modules.ts";
@@ -13,11 +14,11 @@ import type { TargetModules } from "./target_modules.ts";
 export const PEFT_VERSION = "0.21.2";
 
 /** What an adapter's tensors mean. */
-export interface AdapterConfig {
+export interface AdapterConfig extends LoraKind {
   /** `base_model_name_or_path`: a Hub id or a folder; null if unknown. */
   readonly baseModel: string | null;
   readonly rank: number;
-  /** The update is scaled by alpha / rank. */
+  /** The update is scaled by alpha / rank, or alpha / √rank. */
   readonly alpha: number;
   /** Dropout probability on the update's input while training. */
   readonly dropout: number;
@@ -31,12 +32,6 @@ const UNSUPPORTED: readonly {
   readonly accepted: readonly unknown[];
   readonly cure: string;
 }[] = [
-  { key: "use_dora", accepted: [false], cure: "train without DoRA, or merge the adapter with PEFT" },
-  {
-    key: "use_rslora",
-    accepted: [false],
-    cure: "set use_rslora to false and lora_alpha to lora_alpha * sqrt(r), which is the same scaling",
-  },
   { key: "bias", accepted: ["none"], cure: "train with bias none, or merge the adapter with PEFT" },
   { key: "lora_bias", accepted: [false], cure: "train with lora_bias false, or merge the adapter with PEFT" },
   { key: "fan_in_fan_out", accepted: [false], cure: "it belongs to Conv1D models, which are not supported" },
@@ -100,9 +95,7 @@ const FIXED_KEYS: { readonly [key: string]: PythonValue } = {
   task_type: "CAUSAL_LM",
   trainable_token_indices: null,
   use_bdlora: null,
-  use_dora: false,
   use_qalora: false,
-  use_rslora: false,
   velora_config: null,
 };
 
@@ -127,6 +120,11 @@ export function parseAdapterConfig(text: string, uri: string): AdapterConfig {
   if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) {
     throw wrong("lora_dropout", "0 up to below 1");
   }
+  const flag = (key: string) => {
+    const value = fields[key] ?? false;
+    if (typeof value !== "boolean") throw wrong(key, "true or false");
+    return value;
+  };
   const baseModel = fields["base_model_name_or_path"] ?? null;
   if (baseModel !== null && typeof baseModel !== "string") {
     throw wrong("base_model_name_or_path", "a string or null");
@@ -136,7 +134,15 @@ export function parseAdapterConfig(text: string, uri: string): AdapterConfig {
     throw wrong("target_modules", "a string, a list of strings or null");
   }
   const narrowed = NARROWING.some((key) => !isEmpty(fields[key]));
-  return { baseModel, rank: rank as number, alpha, dropout, targetModules: narrowed ? null : targets };
+  return {
+    baseModel,
+    rank: rank as number,
+    alpha,
+    dropout,
+    targetModules: narrowed ? null : targets,
+    useRslora: flag("use_rslora"),
+    useDora: flag("use_dora"),
+  };
 }
 
 /**
@@ -146,7 +152,8 @@ export function parseAdapterConfig(text: string, uri: string): AdapterConfig {
  * @throws {RangeError} If `targetModules` is null.
  */
 export function formatAdapterConfig(config: AdapterConfig): string {
-  const { baseModel, rank, alpha, dropout, targetModules } = config;
+  const { baseModel, rank, alpha, dropout, targetModules } = config,
+    { useRslora, useDora } = loraKindOf(config);
   if (targetModules === null) throw new RangeError("Cannot write adapter_config.json without target modules");
   return pythonJson({
     ...FIXED_KEYS,
@@ -155,6 +162,8 @@ export function formatAdapterConfig(config: AdapterConfig): string {
     lora_dropout: new PythonFloat(dropout),
     r: rank,
     target_modules: typeof targetModules === "string" ? targetModules : [...targetModules].sort(),
+    use_dora: useDora,
+    use_rslora: useRslora,
   });
 }
 

@@ -1,7 +1,7 @@
 /**
  * Merging an adapter into its base model: a folder that loads without LoRA.
  *
- *     W' = W + s·B·A
+ *     V = W + s·B·A      W' = V, or for DoRA m / ‖V‖ · V of each row
  *
  * Tensors are streamed in pieces of some megabytes, so a model of any size can be merged.
  *
@@ -125,11 +125,12 @@ export function mergedValues(
 }
 
 /**
- * Adds scaling·B·A to rows of a weight matrix, in place.
+ * Adds scaling·B·A to rows of a weight matrix, in place, then gives them the lengths that are wanted.
  *
  * @param weights W [rows, in].
  * @param loraA A [rank, in].
  * @param loraB B [rows, rank], the rows of B that belong to these rows of W.
+ * @param magnitude [rows], of DoRA: the norms of the merged rows.
  */
 export function addLowRank(
   weights: Float32Array,
@@ -137,6 +138,7 @@ export function addLowRank(
   loraB: Float32Array,
   rank: number,
   scaling: number,
+  magnitude?: Float32Array,
 ): void {
   const columns = loraA.length / rank;
   const sums = new Float64Array(columns);
@@ -148,19 +150,28 @@ export function addLowRank(
     for (let k = 0; k < rank; k += 4) {
       addRows(sums, loraA, k * columns, [factor(k), factor(k + 1), factor(k + 2), factor(k + 3)]);
     }
+    if (magnitude) lengthen(sums, magnitude[row]!);
     values.set(sums);
   }
+}
+
+/** Makes a row as long as its magnitude says; one of zeros has no direction and stays. */
+function lengthen(row: Float64Array, magnitude: number): void {
+  const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+  if (norm === 0) return;
+  for (let i = 0; i < row.length; i++) row[i]! *= magnitude / norm;
 }
 
 /** Merges an update into some rows of its weight, in place. `wideA` is its A, widened once for all of them. */
 export function mergeRows(
   weights: Float32Array,
   wideA: Float64Array,
-  { loraB, rank, scaling }: LoraUpdate,
+  { loraB, rank, scaling, magnitude }: LoraUpdate,
   firstRow: number,
 ): void {
   const end = firstRow + weights.length / (wideA.length / rank);
-  addLowRank(weights, wideA, loraB.subarray(firstRow * rank, end * rank), rank, scaling);
+  const rowsOfB = loraB.subarray(firstRow * rank, end * rank);
+  addLowRank(weights, wideA, rowsOfB, rank, scaling, magnitude?.subarray(firstRow, end));
 }
 
 /** sums_i += Σ_j factors_j·A_(first row + j, i). Rows beyond the last of A have factor 0. */

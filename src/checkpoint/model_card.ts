@@ -58,6 +58,8 @@ export interface ModelCardFacts {
   readonly learningRate: number;
   /** Name of the schedule, such as `cosine`. */
   readonly schedule: string;
+  /** Such as `LoRA`. */
+  readonly method: string;
   readonly rank: number;
   readonly alpha: number;
   readonly dropout: number;
@@ -194,6 +196,7 @@ function trainingRows(facts: ModelCardFacts): [string, string][] {
       ? []
       : [["base weights", `linear maps in ${code(facts.baseFormat)}`] as [string, string]]),
     ["learning rate", `${facts.learningRate}, ${facts.schedule}`],
+    ["method", facts.method],
     ["rank, alpha, dropout", `${facts.rank}, ${facts.alpha}, ${facts.dropout}`],
     ["adapted", typeof targets === "string" ? code(targets) : targets.map(code).join(", ")],
     ["seed", String(facts.seed)],

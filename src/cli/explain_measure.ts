@@ -141,7 +141,7 @@ async function timesOf(
   try {
     model.allocate();
     await model.decoder.load(base.weights);
-    manager.initialise(model, { kind: "seed", seed: 0 });
+    await manager.initialise(model, { kind: "seed", seed: 0 });
     model.clearGradients();
     await model.accumulate(batch, 0); // the first one compiles
     await gpu.settle();

@@ -54,8 +54,3 @@ export const stepsOrShare = () =>
 export function wanted(text: string): { error: (issue: { input?: unknown }) => string } {
   return { error: ({ input }) => `${text}: current value is ${show(input)}` };
 }
-
-/** Accepts only `value`; the text says why there is no choice yet. */
-export function onlyFor<T extends z.ZodMiniType>(type: T, value: unknown, text: string): T {
-  return type.check(z.refine((given) => given === value, wanted(text))) as T;
-}

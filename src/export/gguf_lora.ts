@@ -36,7 +36,8 @@ export interface GgufLoraOptions {
 /**
  * Writes the file.
  *
- * @throws {UnsupportedModelError} If there is no adapter, or it changes a tensor that llama.cpp takes no update of.
+ * @throws {UnsupportedModelError} If there is no adapter, it has magnitudes, or it changes a tensor that llama.cpp takes no
+ * update of.
  * @throws {RangeError} If a value is not finite in the type.
  * @throws {StorageDeniedError}
  */
@@ -53,7 +54,14 @@ export async function exportGgufLora(
     );
   }
   const alpha = first.rank;
-  const tensors = [...updates].flatMap(([target, { loraA, loraB, rank, scaling }]): GgufTensorToWrite[] => {
+  const tensors = [...updates].flatMap(([target, update]): GgufTensorToWrite[] => {
+    const { loraA, loraB, rank, scaling } = update;
+    if (update.magnitude) {
+      throw new UnsupportedModelError(
+        `Cannot export the adapter of "${uri}" as GGUF: it has magnitudes (DoRA), which llama.cpp does not know; ` +
+          "export the merged model",
+      );
+    }
     const found = ggufName(architecture, target);
     if (!found) {
       throw new UnsupportedModelError(

@@ -5,14 +5,25 @@
  */
 import type { Adapter } from "../checkpoint/adapter.ts";
 import { CONFIG_FIELDS, type FineTuneJobConfig } from "../config.ts";
+import { loraKindOf } from "../config/lora_kind.ts";
 import type { LoraSettings } from "../model_manager.ts";
 
-/** An adapter to continue from brings its own rank, alpha and targets. */
+/** An adapter to continue from brings its own rank, alpha, kind and targets; dropout is the run's. */
 export function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null): LoraSettings {
-  if (!start) return { rank: lora.r, alpha: lora.alpha, targetModules: lora.targetModules };
+  const { dropout, targetModules: targets } = lora;
+  if (!start) {
+    return { rank: lora.r, alpha: lora.alpha, dropout, targetModules: targets, ...loraKindOf(lora) };
+  }
   const { rank, alpha, targetModules } = start.config;
-  const pathOf = (key: string) => key.replace(/^base_model\.model\.|\.lora_[AB]\.weight$/g, "");
-  return { rank, alpha, targetModules: targetModules ?? [...new Set([...start.tensors.keys()].map(pathOf))] };
+  const pathOf = (key: string) =>
+    key.replace(/^base_model\.model\.|\.lora_(?:[AB]\.weight|magnitude_vector)$/g, "");
+  return {
+    rank,
+    alpha,
+    dropout,
+    targetModules: targetModules ?? [...new Set([...start.tensors.keys()].map(pathOf))],
+    ...loraKindOf(start.config),
+  };
 }
 
 /**
@@ -21,12 +32,14 @@ export function loraSettings({ lora }: FineTuneJobConfig, start: Adapter | null)
  */
 export function overruledOptions(
   { lora, job: { adapterPath } }: FineTuneJobConfig,
-  { rank, alpha, targetModules }: LoraSettings,
+  { rank, alpha, targetModules, ...kind }: LoraSettings,
 ): string[] {
   if (adapterPath === null) return [];
   const options = [
     ["lora_r", lora.r, rank],
     ["lora_alpha", lora.alpha, alpha],
+    ["use_rslora", lora.useRslora, kind.useRslora],
+    ["use_dora", lora.useDora, kind.useDora],
     ["target_modules", named(lora.targetModules), named(targetModules)],
   ] as const;
   return options.flatMap(([name, given, taken]) => {

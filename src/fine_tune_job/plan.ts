@@ -39,11 +39,10 @@ export async function* planRun(
   const { gpu } = device;
   yield { type: "phase", message: "choosing kernels" };
   const variants = await chooseKernels(config, deps, inputs, device);
-  const { neftuneNoiseAlpha: alpha, seed } = training;
-  const neftune = alpha === null ? null : { alpha, seed };
+  const { neftuneNoiseAlpha: neftuneAlpha, seed } = training;
   const models = new ModelManager(deps.files);
   const planOf = (planned: BaseModel, limits: BatchLimits) => {
-    const model = models.plan(planned, lora, { ...device, variants, limits, neftune });
+    const model = models.plan(planned, lora, { ...device, variants, limits, neftuneAlpha, seed });
     model.pool.momentCount = momentCount(training);
     model.plan();
     return model;

@@ -36,7 +36,7 @@ export async function loadModel(
 ): Promise<void> {
   model.allocate();
   await model.decoder.load(base.weights);
-  models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
+  await models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
 }
 
 /** Trains a loaded model to the end of the run; samples before, between and after where they are wanted. */
@@ -106,7 +106,7 @@ async function* bestLoaded(
   const found = `${metricForBestModel} ${best.metric.toPrecision(4)}`;
   yield { type: "phase", message: `loading the best weights, those after step ${best.step} (${found})` };
   const { folder } = await openCheckpoint(output.folder(checkpointName(best.step)));
-  models.initialise(model, { kind: "adapter", adapter: await readAdapter(folder) });
+  await models.initialise(model, { kind: "adapter", adapter: await readAdapter(folder) });
   progress.evalLossAfter = best.eval_loss;
 }
 

@@ -23,6 +23,8 @@ import { MOST_TOKENS, type Pass, passesOf, type PlacedToken, powerOf2 } from "./
 export interface LoadedModel {
   readonly decoder: Decoder;
   readonly resources: ProgramResources;
+  /** What follows from its parameters and must be up to date before it runs; default nothing. */
+  readonly rowNorms?: { refresh(): Promise<void> };
 }
 
 const INPUTS = ["ids", "positions", "places", "outputs"] as const;
@@ -31,6 +33,7 @@ export class CachedDecoder {
   readonly cache: KvCache;
   readonly #decoder: Decoder;
   readonly #resources: ProgramResources;
+  readonly #rowNorms: LoadedModel["rowNorms"] | null;
   readonly #variants: Variants;
   readonly #ropes: ReadonlyMap<Rope, RopeTables>;
   readonly #angleBounds: readonly number[];
@@ -51,9 +54,10 @@ export class CachedDecoder {
   #shardCols: readonly number[] = [];
 
   /** Takes the memory of the cache and of the logits; weights and workspace are the model's. */
-  constructor({ decoder, resources }: LoadedModel, size: CacheSize, variants?: Variants) {
+  constructor({ decoder, resources, rowNorms }: LoadedModel, size: CacheSize, variants?: Variants) {
     const { gpu } = resources;
     this.#decoder = decoder;
+    this.#rowNorms = rowNorms ?? null;
     this.#resources = resources;
     this.#variants = variants ?? chooseVariants(gpu);
     this.cache = new KvCache(decoder.config, size, gpu);
@@ -98,6 +102,7 @@ export class CachedDecoder {
     if (wanted === 0 || wanted > this.cache.size.rows) {
       throw new RangeError(`Cannot give logits of ${wanted} tokens: 1..${this.cache.size.rows} are possible`);
     }
+    await this.#rowNorms?.refresh();
     const outputs = new Map(tokens.filter((token) => token.wanted).map((token, i) => [token, i]));
     for (const pass of passesOf(tokens)) {
       const program = await this.#blocks(pass);

@@ -77,6 +77,8 @@ export class Decoder {
   readonly blocks: readonly DecoderBlock[];
   readonly attention: Attention;
   readonly head: LmHead;
+  /** Its linear maps but for the head, in the order in which they compute. */
+  readonly linears: readonly LoraLinear[];
   /** Tables of the angles of each kind of layer, for rows of up to `maxRowLength`; see {@link Decoder.firstPosition}. */
   readonly ropes: ReadonlyMap<Rope, RopeTables>;
   readonly #gpu: Gpu;
@@ -84,6 +86,7 @@ export class Decoder {
   readonly #lowRankOf: LowRankOf;
   readonly #weights: DecoderWeights;
   readonly #angleBounds: readonly number[];
+  readonly #linears: LoraLinear[] = [];
 
   /** Plans every weight; takes no memory. */
   constructor(
@@ -107,6 +110,7 @@ export class Decoder {
     });
     this.embedding = this.#weights.vocabulary(`${family.embedding}.weight`, V, C);
     this.blocks = config.layers.map((_, i) => this.#block(i));
+    this.linears = this.#linears;
     const head = config.tieWordEmbeddings
       ? this.embedding
       : this.#weights.vocabulary(`${family.head}.weight`, V, C);
@@ -223,10 +227,9 @@ export class Decoder {
       const path = `${this.#family.layer(index)}.${map.path}`, [rows, cols] = linearShape(map, this.config);
       const matrix = this.#weights.matrix(`${path}.weight`, rows, cols);
       const bias = hasBias(map, this.config) ? this.#weights.vector(`${path}.bias`, rows) : null;
-      return {
-        map: new LoraLinear(matrix, this.#lowRankOf(path, rows, cols), bias?.value, bias?.grad),
-        widths: partWidths(map.parts, this.config),
-      };
+      const linear = new LoraLinear(matrix, this.#lowRankOf(path, rows, cols), bias?.value, bias?.grad);
+      this.#linears.push(linear);
+      return { map: linear, widths: partWidths(map.parts, this.config) };
     });
   }
 

@@ -7,6 +7,7 @@
 import { rowsById } from "../../kernels/embedding/kernel.ts";
 import { NO_TARGET } from "../../kernels/cross_entropy/kernel.ts";
 import { NO_ROW } from "../../kernels/rows/kernel.ts";
+import { dropoutNumbers, dropoutSize } from "../../kernels/dropout/kernel.ts";
 import { noiseNumbers, noiseSize } from "../../kernels/noise/kernel.ts";
 import { Arena } from "../gpu/arena.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -16,6 +17,7 @@ import type { PlannedProgram, Program } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
 import type { LabelledRows, LossSinks } from "../nn/lm_head.ts";
 import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
+import { Magnitude } from "../nn/magnitude.ts";
 import { ParameterPool } from "../nn/parameter_pool.ts";
 import { rowPositions } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
@@ -27,6 +29,7 @@ import type { PackedSource } from "./decoder_weights.ts";
 import { Decoder, type DecoderInputs } from "./decoder.ts";
 import type { LoraSpec } from "./lora_spec.ts";
 import type { ModelFamily } from "./registry.ts";
+import { RowNorms } from "./row_norms.ts";
 
 const NOISE_STREAM = streamOf("neftune");
 
@@ -80,14 +83,10 @@ export interface ModelDevice {
   readonly limits: BatchLimits;
   /** How frozen matrices are kept; see {@link DecoderOptions}. */
   readonly formatOf?: PackedSource["formatOf"] | undefined;
-  /** Noise on the embedded tokens of training steps; default none. */
-  readonly neftune?: Neftune | null;
-}
-
-/** Noise of NEFTune. */
-export interface Neftune {
-  readonly alpha: number;
-  readonly seed: number;
+  /** Strength of NEFTune's noise on the embedded tokens of training steps; default none. */
+  readonly neftuneAlpha?: number | null;
+  /** Of what training steps draw; default 0. */
+  readonly seed?: number;
 }
 
 /** Where a micro-batch stands in a run, for what is drawn for it. */
@@ -101,12 +100,17 @@ export interface BatchPlace {
 export class TrainableModel {
   readonly decoder: Decoder;
   readonly pool: ParameterPool;
+  /** Of DoRA; nothing to compute without. */
+  readonly rowNorms: RowNorms;
   readonly sinks: LossSinks;
   readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
   readonly #variants: Variants;
   readonly #limits: BatchLimits;
-  readonly #neftune: Neftune | null;
+  readonly #neftuneAlpha: number | null;
+  readonly #seed: number;
   readonly #noise: Tensor;
+  /** Null where nothing is left out. */
+  readonly #dropout: Tensor | null;
   readonly #inputs: Readonly<Record<"ids" | "positions" | "index" | "targets" | "order" | "starts", Tensor>>;
   readonly #spans: SpanTensors;
   readonly #programs = new Map<string, Promise<Program>>();
@@ -116,12 +120,16 @@ export class TrainableModel {
     config: ModelConfig,
     family: ModelFamily,
     trainable: Trainable,
-    { gpu, pipelines = new PipelineCache(gpu), variants, limits, neftune = null, formatOf }: ModelDevice,
+    device: ModelDevice,
   ) {
+    const { gpu, pipelines = new PipelineCache(gpu), variants, limits, formatOf } = device;
     this.#variants = variants;
     this.#limits = limits;
-    this.#neftune = neftune;
+    this.#neftuneAlpha = device.neftuneAlpha ?? null;
+    this.#seed = device.seed ?? 0;
     this.#noise = tensor("noise numbers", [noiseSize(limits.rows)], "u32");
+    const drops = trainable !== null && trainable !== "all" && (trainable.dropout ?? 0) > 0;
+    this.#dropout = drops ? tensor("dropout numbers", [dropoutSize(limits.rows)], "u32") : null;
     this.resources = { gpu, pipelines, arena: new Arena(gpu) };
     this.pool = new ParameterPool(gpu);
     this.decoder = new Decoder(config, family, {
@@ -136,9 +144,14 @@ export class TrainableModel {
         if (!lora || !target) return null;
         const a = this.pool.add(lora.nameOf(path, "A"), [target.rank, cols]);
         const b = this.pool.add(lora.nameOf(path, "B"), [rows, target.rank]);
-        return { a, b, ...target };
+        const magnitude = lora.dora
+          ? new Magnitude(this.pool.add(lora.nameOf(path, "magnitude"), [rows]))
+          : null;
+        const dropout = lora.dropout ? { rate: lora.dropout, stream: streamOf(`dropout ${path}`) } : null;
+        return { a, b, magnitude, dropout, ...target };
       },
     });
+    this.rowNorms = new RowNorms(this.decoder.linears, this.pool, this.resources, variants);
     const tokens = limits.rows * limits.length;
     this.#inputs = {
       ids: tensor("token ids", [tokens], "u32"),
@@ -165,6 +178,7 @@ export class TrainableModel {
   plan(kinds: readonly ProgramKind[] = ["train", "evaluate"]): void {
     const { rows, trainRows = rows, length } = this.#limits;
     for (const kind of kinds) this.#planOf(kind, kind === "train" ? trainRows : rows, length);
+    this.rowNorms.plan();
   }
 
   /** The planned program for a batch shape; nothing is allocated. */
@@ -198,7 +212,7 @@ export class TrainableModel {
 
   /**
    * Forward and backward of one micro-batch: adds its summed loss to the totals and its gradients, each token weighted
-   * by `tokenWeight` (1 / labelled tokens of the whole optimizer step), to the pool. `place` decides the noise.
+   * by `tokenWeight` (1 / labelled tokens of the whole optimizer step), to the pool. `place` decides what is drawn.
    */
   async accumulate(
     batch: ModelBatch,
@@ -206,14 +220,16 @@ export class TrainableModel {
     place: BatchPlace = { step: 1, firstToken: 0 },
   ): Promise<void> {
     const program = await this.#programOf("train", batch.rows, batch.length);
+    await this.rowNorms.refresh();
     const chunks = this.#write(batch, tokenWeight);
-    this.#writeNoise(batch, place);
+    this.#writeDraws(batch, place);
     program.run(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
   }
 
   /** Time by kernel of one micro-batch's forward and backward. @throws {RangeError} Without timestamp queries. */
   async profile(batch: ModelBatch): Promise<DispatchProfile> {
     const program = await this.#programOf("train", batch.rows, batch.length);
+    await this.rowNorms.refresh();
     const chunks = this.#write(batch, 0);
     return await program.profile(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
   }
@@ -221,6 +237,7 @@ export class TrainableModel {
   /** Adds the summed loss of one batch to the totals. */
   async evaluate(batch: ModelBatch): Promise<void> {
     const program = await this.#programOf("evaluate", batch.rows, batch.length);
+    await this.rowNorms.refresh();
     const chunks = this.#write(batch, 0);
     program.run(["forward", ...chunks.map((i) => `head ${i}`)]);
   }
@@ -260,6 +277,7 @@ export class TrainableModel {
       return copy;
     });
     const program = await run.build();
+    await this.rowNorms.refresh();
     this.#write({ ...batch, targets: new Int32Array(tokens) }, 0);
     program.run();
     const vocab = this.decoder.config.vocabSize;
@@ -291,8 +309,10 @@ export class TrainableModel {
     return [
       ...Object.values(this.#inputs),
       this.#noise,
+      ...(this.#dropout ? [this.#dropout] : []),
       ...this.#spans.values(),
       ...Object.values(this.sinks),
+      ...this.rowNorms.kept,
     ];
   }
 
@@ -335,10 +355,15 @@ export class TrainableModel {
     return [...Array(Math.ceil(labelled / perChunk)).keys()];
   }
 
-  #writeNoise({ lengths }: ModelBatch, { step, firstToken }: BatchPlace): void {
-    if (!this.#neftune) return;
-    const numbers = noiseNumbers({ ...this.#neftune, stream: NOISE_STREAM, step, firstToken, lengths });
-    this.resources.gpu.device.queue.writeBuffer(this.#noise.buffer!, 0, numbers);
+  /** Uploads what noise and dropout of a micro-batch follow from. */
+  #writeDraws({ lengths }: ModelBatch, { step, firstToken }: BatchPlace): void {
+    const { queue } = this.resources.gpu.device;
+    const place = { seed: this.#seed, step, firstToken, lengths };
+    if (this.#neftuneAlpha !== null) {
+      const numbers = noiseNumbers({ ...place, alpha: this.#neftuneAlpha, stream: NOISE_STREAM });
+      queue.writeBuffer(this.#noise.buffer!, 0, numbers);
+    }
+    if (this.#dropout) queue.writeBuffer(this.#dropout.buffer!, 0, dropoutNumbers(place));
   }
 
   #programOf(kind: ProgramKind, rows: number, length: number): Promise<Program> {
@@ -391,7 +416,8 @@ export class TrainableModel {
     const tokens = rows * length;
     const { head } = this.decoder;
     run.section("forward");
-    const noise = kind === "train" && this.#neftune ? { noise: this.#noise } : {};
+    const noise = kind === "train" && this.#neftuneAlpha !== null ? { noise: this.#noise } : {};
+    if (kind === "train" && this.#dropout) run.draws = { numbers: this.#dropout, rowLength: length };
     const { x, saved } = this.decoder.forward(run, { ...inputs, ...noise }, this.#limits.recompute);
     const dx = kind === "train" ? run.tensor("dx", x.shape) : null;
     if (dx) run.clear(dx);

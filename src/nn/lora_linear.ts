@@ -1,7 +1,7 @@
 /**
  * Linear map with a frozen base and a trainable low-rank update, or with a base that is trained itself.
  *
- *     y = x·W0ᵀ + u·Bᵀ (+ bias) (+ addend),   u = s·x·Aᵀ,   s = alpha / rank
+ *     y = x·W0ᵀ + u·Bᵀ (+ bias) (+ addend),   u = s·x·Aᵀ,   s = alpha / rank or alpha / √rank
  *
  * With v = s·dy·B, backward is
  *
@@ -10,7 +10,8 @@
  * A frozen W0 [out, in] or bias [out] never receives a gradient; trained ones (then without LoRA) get dW0 += dyᵀ·x and
  * dbias += Σ_r dy_r.
  * A [rank, in] starts uniform and B [out, rank] zero, so that the first forward equals the base model's. The low-rank
- * products run inside the base product's tile: y and dx are written once.
+ * products run inside the base product's tile: y and dx are written once. With a magnitude (DoRA), what is called y above
+ * is z, and dy its gradient dz: see `magnitude.ts`. With dropout, A sees x̃ in place of x: see `dropout.ts`.
  *
  * @see Hu et al. 2021, arXiv:2106.09685, section 4.1.
  * @module
@@ -23,8 +24,10 @@ import {
   type OutputMode,
 } from "../../kernels/matmul/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
+import { addDropped, type Dropout, droppedInput } from "./dropout.ts";
+import type { Magnitude } from "./magnitude.ts";
 import type { Parameter } from "./parameter_pool.ts";
-import { recordBackwardFactor, recordBackwardInput, recordForward } from "./products.ts";
+import { type ForwardProduct, recordBackwardFactor, recordBackwardInput, recordForward } from "./products.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 import type { MatrixWeight } from "./weight.ts";
 
@@ -35,14 +38,19 @@ export interface LowRank {
   /** [out, rank] */
   readonly b: Parameter;
   readonly rank: number;
-  /** alpha / rank */
+  /** alpha / rank, or alpha / √rank. */
   readonly scaling: number;
+  /** Of DoRA; default none. */
+  readonly magnitude?: Magnitude | null;
+  /** On the input of A while training; default none. */
+  readonly dropout?: Dropout | null;
 }
 
-/** Kept from forward for backward: x [R, in] (shared with the layer before) and u [R, rank]. */
+/** Kept from forward for backward: x [R, in] (shared with the layer before), u [R, rank] and, for DoRA, z [R, out]. */
 export interface LoraLinearSaved {
   readonly x: Tensor;
   readonly u: Tensor | null;
+  readonly z: Tensor | null;
 }
 
 export class LoraLinear {
@@ -79,30 +87,41 @@ export class LoraLinear {
 
   /** y [R, out]; `addend` [R, out] is a residual stream. */
   forward(run: StepRecorder, x: Tensor, addend?: Tensor): { y: Tensor; saved: LoraLinearSaved } {
-    const { rows, cols } = matrixShape(x);
-    const y = run.tensor(`${this.weight.label} y`, [rows, this.weight.rows]);
     const saved = this.recompute(run, x);
+    const y = run.tensor(`${this.weight.label} y`, [matrixShape(x).rows, this.weight.rows]);
+    if (saved.z) this.lora!.magnitude!.forward(run, saved.z, y, this.bias, addend ?? null);
+    else this.#product(run, y, saved, { bias: this.bias, addend: addend ?? null });
+    return { y, saved };
+  }
+
+  /** What {@link forward} keeps, without its output: u = s·x·Aᵀ and, for DoRA, z. */
+  recompute(run: StepRecorder, x: Tensor): LoraLinearSaved {
+    if (!this.lora) return { x, u: null, z: null };
+    const { rows, cols } = matrixShape(x);
+    const { a, rank, scaling, magnitude = null } = this.lora;
+    const u = run.tensor(`${this.weight.label} u`, [rows, rank]);
+    const seen = run.operand(this.#seen(run, x));
+    recordForward(run, { y: u, x: seen, w: run.operand(a.value), inner: cols, scale: scaling });
+    const z = magnitude && run.tensor(`${this.weight.label} z`, [rows, this.weight.rows]);
+    if (z) this.#product(run, z, { x, u });
+    return { x, u, z };
+  }
+
+  /** y = x·W0ᵀ + u·Bᵀ and what is added to it. */
+  #product(
+    run: StepRecorder,
+    y: Tensor,
+    { x, u }: Pick<LoraLinearSaved, "x" | "u">,
+    added: Pick<ForwardProduct, "bias" | "addend"> = {},
+  ): void {
     recordForward(run, {
       y,
       x: run.operand(x),
       w: this.weight.operandOn(run),
-      inner: cols,
-      low: this.lora &&
-        { u: run.operand(saved.u!), b: run.operand(this.lora.b.value), rank: this.lora.rank },
-      bias: this.bias,
-      addend: addend ?? null,
+      inner: this.weight.cols,
+      low: this.lora && { u: run.operand(u!), b: run.operand(this.lora.b.value), rank: this.lora.rank },
+      ...added,
     });
-    return { y, saved };
-  }
-
-  /** What {@link forward} keeps, without its output: u = s·x·Aᵀ. */
-  recompute(run: StepRecorder, x: Tensor): LoraLinearSaved {
-    if (!this.lora) return { x, u: null };
-    const { rows, cols } = matrixShape(x);
-    const { a, rank, scaling } = this.lora;
-    const u = run.tensor(`${this.weight.label} u`, [rows, rank]);
-    recordForward(run, { y: u, x: run.operand(x), w: run.operand(a.value), inner: cols, scale: scaling });
-    return { x, u };
   }
 
   /**
@@ -122,16 +141,29 @@ export class LoraLinear {
         rightCols: this.weight.cols,
       });
     }
-    const v = this.lora && this.#factors(run, this.lora, dy, saved);
+    const dz = saved.z ? this.lora!.magnitude!.backward(run, dy, saved.z) : dy;
+    const v = this.lora && this.#factors(run, this.lora, dz, saved);
     if (!dx) return;
+    const low = v && { v: run.operand(v), a: run.operand(this.lora!.a.value), rank: this.lora!.rank };
+    const dropout = run.draws && this.lora?.dropout;
     recordBackwardInput(run, {
       y: dx,
       mode,
-      x: run.operand(dy),
+      x: run.operand(dz),
       w: this.weight.operandOn(run),
       inner: out,
-      low: this.lora && { v: run.operand(v!), a: run.operand(this.lora.a.value), rank: this.lora.rank },
+      low: dropout ? null : low,
     });
+    if (!dropout) return;
+    const dropped = run.tensor(`${this.weight.label} dropped dx`, [rows, this.weight.cols]);
+    recordBackwardInput(run, { y: dropped, mode: "set", x: low!.v, w: low!.a, inner: low!.rank });
+    addDropped(run, dx, dropped, dropout);
+  }
+
+  /** What A sees of x. */
+  #seen(run: StepRecorder, x: Tensor): Tensor {
+    const dropout = this.lora?.dropout;
+    return dropout ? droppedInput(run, x, dropout) : x;
   }
 
   /** Accumulates dB += dyᵀ·u and dA += vᵀ·x; gives v = s·dy·B. */
@@ -157,7 +189,7 @@ export class LoraLinear {
     recordBackwardFactor(run, loraBackwardA, {
       out: a.grad,
       left: run.operand(v),
-      right: run.operand(x),
+      right: run.operand(this.#seen(run, x)),
       rows,
       leftCols: rank,
       rightCols: this.weight.cols,

@@ -47,6 +47,7 @@ export class ParameterPool {
   readonly #places: { chunk: number; offset: number }[] = [];
   readonly #chunkBytes: number[] = [];
   #chunks: PoolChunk[] = [];
+  #version = 0;
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
@@ -85,6 +86,16 @@ export class ParameterPool {
     return this.parameters.reduce((sum, { value }) => sum + value.bytes / 4, 0);
   }
 
+  /** Another number each time that values have changed. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** To be told by whoever changes values on the GPU. */
+  changed(): void {
+    this.#version++;
+  }
+
   get chunks(): readonly PoolChunk[] {
     return this.#chunks;
   }
@@ -120,6 +131,7 @@ export class ParameterPool {
     }
     const { chunk, offset } = this.#places[this.parameters.indexOf(parameter)]!;
     this.#gpu.device.queue.writeBuffer(this.#partOf(this.#chunks[chunk]!, which).buffer!, offset, values);
+    if (which === "values") this.changed();
   }
 
   /** Reads values (or gradients, or moments) of every parameter back, by name. */

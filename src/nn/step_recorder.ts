@@ -15,6 +15,7 @@ import type { MatrixTexture, Operand } from "../gpu/kernel.ts";
 import type { ProgramResources } from "../gpu/program.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
+import type { DropoutDraws } from "./dropout.ts";
 import type { Variants } from "./variants.ts";
 
 /** Bytes that a row must be a multiple of to be copied into a texture without a kernel. */
@@ -34,6 +35,8 @@ export interface PackedShape {
 /** A recorder that knows the adapter's variants and keeps staged operands as long as they are valid. */
 export class StepRecorder extends Recorder {
   readonly variants: Variants;
+  /** What dropout draws by; null in programs that leave nothing out. */
+  draws: DropoutDraws | null = null;
   readonly #staged = new Map<Tensor, { plain?: Operand; transposed?: Operand }>();
 
   constructor(label: string, resources: ProgramResources, variants: Variants) {

@@ -35,9 +35,11 @@ export class PoolUpdate {
   readonly #gpu: Gpu;
   readonly #program: Program;
   readonly #numbers: GPUBuffer;
+  readonly #pool: ParameterPool;
 
-  private constructor(gpu: Gpu, program: Program, numbers: GPUBuffer) {
+  private constructor(gpu: Gpu, pool: ParameterPool, program: Program, numbers: GPUBuffer) {
     this.#gpu = gpu;
+    this.#pool = pool;
     this.#program = program;
     this.#numbers = numbers;
   }
@@ -68,12 +70,13 @@ export class PoolUpdate {
       for (const moments of [m, v]) if (moments) encoder.clearBuffer(moments.buffer!);
     }
     device.queue.submit([encoder.finish()]);
-    return new PoolUpdate(resources.gpu, program, buffer);
+    return new PoolUpdate(resources.gpu, pool, program, buffer);
   }
 
   /** Submits one update. Where a value is not finite nothing changes. */
   run(numbers: Float32Array<ArrayBuffer>): void {
     this.#gpu.device.queue.writeBuffer(this.#numbers, 0, numbers);
     this.#program.run();
+    this.#pool.changed();
   }
 }

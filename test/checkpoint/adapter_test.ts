@@ -24,6 +24,8 @@ function adapter(more: Partial<Adapter["config"]> = {}): Adapter {
     alpha: 4,
     dropout: 0.05,
     targetModules: ["q_proj"],
+    useRslora: false,
+    useDora: false,
     ...more,
   };
   const tensors = new Map([
@@ -45,17 +47,43 @@ Deno.test("writeAdapter() and readAdapter() give the same adapter back", async (
 });
 
 Deno.test("loraKey() is PEFT's key", () => {
+  assert.equal(
+    loraKey(Q, "magnitude"),
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector",
+  );
   assert.equal(loraKey(Q, "A"), "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
 });
 
-Deno.test("loraUpdates() names the base tensor and scales by alpha / rank", () => {
+Deno.test("loraUpdates() names the base tensor and scales by alpha / rank, or alpha / sqrt(rank)", () => {
   const given = adapter();
   const updates = loraUpdates(given);
   assert.deepEqual([...updates.keys()], [`${Q}.weight`]);
   const { loraA, loraB, rank, scaling } = updates.get(`${Q}.weight`)!;
   assert.deepEqual([rank, scaling], [2, 2]);
+  const stabilised = loraUpdates(adapter({ useRslora: true })).get(`${Q}.weight`)!;
+  assert.equal(stabilised.scaling, 4 / Math.sqrt(2));
   assert.equal(loraA, given.tensors.get(loraKey(Q, "A"))!.data);
   assert.equal(loraB, given.tensors.get(loraKey(Q, "B"))!.data);
+});
+
+Deno.test("an adapter of DoRA has a magnitude for each output, and no other has", async () => {
+  const folder = new MemoryFolder("out"), data = ramp(3, { phase: 2 });
+  const withMagnitude = (shape: number[], useDora: boolean): Adapter => {
+    const { config, tensors } = adapter({ useDora });
+    return { config, tensors: new Map([...tensors, [loraKey(Q, "magnitude"), { shape, data }]]) };
+  };
+  const whole = withMagnitude([3], true);
+  await writeAdapter(folder, whole);
+  assert.deepEqual(await readAdapter(folder), whole);
+  assert.deepEqual(loraUpdates(whole).get(`${Q}.weight`)!.magnitude, data);
+  const cases: readonly [Adapter, RegExp][] = [
+    [adapter({ useDora: true }), /lora_A\.weight" is there, ".*\.lora_magnitude_vector" is missing/],
+    [withMagnitude([3], false), /lora_magnitude_vector" is there, and use_dora is false/],
+    [withMagnitude([3, 1], true), /lora_magnitude_vector" is \[3, 1\], \[3\] is wanted beside its lora_B/],
+  ];
+  for (const [wrong, message] of cases) {
+    await assert.rejects(writeAdapter(folder, wrong), { name: "RangeError", message });
+  }
 });
 
 Deno.test("writeAdapter() refuses what PEFT could not load or should not, and writes nothing", async () => {
@@ -82,7 +110,7 @@ Deno.test("writeAdapter() refuses what PEFT could not load or should not, and wr
 Deno.test("readAdapter() names tensors of other methods and files of other formats", async () => {
   const folder = new MemoryFolder("out");
   await writeAdapter(folder, adapter());
-  const key = `base_model.model.${Q}.lora_magnitude_vector`;
+  const key = `base_model.model.${Q}.lora_embedding_A`;
   await writeSafetensors(folder, ADAPTER_WEIGHTS_FILE, [
     { name: key, dtype: "F32", shape: [1], data: new Uint8Array(4) },
   ]);
@@ -90,7 +118,7 @@ Deno.test("readAdapter() names tensors of other methods and files of other forma
     assert.ok(error instanceof UnsupportedModelError);
     assert.match(
       error.message,
-      /"out\/adapter_model.safetensors": tensor "\S+lora_magnitude_vector" is not lora_A/,
+      /"out\/adapter_model.safetensors": tensor "\S+lora_embedding_A" is not lora_A/,
     );
     return true;
   });
@@ -123,6 +151,8 @@ Deno.test("parseAdapterConfig() takes PEFT's defaults for the keys that an old f
     alpha: 8,
     dropout: 0,
     targetModules: null,
+    useRslora: false,
+    useDora: false,
   });
 });
 
@@ -130,8 +160,6 @@ Deno.test("parseAdapterConfig() refuses by name, with a cure", () => {
   const cases: readonly [Record<string, unknown>, RegExp][] = [
     [{ peft_type: "IA3" }, /peft_type is "IA3", only "LORA"/],
     [{ peft_type: undefined, lora_parameters: {} }, /in MLX's format; convert/],
-    [{ use_dora: true }, /use_dora is true, which is not supported: train without DoRA/],
-    [{ use_rslora: true }, /use_rslora is true[^]*lora_alpha \* sqrt\(r\)/],
     [{ bias: "all" }, /bias is "all"/],
     [{ modules_to_save: ["lm_head"] }, /modules_to_save is \["lm_head"\]/],
     [{ rank_pattern: { q_proj: 4 } }, /rank_pattern is {"q_proj":4}/],
@@ -157,6 +185,7 @@ Deno.test("parseAdapterConfig() names the key, what it is and what it should be"
     ['{"peft_type":"LORA","r":0}', /r is 0, a whole number/],
     ['{"peft_type":"LORA","lora_alpha":"16"}', /lora_alpha is "16", a number/],
     ['{"peft_type":"LORA","lora_dropout":1}', /lora_dropout is 1, 0 up to below 1/],
+    ['{"peft_type":"LORA","use_rslora":1}', /use_rslora is 1, true or false/],
     ['{"peft_type":"LORA","target_modules":[1]}', /target_modules is \[1\], a string, a list/],
   ];
   for (const [text, message] of cases) {
@@ -194,34 +223,27 @@ function goldenFolder(name: string): MemoryFolder {
   return new MemoryFolder(name, Object.fromEntries([ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE].map(read)));
 }
 
-Deno.test({
-  name:
-    "writeAdapter() rewrites PEFT's own adapter: equal weights by byte, equal config but for the order of targets (needs shared data)",
-  ignore: !present,
-  fn: async () => {
-    const python = goldenFolder("adapter"), ours = new MemoryFolder("ours");
-    await writeAdapter(ours, await readAdapter(python));
-    const [want, got] = await Promise.all(
-      [python, ours].map((folder) => readText(folder, ADAPTER_CONFIG_FILE)),
-    );
-    const targets = /"target_modules": \[[^\]]*\]/;
-    assert.equal(got!.replace(targets, ""), want!.replace(targets, ""));
-    assert.deepEqual(JSON.parse(got!).target_modules, JSON.parse(want!).target_modules.toSorted());
-    const [wantFile, gotFile] = await Promise.all(
-      [python, ours].map((folder) => folder.open(ADAPTER_WEIGHTS_FILE)),
-    );
-    assert.deepEqual(await gotFile!.read(0, gotFile!.size), await wantFile!.read(0, wantFile!.size));
-  },
-});
-
-Deno.test({
-  name: "readAdapter() refuses the golden DoRA and rank-stabilised adapters (needs shared data)",
-  ignore: !present,
-  fn: async () => {
-    await assert.rejects(readAdapter(goldenFolder("adapter-dora")), /use_dora is true/);
-    await assert.rejects(readAdapter(goldenFolder("adapter-rslora")), /use_rslora is true/);
-  },
-});
+for (const name of ["adapter", "adapter-rslora", "adapter-dora"]) {
+  Deno.test({
+    name:
+      `writeAdapter() rewrites PEFT's own ${name}: equal weights by byte, equal config but for the order of targets (needs shared data)`,
+    ignore: !present,
+    fn: async () => {
+      const python = goldenFolder(name), ours = new MemoryFolder("ours");
+      await writeAdapter(ours, await readAdapter(python));
+      const [want, got] = await Promise.all(
+        [python, ours].map((folder) => readText(folder, ADAPTER_CONFIG_FILE)),
+      );
+      const targets = /"target_modules": \[[^\]]*\]/;
+      assert.equal(got!.replace(targets, ""), want!.replace(targets, ""));
+      assert.deepEqual(JSON.parse(got!).target_modules, JSON.parse(want!).target_modules.toSorted());
+      const [wantFile, gotFile] = await Promise.all(
+        [python, ours].map((folder) => folder.open(ADAPTER_WEIGHTS_FILE)),
+      );
+      assert.deepEqual(await gotFile!.read(0, gotFile!.size), await wantFile!.read(0, wantFile!.size));
+    },
+  });
+}
 
 function exists(url: URL): boolean {
   try {

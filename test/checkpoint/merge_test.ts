@@ -16,6 +16,8 @@ function update(rank: number, scaling = 2): LoraUpdate {
   return { loraA: ramp(rank * COLUMNS), loraB: ramp(ROWS * rank, { phase: 2 }), rank, scaling };
 }
 
+const DORA = { ...update(3), magnitude: ramp(ROWS, { phase: 4 }) };
+
 /** W + s·B·A term by term, in f64. */
 function reference(weights: Float32Array, { loraA, loraB, rank, scaling }: LoraUpdate): number[] {
   return Array.from(weights, (weight, i) => {
@@ -65,6 +67,26 @@ for (const rank of [1, 3, 4, 5, 8]) {
     assertClose(weights, want.map(Math.fround), arithmetic("f32", "f32", 1));
   });
 }
+
+Deno.test("mergedValues() gives rows of DoRA the lengths that their magnitudes say", async () => {
+  const { out, base } = await merge(await baseFolder("F32"), [[Q, DORA]]);
+  const turned = reference(await base.readF32(Q), DORA);
+  const want = turned.map((value, i) => {
+    const row = Math.floor(i / COLUMNS),
+      norm = Math.hypot(...turned.slice(row * COLUMNS, (row + 1) * COLUMNS));
+    return value * DORA.magnitude[row]! / norm;
+  });
+  const written = await WeightFiles.open(out), given = mergedValues(base, new Map([[Q, DORA]]));
+  assertClose(await written.readF32(Q), want.map(Math.fround), arithmetic("f32", "f32", 1));
+  assert.deepEqual(await given.readF32(Q), await written.readF32(Q));
+  assert.deepEqual(await given.readRowsF32(Q, 2, 3), await written.readRowsF32(Q, 2, 3));
+});
+
+Deno.test("addLowRank() leaves a row of zeros as it is, whatever its magnitude", () => {
+  const weights = new Float32Array(COLUMNS);
+  addLowRank(weights, new Float64Array(COLUMNS), new Float32Array(1), 1, 2, Float32Array.of(3));
+  assertClose(weights, new Float32Array(COLUMNS), exact());
+});
 
 for (const dtype of ["F32", "F16", "BF16"] as const) {
   Deno.test(`mergeModel() rounds once to the base's dtype, here ${dtype}`, async () => {

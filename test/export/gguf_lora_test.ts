@@ -78,7 +78,7 @@ Deno.test("exportGgufLora() keeps the strength of updates of other ranks and sca
   }
 });
 
-Deno.test("exportGgufLora() refuses no adapter, a tensor without a place, and what f16 cannot hold", async () => {
+Deno.test("exportGgufLora() refuses no adapter, magnitudes, a tensor without a place, and what f16 cannot hold", async () => {
   const { base } = await familyModel("llama"), out = new MemoryFolder("out");
   const write = (updates: ReadonlyMap<string, LoraUpdate>, type: "F16" | "F32" = "F16") =>
     exportGgufLora(out, "lora.gguf", { source: { name: "tiny", base, updates }, type });
@@ -92,6 +92,11 @@ Deno.test("exportGgufLora() refuses no adapter, a tensor without a place, and wh
   await assert.rejects(write(new Map([["model.layers.0.mlp.router.weight", one(1)]])), {
     name: "UnsupportedModelError",
     message: /changes "model.layers.0.mlp.router.weight"/,
+  });
+  const dora = { ...one(1), magnitude: new Float32Array(44) };
+  await assert.rejects(write(new Map([["model.layers.0.mlp.up_proj.weight", dora]])), {
+    name: "UnsupportedModelError",
+    message: /it has magnitudes \(DoRA\), which llama\.cpp does not know; export the merged model/,
   });
   const large = new Map([["model.layers.0.mlp.up_proj.weight", one(1e5)]]);
   await assert.rejects(write(large), { name: "RangeError", message: /as F16: .* holds 100000 at 0/ });

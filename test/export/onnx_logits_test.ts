@@ -79,7 +79,7 @@ async function ourLogits(base: BaseModel, ids: readonly number[]): Promise<Float
   const model = manager.plan(base, lora, { gpu, pipelines, variants: chooseVariants(gpu), limits });
   model.allocate();
   await model.decoder.load(base.weights);
-  manager.initialise(model, { kind: "adapter", adapter });
+  await manager.initialise(model, { kind: "adapter", adapter });
   try {
     return await model.logits({
       rows: 1,

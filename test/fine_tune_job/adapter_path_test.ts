@@ -47,10 +47,16 @@ onGpu("run() tells which options the adapter to continue from overrules", async 
     const events = await run(root, { ...further, ...wire }, { dryRun: true });
     return [ofType(events, "warning").map(({ message }) => message), summaryOf(events).choices.join()];
   };
-  const [warnings, choices] = await told({ lora_r: 8, lora_alpha: 7, target_modules: ["k_proj"] });
+  const [warnings, choices] = await told({
+    lora_r: 8,
+    lora_alpha: 7,
+    target_modules: ["k_proj"],
+    use_dora: true,
+  });
   assert.deepEqual(warnings, [
     'lora_r 8 is passed over: the adapter in "runs/ember/adapter" brings 4',
     'lora_alpha 7 is passed over: the adapter in "runs/ember/adapter" brings 6',
+    'use_dora true is passed over: the adapter in "runs/ember/adapter" brings false',
     'target_modules k_proj is passed over: the adapter in "runs/ember/adapter" brings q_proj, v_proj',
   ]);
   assert.match(

@@ -7,6 +7,7 @@
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import type { Adapter } from "../../src/checkpoint/adapter.ts";
 import type { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
+import { loraKindOf } from "../../src/config/lora_kind.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { PipelineCache } from "../../src/gpu/pipelines.ts";
 import { type BaseModel, ModelManager } from "../../src/model_manager.ts";
@@ -46,13 +47,14 @@ export async function openModel(
     rank: adapter.config.rank,
     alpha: adapter.config.alpha,
     targetModules: adapter.config.targetModules!,
+    ...loraKindOf(adapter.config),
   };
   const device = { gpu, variants, limits, ...(pipelines ? { pipelines } : {}) };
   const model = manager.plan(base, trained === "all" ? "all" : lora, device);
   model.plan();
   model.allocate();
   await model.decoder.load(base.weights);
-  if (adapter) manager.initialise(model, { kind: "adapter", adapter });
+  if (adapter) await manager.initialise(model, { kind: "adapter", adapter });
   return {
     model,
     adapter,

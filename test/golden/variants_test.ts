@@ -17,7 +17,11 @@ else {onEachCompiler(TITLE, async ({ name, gpu }) => {
     const names = name === "dawn" ? ["software", "subgroup"] as const : VARIANT_NAMES;
     const rows: VariantRow[] = [];
     for await (
-      const row of runVariants(gpu, new LocalFolder(dir), { cases: ["llama"], parts: ["lora"], names })
+      const row of runVariants(gpu, new LocalFolder(dir), {
+        cases: ["llama"],
+        parts: ["lora", "dora"],
+        names,
+      })
     ) {
       rows.push(row);
       console.log(formatRow(row));
@@ -27,7 +31,7 @@ else {onEachCompiler(TITLE, async ({ name, gpu }) => {
       const reason = variantFits(gpu, VARIANTS[variant]);
       assert.equal(outcome, reason === null ? "passed" : "cannot run", `${variant}: ${detail}`);
       const told = reason === null
-        ? /^17 compared; llama lora .*worst [\d.e-]+ of \d/
+        ? /^26 compared; llama (lora|dora) .*worst [\d.e-]+ of \d/
         : /^its \w+ tile needs /;
       assert.match(detail, told);
     }

@@ -76,8 +76,8 @@ export interface Run {
 }
 
 /** Draws the start values anew and lowers the flag of values that are not finite. */
-export function reset(model: TrainableModel, seed: number): void {
-  fixture!.manager.initialise(model, { kind: "seed", seed });
+export async function reset(model: TrainableModel, seed: number): Promise<void> {
+  await fixture!.manager.initialise(model, { kind: "seed", seed });
   const { device } = model.resources.gpu;
   device.queue.writeBuffer(model.sinks.flags.buffer!, 0, Uint32Array.of(0));
 }
@@ -90,7 +90,7 @@ export async function train(
   now?: () => number,
 ): Promise<Run> {
   const config = settings(wire);
-  reset(model, config.seed);
+  await reset(model, config.seed);
   const trainer = new ModelTrainer(model, { train: examples(8), eval: [], padId: 0, ...data }, config, now);
   const events = await Array.fromAsync(trainer.train(new AbortController().signal));
   return {

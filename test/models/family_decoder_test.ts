@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { readModelConfig } from "../../src/models/config.ts";
+import type { LoraTensor } from "../../src/models/lora_spec.ts";
 import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
@@ -68,7 +69,7 @@ for (const [modelType, facts] of Object.entries(FAMILIES)) {
         targets: new Map(
           linearPaths(family, config.numHiddenLayers).map((path, i) => [path, targetOf(i)]),
         ),
-        nameOf: (path: string, which: "A" | "B") => `${path} ${which}`,
+        nameOf: (path: string, which: LoraTensor) => `${path} ${which}`,
       };
       const device = { gpu, pipelines, variants: chooseVariants(gpu), limits: { rows: 2, length: 9 } };
       const model = new TrainableModel(config, family, lora, device);

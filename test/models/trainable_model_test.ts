@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { WeightFiles } from "../../src/checkpoint/weight_files.ts";
 import { type ModelConfig, readModelConfig } from "../../src/models/config.ts";
-import type { LoraTarget } from "../../src/models/lora_spec.ts";
+import type { LoraTarget, LoraTensor } from "../../src/models/lora_spec.ts";
 import { type BatchLimits, type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
 import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
@@ -68,7 +68,7 @@ async function loadModel(
   const { config, weights } = await openTiny(tied);
   const lora = {
     targets: targetsOf(config),
-    nameOf: (path: string, which: "A" | "B") => `${path} ${which}`,
+    nameOf: (path: string, which: LoraTensor) => `${path} ${which}`,
   };
   const model = new TrainableModel(config, FAMILY, lora, {
     gpu,

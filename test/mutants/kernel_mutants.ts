@@ -25,6 +25,20 @@ const NORM: readonly Mutant[] = [
 ];
 
 const REDUCTIONS: readonly Mutant[] = [
+  ...inFile("kernels/dora/norms.wgsl", ["test/kernels/dora_test.ts"], [
+    ["a row of zeros is divided by", "if (norm > 0.0) {", "if (norm >= 0.0) {"],
+  ]),
+  ...inFile("kernels/dora/backward_magnitude.wgsl", ["test/kernels/dora_test.ts"], [
+    [
+      "magnitude forgets earlier micro-batches",
+      "dmagnitude[col] += sum / norm;",
+      "dmagnitude[col] = sum / norm;",
+    ],
+  ]),
+  ...inFile("kernels/dropout/apply.wgsl", ["test/kernels/dropout_test.ts"], [
+    ["dropout draws by the row, not the token", "numbers[HEADER + 2u * row + 1u] + position;", "position;"],
+    ["padding is kept", "position < numbers[HEADER + 2u * row];", "true;"],
+  ]),
   ...inFile("kernels/lib/row_sum.wgsl", ["test/kernels/rms_norm_test.ts", "test/kernels/grad_norm_test.ts"], [
     [
       "row sum without the barrier of its tree",

@@ -10,8 +10,19 @@ const LAYERS: readonly Mutant[] = [
     ["backward forgets alpha / rank", "inner: out,\n      scale: scaling,", "inner: out,\n      scale: 1,"],
     [
       "A's gradient from the wrong side",
-      "left: run.operand(v),\n      right: run.operand(x)",
-      "left: run.operand(u!),\n      right: run.operand(x)",
+      "left: run.operand(v),\n      right: run.operand(this.#seen(run, x))",
+      "left: run.operand(u!),\n      right: run.operand(this.#seen(run, x))",
+    ],
+  ]),
+  ...inFile("src/nn/magnitude.ts", ["test/nn/magnitude_test.ts"], [
+    ["norms with half of W's part", "inner: cols,\n      scale: 2,", "inner: cols,\n      scale: 1,"],
+    ["magnitude's gradient without z", "grad, dy, z, norms", "grad, dy, z: dy, norms"],
+  ]),
+  ...inFile("src/nn/dropout.ts", ["test/nn/dropout_test.ts"], [
+    [
+      "gradient passes what dropout left out",
+      "apply(run, dx, dropped, dropout, run.draws!, 1)",
+      "apply(run, dx, dropped, { ...dropout, rate: 0 }, run.draws!, 1)",
     ],
   ]),
   ...inFile("src/nn/step_recorder.ts", ["test/nn/layers_test.ts"], [
@@ -214,6 +225,7 @@ const DATA: readonly Mutant[] = [
 
 const FILES: readonly Mutant[] = [
   ...inFile("src/checkpoint/merge.ts", ["test/checkpoint/merge_test.ts"], [
+    ["magnitudes are left out of merged weights", "if (magnitude) lengthen(sums, magnitude[row]!);", ""],
     ["merged without alpha / rank", "scaling * loraB[row * rank + k]!", "loraB[row * rank + k]!"],
     [
       "pieces are merged with the first rows of B",
@@ -221,8 +233,9 @@ const FILES: readonly Mutant[] = [
       "loraB.subarray(0, (end - firstRow) * rank)",
     ],
   ]),
-  ...inFile("src/checkpoint/adapter.ts", ["test/checkpoint/adapter_test.ts"], [
-    ["scaling without the rank", "scaling: alpha / rank }", "scaling: alpha }"],
+  ...inFile("src/config/lora_kind.ts", ["test/checkpoint/adapter_test.ts"], [
+    ["scaling without the rank", "alpha / (useRslora ? Math.sqrt(rank) : rank)", "alpha"],
+    ["rank-stabilised scaling without the root", "Math.sqrt(rank) : rank", "rank : rank"],
   ]),
   ...inFile("src/quant/float16.ts", ["test/quant/float16_test.ts"], [
     ["ties round up, not to even", "(1 << (shift - 1)) - 1 + odd)", "(1 << (shift - 1)))"],

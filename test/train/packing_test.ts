@@ -89,7 +89,7 @@ onGpu(
     try {
       model.allocate();
       await model.decoder.load(base.weights);
-      manager.initialise(model, { kind: "seed", seed: 1 });
+      await manager.initialise(model, { kind: "seed", seed: 1 });
       const evaluated = async (packing: boolean) => {
         const config = settings({
           learning_rate: 0,
@@ -132,7 +132,7 @@ onGpu("packed rows give the loss and every gradient of rows of their own", async
   try {
     model.allocate();
     await model.decoder.load(base.weights);
-    manager.initialise(model, { kind: "seed", seed: 1 });
+    await manager.initialise(model, { kind: "seed", seed: 1 });
     for (const parameter of model.pool.parameters) { // with B at zero, A would get no gradient
       const values = (await model.pool.read()).get(parameter.name)!;
       model.pool.write(parameter, values.map((value, i) => value + Math.sin(i + 1) / 20));
@@ -164,7 +164,7 @@ onGpu("packed rows give the loss and every gradient of rows of their own", async
     }
 
     const step = async (packing: boolean) => {
-      manager.initialise(model, { kind: "seed", seed: 1 });
+      await manager.initialise(model, { kind: "seed", seed: 1 });
       const config = settings({ packing, batch_size: packing ? packs.length : TRAIN.length });
       const data = { train: TRAIN, eval: [], padId: 0, packs: packsOf(TRAIN, config) };
       const events = await Array.fromAsync(

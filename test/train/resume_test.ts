@@ -25,6 +25,8 @@ const WIRE: Wire = {
   learning_rate: 0.01,
   weight_decay: 0.01,
   neftune_noise_alpha: 5,
+  lora_dropout: 0.2,
+  use_dora: true,
 };
 
 /** Runs until an event is met, then stops the job by its signal. */

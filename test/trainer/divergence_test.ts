@@ -7,7 +7,7 @@ import { examples, onModel, reset, settings, train } from "../helpers/trained_mo
 for (const value of [NaN, Infinity, -Infinity]) {
   onModel(`train() ends in DivergedError and keeps the parameters once one is ${value}`, async (model) => {
     const config = settings({ batch_size: 4, max_steps: 5, learning_rate: 0.01 });
-    reset(model, config.seed);
+    await reset(model, config.seed);
     const trainer = new ModelTrainer(model, { train: examples(8), eval: [], padId: 0 }, config);
     const damaged = model.pool.parameters.find(({ name }) => name.includes("layers.1.mlp.down_proj.lora_B"))!;
     let before: ReadonlyMap<string, Float32Array> | null = null;
@@ -37,7 +37,7 @@ onModel(
   async (model) => {
     const run = async (wire: Record<string, unknown>, held: TokenizedExample[], onStep: number) => {
       const config = settings({ batch_size: 4, learning_rate: 0.01, ...wire });
-      reset(model, config.seed);
+      await reset(model, config.seed);
       const trainer = new ModelTrainer(model, { train: examples(8), eval: held, padId: 0 }, config);
       for await (const event of trainer.train(new AbortController().signal)) {
         if (event.type !== "step" || event.step !== onStep) continue;

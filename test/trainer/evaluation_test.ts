@@ -5,7 +5,7 @@ import { TINY_CONFIG } from "../helpers/tiny_model.ts";
 import { examples, flat, onModel, reset, settings, train } from "../helpers/trained_model.ts";
 
 onModel("evaluate() does not depend on the batch size", async (model) => {
-  reset(model, 1);
+  await reset(model, 1);
   const rows = examples(7, 2);
   const results = [];
   for (const evalBatchSize of [1, 2, 4]) {
@@ -60,7 +60,7 @@ onModel(
 );
 
 onModel("evaluate() counts the tokens to which the model gave the largest logit", async (model) => {
-  reset(model, 1);
+  await reset(model, 1);
   const rows = examples(5, 2);
   const config = settings({});
   const { accuracy } = await new ModelTrainer(model, { train: rows, eval: rows, padId: 0 }, config).evaluate(

@@ -23,7 +23,8 @@ onModel(
         pipelines,
         variants: chooseVariants(gpu),
         limits: { rows: MAX_ROWS, length: 16 },
-        neftune: { alpha, seed: 3 },
+        neftuneAlpha: alpha,
+        seed: 3,
       });
     const [noisy, noisier] = [of(5), of(50)];
     try {

@@ -5,9 +5,9 @@
  */
 
 import * as z from "zod/mini";
-import { fieldMeta, onlyFor, wholeNumber } from "../field_types.ts";
+import { fieldMeta, fraction, wholeNumber } from "../field_types.ts";
 
-/** The low-rank update: y = W0 x + scaling · B (A x), scaling = alpha / r. */
+/** The low-rank update: y = W0 x + scaling · B (A x), scaling = alpha / r, or alpha / √r. */
 export const loraSchema = z.strictObject({
   lora_r: z._default(wholeNumber(1, 4096), 16).register(fieldMeta, {
     section: "LoRA",
@@ -19,10 +19,20 @@ export const loraSchema = z.strictObject({
     help: "Strength of the update; only alpha / r matters",
     aliases: ["alpha"],
   }),
-  lora_dropout: z._default(
-    onlyFor(z.number(), 0, "must be 0 as this version has no dropout inside the update"),
-    0,
-  ).register(fieldMeta, { section: "LoRA", help: "Dropout inside the update; this version takes 0 only" }),
+  use_rslora: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "LoRA",
+    help: "Scale the update by alpha / sqrt(r) in place of alpha / r, for high ranks",
+    aliases: ["peft_use_rslora", "rslora"],
+  }),
+  use_dora: z._default(z.boolean(), false).register(fieldMeta, {
+    section: "LoRA",
+    help: "Train the magnitude of each output apart from its direction (DoRA): slower, better at low ranks",
+    aliases: ["peft_use_dora", "dora"],
+  }),
+  lora_dropout: z._default(fraction(), 0).register(fieldMeta, {
+    section: "LoRA",
+    help: "Share of the update's input that a training step leaves out",
+  }),
   target_modules: z._default(
     z.union([z.literal("all-linear"), z.array(z.string().check(z.minLength(1))).check(z.minLength(1))]),
     "all-linear",
