@@ -21,9 +21,9 @@ import { TUNED_OPS } from "../../src/tuning/work.ts";
 import defaults from "../../web/defaults.json" with { type: "json" };
 import { device } from "../helpers/device.ts";
 import { folderAt } from "../helpers/job_disk.ts";
+import { loseDevicesAfter } from "../helpers/lossy_scope.ts";
 import { buildSite, downloaded, FLAGS, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 import type { ContractResult } from "./opfs_contract.ts";
-import { loseDevicesAfter } from "./lost_device.ts";
 import { type MainThread, mainThread, watchTasks } from "./long_tasks.ts";
 import { putFolder, takeFolder } from "./page_files.ts";
 
@@ -275,7 +275,7 @@ inChromium("a run that the page tuned and stopped is offered again on the next v
 inChromium("devices lost in the page are replaced, and the run ends as if they had not been", async () => {
   await withTab(built, WEBGPU_FLAGS, async (page) => {
     await page.locator("#start:not([disabled])").waitFor();
-    await loseDevicesAfter(page, [3, 7]);
+    await page.workers()[0]!.evaluate(loseDevicesAfter, [3, 7]);
     await assertSameLosses(await runToEnd(page, "start"));
     const log = (await page.locator("#log").textContent())!;
     assert.match(log, /The GPU ".+" was lost \(destroyed\): .+; beginning anew \(recovery 1 of 3\)/);
