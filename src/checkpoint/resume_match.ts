@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CONFIG_FIELDS } from "../config.ts";
 import type { ConfigIssue } from "../errors.ts";
 import type { ResumeRecord, RunIdentity } from "./resume_record.ts";
 
@@ -77,7 +78,7 @@ export function resumeIssues(then: ResumeRecord, now: Omit<RunIdentity, "gpu">):
 function optionIssues(then: ResumeRecord, now: Omit<RunIdentity, "gpu">, since: string): ConfigIssue[] {
   const names = [...new Set([...Object.keys(then.config), ...Object.keys(now.config)])];
   return names.flatMap((name): ConfigIssue[] => {
-    const [before, found] = [show(then.config[name]), show(now.config[name])];
+    const [before, found] = [show(optionOf(then.config, name)), show(optionOf(now.config, name))];
     if (before === found || FREE_OPTIONS.has(name) || CONTENT_OPTIONS.has(name)) return [];
     if (EVALUATION_OPTIONS.has(name) && !evaluationsDecide(then.config)) return [];
     if (!LENGTH_OPTIONS.has(name)) {
@@ -110,6 +111,12 @@ function lengthDecides(config: RunIdentity["config"]): boolean {
 function evaluationsDecide(config: RunIdentity["config"]): boolean {
   const { lr_scheduler_type: type, early_stopping_patience: patience, load_best_model_at_end: best } = config;
   return type === "reduce_lr_on_plateau" || type === "greedy" || Number(patience ?? 0) > 0 || best === true;
+}
+
+/** An option's value; its default where the config is that of a version that did not know it. */
+function optionOf(config: RunIdentity["config"], name: string): unknown {
+  if (name in config) return config[name];
+  return CONFIG_FIELDS.find(({ wireName }) => wireName === name)?.default;
 }
 
 function show(value: unknown): string {

@@ -172,6 +172,10 @@ Deno.test("resumeIssues() lets pass what decides no bit, and nothing else", () =
     "learning_rate must be 0.1 as in checkpoint-4: current value is 0.2",
     "unheard_of must be missing as in checkpoint-4: current value is true",
   ]);
+  // options that the version of the checkpoint did not know count as left alone
+  assert.deepEqual(issues({ weight_decay: 0.5, sgd_momentum: 0, target_modules: "all-linear" }), [
+    "weight_decay must be 0 as in checkpoint-4: current value is 0.5",
+  ]);
   assert.deepEqual(
     issues({}, { base_model: "d".repeat(64), data: { train: "a".repeat(64), eval: "e".repeat(64) } }),
     [
