@@ -78,6 +78,7 @@ export { type GgufModel, openGgufModel } from "./checkpoint/gguf_model.ts";
 
 export { exportGguf, type GgufExport, type GgufModelOptions } from "./export/gguf_model.ts";
 export { exportGgufLora, type GgufLoraOptions } from "./export/gguf_lora.ts";
+export { exportOnnx, type OnnxExport, type OnnxModelOptions } from "./export/onnx_model.ts";
 export { type ExportRequest, type ExportSource, openExportSource } from "./export/source.ts";
 
 export { Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";

@@ -113,6 +113,13 @@ export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
     flags: [
       exportFlag("Output", "out", "FOLDER", "Where the files go", "onnx in MODEL"),
       exportFlag("Output", "type", "f32|f16", "Element type of matrices and cache", "f32"),
+      exportFlag(
+        "Output",
+        "logits",
+        "all|last",
+        "Logits of every token of a call, or of the last alone",
+        "all",
+      ),
     ],
     notes:
       'pipeline("text-generation", FOLDER) of @huggingface/transformers runs it, in pages and in Node and\n' +

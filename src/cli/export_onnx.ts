@@ -17,14 +17,19 @@ import { besideModel, choiceIssues, type ExportTask, type ExportWriter } from ".
 import { formatBytes } from "./format.ts";
 import { isOn, textOf } from "./generate_flags.ts";
 
+const LOGITS_WORDS = ["all", "last"];
 const TYPE_WORDS = Object.keys(ONNX_TYPES).map((name) => name.toLowerCase());
 
 /** Writes a folder for transformers.js. */
 export const onnx: ExportWriter = {
-  check: (flags) => choiceIssues(flags, "type", TYPE_WORDS),
+  check: (flags) => [
+    ...choiceIssues(flags, "type", TYPE_WORDS),
+    ...choiceIssues(flags, "logits", LOGITS_WORDS),
+  ],
   async write(task) {
     const { flags, source, io, files, signal } = task, quiet = isOn(flags, "quiet");
     const type = (textOf(flags, "type") ?? "f32").toUpperCase() as OnnxModelType;
+    const logits = textOf(flags, "logits") === "last" ? "last" : "all";
     const uri = (textOf(flags, "out") ?? besideModel(task.model, "onnx")).replace(/(?<=.)\/+$/, "");
     const folder = files(uri), { file, dtype } = ONNX_TYPES[type];
     await refuseUsed(task, folder, uri, file);
@@ -32,7 +37,7 @@ export const onnx: ExportWriter = {
     let written: OnnxExport;
     try {
       const onProgress = progress.show.bind(progress);
-      written = await exportOnnx(folder, { source, type, signal, onProgress });
+      written = await exportOnnx(folder, { source, type, logits, signal, onProgress });
     } finally {
       progress.close();
     }

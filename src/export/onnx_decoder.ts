@@ -19,8 +19,12 @@ export interface OnnxDecoderOptions {
   readonly family: ModelFamily;
   /** Element type of matrices and cache. */
   readonly type: ProductType;
+  /** Which tokens get logits: all of a call, or the last of each row, which is what writing needs. */
+  readonly logits: LogitsOf;
   readonly dataOf: WeightData;
 }
+
+export type LogitsOf = "all" | "last";
 
 /** Sizes that differ from call to call, by the names that transformers.js and Optimum know. */
 const BATCH = "batch_size", TOKENS = "sequence_length";
@@ -33,6 +37,8 @@ const CACHE_PARTS = ["key", "value"] as const;
 interface Call extends OnnxLengths {
   /** int64 [2]: B, T */
   readonly idsShape: string;
+  /** int64 [1]: B */
+  readonly batch: string;
   readonly angles: ReadonlyMap<Rope, OnnxAngles>;
   /** By window. */
   readonly masks: ReadonlyMap<number, string>;
@@ -40,9 +46,9 @@ interface Call extends OnnxLengths {
 
 /**
  * The graph: inputs `input_ids`, `attention_mask`, `position_ids` and `past_key_values.N.key` and `.value` [B, G, past, D],
- * outputs `logits` [B, T, V] and `present.N.key` and `.value` [B, G, past + T, D].
+ * outputs `logits` [B, T, V], or [B, 1, V] of the last tokens alone, and `present.N.key` and `.value` [B, G, past + T, D].
  */
-export function onnxDecoder({ config, family, type, dataOf }: OnnxDecoderOptions): OnnxModel {
+export function onnxDecoder({ config, family, type, logits: wanted, dataOf }: OnnxDecoderOptions): OnnxModel {
   const graph = new OnnxGraph(), layers = new OnnxLayers(graph, type, dataOf);
   const { hiddenSize: C, vocabSize: V, numKeyValueHeads: G, headDim: D } = config;
   const ids = graph.input("input_ids", "int64", [BATCH, TOKENS]);
@@ -65,18 +71,27 @@ export function onnxDecoder({ config, family, type, dataOf }: OnnxDecoderOptions
     x = graph.within(`layers.${i}`, () => block.build(x, layer, caches[i]!, call));
   });
   graph.within("head", () => {
-    const normed = layers.norm(x, family.finalNorm, normSizes(config, family, C));
+    const shape = wanted === "all"
+      ? call.idsShape
+      : graph.op("Concat", [call.batch, graph.ints([1])], { axis: 0 });
+    const rows = wanted === "all" ? x : lastOfRows(graph, x, call.idsShape, C);
+    const normed = layers.norm(rows, family.finalNorm, normSizes(config, family, C));
     const head = vocabulary(config.tieWordEmbeddings ? family.embedding : family.head);
     const plain = layers.product(layers.narrow(normed), head), { logitSoftcap } = config;
     const logits = logitSoftcap === null ? plain : layers.softcap(plain, logitSoftcap);
-    const shape = graph.op("Concat", [call.idsShape, graph.ints([V])], { axis: 0 });
-    graph.op("Reshape", [logits, shape], {}, "logits");
+    graph.op("Reshape", [logits, graph.op("Concat", [shape, graph.ints([V])], { axis: 0 })], {}, "logits");
   });
-  graph.output("logits", "float32", [BATCH, TOKENS, V]);
+  graph.output("logits", "float32", [BATCH, wanted === "all" ? TOKENS : 1, V]);
   for (const i of config.layers.keys()) {
     for (const part of CACHE_PARTS) graph.output(`present.${i}.${part}`, type, [BATCH, G, ALL, D]);
   }
   return graph;
+}
+
+/** x [B·T, C] of the last token of each row, [B, C]. */
+function lastOfRows(graph: OnnxGraph, x: string, idsShape: string, width: number): string {
+  const rows = graph.reshape(x, graph.op("Concat", [idsShape, graph.ints([width])], { axis: 0 }));
+  return graph.op("Gather", [rows, graph.int(-1)], { axis: 1 });
 }
 
 function shared(
@@ -94,6 +109,7 @@ function shared(
   return {
     ...lengths,
     idsShape: graph.op("Shape", [ids]),
+    batch: graph.op("Shape", [ids], { start: 0, end: 1 }),
     angles: new Map(ropes.map((rope, i) => [rope, onnxAngles(graph, rope, `rope.${i}`, at)])),
     masks: new Map(windows.map((window) => [window, maskOf(window)])),
   };

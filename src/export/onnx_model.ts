@@ -14,7 +14,7 @@ import { mergeRows } from "../checkpoint/merge.ts";
 import { CONFIG_FILE } from "../models/config.ts";
 import { encodeFloats } from "../quant/float16.ts";
 import type { Folder } from "../storage.ts";
-import { onnxDecoder } from "./onnx_decoder.ts";
+import { type LogitsOf, onnxDecoder } from "./onnx_decoder.ts";
 import { readDescription, readOwnConfig, writeDescription } from "./onnx_description.ts";
 import { ONNX_FILE_LIMITS, type OnnxFileLimits, writeOnnx } from "./onnx_files.ts";
 import type { OnnxWeight } from "./onnx_layers.ts";
@@ -36,6 +36,8 @@ export const ONNX_FOLDER = "onnx";
 export interface OnnxModelOptions {
   readonly source: Pick<ExportSource, "base" | "updates" | "chatTemplate">;
   readonly type: OnnxModelType;
+  /** Which tokens of a call get logits; default all. */
+  readonly logits?: LogitsOf;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
   readonly limits?: OnnxFileLimits;
@@ -61,12 +63,12 @@ const PIECE_VALUES = 2 ** 20;
  */
 export async function exportOnnx(
   out: Folder,
-  { source, type, signal, onProgress, limits = ONNX_FILE_LIMITS }: OnnxModelOptions,
+  { source, type, logits = "all", signal, onProgress, limits = ONNX_FILE_LIMITS }: OnnxModelOptions,
 ): Promise<OnnxExport> {
   const { base: { config, family, folder }, chatTemplate } = source,
     { file, dtype, type: productType } = ONNX_TYPES[type];
   const dataOf = (weight: OnnxWeight) => () => encodedRows(source, weight, type);
-  const model = onnxDecoder({ config, family, type: productType, dataOf });
+  const model = onnxDecoder({ config, family, type: productType, logits, dataOf });
   const description = await readDescription({ folder, config }, chatTemplate);
   const before = await readOwnConfig(out);
   await out.remove(CONFIG_FILE); // until everything is there again

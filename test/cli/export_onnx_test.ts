@@ -95,6 +95,7 @@ Deno.test("export onnx stops at a signal and leaves no model", async () => {
 Deno.test("export onnx refuses a type that it does not have, and a model without a tokenizer", async () => {
   const root = await disk();
   await assert.rejects(run(root, "onnx runs/ember --type q8_0"), /--type: must be one of f32, f16/);
+  await assert.rejects(run(root, "onnx runs/ember --logits some"), /--logits: must be one of all, last/);
   await root.folder("base").remove("tokenizer.json");
   await assert.rejects(run(root, "onnx base --out o"), { name: "StorageNotFoundError" });
   assert.deepEqual(await folderAt(root, "o/onnx").list(), []);

@@ -36,9 +36,9 @@ async function exported(
   folder: string,
   source: OnnxModelOptions["source"],
   type: OnnxModelType = "F32",
-  limits?: OnnxModelOptions["limits"],
+  more: Pick<OnnxModelOptions, "limits" | "logits"> = {},
 ): Promise<Place> {
-  const out = new LocalFolder(folder), options = { source, type, ...(limits ? { limits } : {}) };
+  const out = new LocalFolder(folder), options = { source, type, ...more };
   const { files: [file, ...dataFiles] } = await exportOnnx(out, options);
   return { model: `${folder}/onnx/${file}`, dataFiles };
 }
@@ -138,26 +138,40 @@ onModels("exportOnnx() gives our logits, with cache and without", async function
   }
 }, device ? null : "no adapter");
 
-onModels("exportOnnx() with its weights in files of their own gives the same bits", async function* (folder) {
-  const { base } = await familyModel("gemma3_text");
-  const one = await exported(`${folder}/one`, merged(base));
-  const many = await exported(`${folder}/many`, merged(base), "F32", {
-    inlineBytes: 0,
-    dataFileBytes: 40_000,
-  });
-  assert.deepEqual(one.dataFiles, []);
-  assert.deepEqual(many.dataFiles.slice(0, 3), ["model.onnx_data", "model.onnx_data_1", "model.onnx_data_2"]);
-  yield {
-    name: "gemma3_text",
-    requests: [one, many].map((place) => ({
-      ...place,
-      ids: [tokens(LONG)],
-      mask: [ones(LONG)],
-      calls: [LONG],
-    })),
-    check: ([inline, apart]) => assert.deepEqual(apart!.logits, inline!.logits),
-  };
-}, null);
+onModels(
+  "exportOnnx() gives the same logits from weights in files of their own, and of last tokens alone",
+  async function* (folder) {
+    const { base } = await familyModel("gemma3_text");
+    const one = await exported(`${folder}/one`, merged(base));
+    const limits = { inlineBytes: 0, dataFileBytes: 40_000 };
+    const many = await exported(`${folder}/many`, merged(base), "F32", { limits });
+    const last = await exported(`${folder}/last`, merged(base), "F32", { logits: "last" });
+    assert.deepEqual(one.dataFiles, []);
+    assert.deepEqual(many.dataFiles.slice(0, 3), [
+      "model.onnx_data",
+      "model.onnx_data_1",
+      "model.onnx_data_2",
+    ]);
+    yield {
+      name: "gemma3_text",
+      requests: [one, many, last].map((place) => ({
+        ...place,
+        ids: [tokens(LONG), tokens(LONG + 5).slice(5)],
+        mask: [ones(LONG), ones(LONG)],
+        calls: [LONG - 3, 2, 1],
+      })),
+      check: ([inline, apart, lasts]) => {
+        assert.deepEqual(apart!.logits, inline!.logits);
+        const V = base.config.vocabSize, ends = [LONG - 4, LONG - 2, LONG - 1]; // where calls end
+        const wanted = [0, LONG].flatMap((row) =>
+          ends.flatMap((end) => inline!.logits.slice((row + end) * V, (row + end + 1) * V))
+        );
+        assertClose(lasts!.logits, wanted, tensor("f32"));
+      },
+    };
+  },
+  null,
+);
 
 onModels("exportOnnx() gives PyTorch's logits, base and merged", async function* (folder) {
   for (const family of await goldenFamilies()) {

@@ -39,7 +39,7 @@ export interface TextRequest {
 
 export type OnnxRequest = LogitsRequest | TextRequest;
 
-/** Logits [B·T·V] in row order, or texts. */
+/** Logits of each row, [T, V] or those that its calls gave, one row after the other; or texts. */
 export type OnnxAnswer = { readonly logits: number[]; readonly cache: string } | { readonly texts: string[] };
 
 // deno-lint-ignore no-explicit-any -- what this file calls of packages that the rest of the tree does not know
@@ -78,7 +78,7 @@ async function logits(ort: Package, request: LogitsRequest): Promise<OnnxAnswer>
       attention_mask: tensor(mask.map((row) => row.slice(0, done + tokens))),
     });
     done += tokens;
-    pieces.push({ values: made.logits.data, tokens });
+    pieces.push({ values: made.logits.data, tokens: made.logits.dims[1] });
     cache = Object.fromEntries(
       Object.keys(cache).map((name) => [name, made[name.replace("past_key_values", "present")]]),
     );
