@@ -21,6 +21,9 @@ export interface ModelMetadata {
 /** Layers of the models whose scores Gemma scales by (width / heads)^(−1/2). */
 const LAYERS_OF_27B: Readonly<Record<string, number>> = { gemma2: 46, gemma3: 62 };
 
+/** Architectures whose queries are as wide as the model. */
+const SQUARE = ["qwen2", "phi3"];
+
 /**
  * The metadata of a model, without its tokenizer's and the file's own.
  *
@@ -100,6 +103,12 @@ function refuseOthers(
     throw fail(`query_pre_attn_scalar ${Number((attentionScale ** -2).toPrecision(6))}`, `${width}`);
   }
   if (config.biased.length > 0 && !BIASED.includes(architecture)) throw fail("attention_bias true", "false");
+  if (SQUARE.includes(architecture) && headDim * config.numAttentionHeads !== config.hiddenSize) {
+    throw fail(
+      `heads of ${headDim}`,
+      `${config.hiddenSize / config.numAttentionHeads}, the width by their number`,
+    );
+  }
   if (!gemma) return;
   const slides = layers.map(({ window }) => Number.isFinite(window));
   const sees = (i: number) => architecture === "gemma2" ? i % 2 === 1 : (i + 1) % 6 === 0;

@@ -164,7 +164,7 @@ function listTokens({ addedTokens, specialTokens, uri }: TokenizerFiles, bpe: Bp
     if (id >= rows) continue; // such as the image token of a text model: nothing is computed of it
     // SentencePiece's own tokens are found in text that still has its spaces
     tokens[id] = !special && bpe.byteFallback ? content.replaceAll(SPACE, " ") : content;
-    kinds[id] = content === specialTokens.unk_token
+    kinds[id] = bpe.byteFallback && content === specialTokens.unk_token
       ? Kind.UNKNOWN
       : special
       ? Kind.CONTROL

@@ -53,12 +53,13 @@ export function goTemplate({ head, system, user, assistant, prompt }: ChatParts)
   const userBefore = system?.inUserTurn
     ? `{{ if not (and $first $.System) }}${fixed(user.before)}{{ end }}`
     : fixed(user.before);
-  return `${opening}
-{{- $first := true }}
+  const [first, later] = system?.inUserTurn
+    ? ["\n{{- $first := true }}", "\n{{- $first = false }}"]
+    : ["", ""];
+  return `${opening}${first}
 {{- range $i, $_ := .Messages }}
 {{- $last := eq (len (slice $.Messages $i)) 1 }}
-{{- if eq .Role "user" }}${userBefore}{{ .Content }}${fixed(user.after)}
-{{- $first = false }}
+{{- if eq .Role "user" }}${userBefore}{{ .Content }}${fixed(user.after)}${later}
 {{- else if eq .Role "assistant" }}${fixed(assistant.before)}{{ .Content }}{{ if not $last }}${
     fixed(assistant.after)
   }{{ end }}

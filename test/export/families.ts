@@ -6,6 +6,7 @@
 import { loraUpdates } from "../../src/checkpoint/adapter.ts";
 import { exportGguf, type GgufExport, type ModelType } from "../../src/export/gguf_model.ts";
 import { type BaseModel, ModelManager } from "../../src/model_manager.ts";
+import { writeFile } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { tinyAdapter } from "../helpers/tiny_adapter.ts";
 import { type TinyModelOptions, writeTinyModel } from "../helpers/tiny_model.ts";
@@ -25,7 +26,10 @@ export const FAMILIES: Readonly<Record<string, Record<string, unknown>>> = {
     rope_theta: 500_000,
   },
   mistral: { sliding_window: 7 },
-  qwen2: { rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 } },
+  qwen2: {
+    hidden_size: 48, // four heads of 12: llama.cpp has no others there
+    rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 },
+  },
   qwen3: { rope_scaling: { rope_type: "linear", factor: 4 } },
   gemma2: { ...GEMMA, sliding_window: 6, attn_logit_softcapping: 3, final_logit_softcapping: 5 },
   gemma3_text: {
@@ -36,6 +40,7 @@ export const FAMILIES: Readonly<Record<string, Record<string, unknown>>> = {
     rope_local_base_freq: 500,
   },
   phi3: {
+    hidden_size: 48,
     sliding_window: 9,
     partial_rotary_factor: 0.67, // 8 of 12
     max_position_embeddings: 64,
@@ -44,14 +49,15 @@ export const FAMILIES: Readonly<Record<string, Record<string, unknown>>> = {
   },
 };
 
-/** A disk with the model of a family in `base`, opened. */
+/** A disk with the model of a family in `base`, opened. @param options.files Files in place of its own. */
 export async function familyModel(
   modelType: string,
-  options: TinyModelOptions = {},
+  { files = {}, ...options }: TinyModelOptions & { readonly files?: Record<string, string> } = {},
 ): Promise<{ root: MemoryFolder; base: BaseModel }> {
   const root = new MemoryFolder("disk");
   const config = { model_type: modelType, ...FAMILIES[modelType], ...options.config };
   await writeTinyModel(root.folder("base"), { ...options, config });
+  for (const [name, text] of Object.entries(files)) await writeFile(root.folder("base"), name, text);
   return { root, base: await new ModelManager((uri) => root.folder(uri)).open("base") };
 }
 

@@ -150,6 +150,7 @@ Deno.test("exportGguf() refuses what llama.cpp would compute otherwise", async (
     { rope_scaling: yarn },
     /rope_type yarn with turns or an attention factor of its own/,
   );
+  await refused("qwen2", { hidden_size: 32 }, /heads of 12, only for 8, the width by their number$/);
   await refused("qwen2", { ...FAMILIES.llama }, /rope_type llama3, only for default and linear$/);
 });
 

@@ -1,10 +1,10 @@
 /**
- * Exported files read by Python: every tensor and entry by the package `gguf`, and the logits that llama.cpp computes
+ * Exported files read by Python: every tensor and entry by the package `gguf`, and the probabilities that llama.cpp computes
  * with them, merged and with a LoRA.
  *
  *     LOWRANK_GGUF_PYTHON=venv/bin/python deno test -A test/export/gguf_python_test.ts
  *
- * The interpreter needs `gguf`, and `llama_cpp` (llama-cpp-python) for the second part.
+ * The interpreter needs `gguf`, and `xllamacpp` (llama.cpp, built) for the second part.
  */
 import assert from "node:assert/strict";
 import { loraUpdates, writeAdapter } from "../../src/checkpoint/adapter.ts";
@@ -18,6 +18,7 @@ import { openModel } from "../golden/model_fixture.ts";
 import { assertClose, exact, tensor } from "../helpers/close.ts";
 import { device } from "../helpers/device.ts";
 import { tinyAdapter } from "../helpers/tiny_adapter.ts";
+import { chatFiles } from "../helpers/tiny_tokenizer.ts";
 import { FAMILIES, familyModel } from "./families.ts";
 
 const python = Deno.env.get("LOWRANK_GGUF_PYTHON");
@@ -100,19 +101,48 @@ async function compareFile(folder: LocalFolder, dir: string, name: string): Prom
   await file.close();
 }
 
-const LOGITS = `
+const PROBABILITIES = `
 import sys, json
-import numpy as np
-from llama_cpp import Llama
-model, lora, ids, out = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
-# keys and values in f32 (0), as here
-llama = Llama(model, lora_path=lora or None, n_ctx=256, n_batch=64, n_threads=2, verbose=False, logits_all=True,
-              type_k=0, type_v=0)
-llama.eval(ids)
-open(out, "wb").write(np.asarray(llama.scores[:len(ids)], dtype="<f4").tobytes())
+import xllamacpp as x
+model, lora, ids, vocab = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])
+p = x.CommonParams()
+p.model.path = model
+p.n_ctx = p.n_batch = 256
+p.n_parallel, p.warmup, p.verbosity, p.cpuparams.n_threads = 1, False, -1, 2
+# keys and values in f32, as here
+p.cache_type_k = p.cache_type_v = x.ggml_type.GGML_TYPE_F32
+p.flash_attn_type = x.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+if lora:
+    adapter = x.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = lora, 1.0
+    p.lora_adapters = [adapter]
+answer = x.Server(p).handle_completions(
+    # probabilities are those before the end is ruled out; further tokens make whole letters of bytes
+    {"prompt": ids, "n_predict": 8, "n_probs": vocab, "temperature": -1, "ignore_eos": True})
+if not isinstance(answer, dict):
+    answer = json.loads(answer)
+top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+print(json.dumps([[t["id"], t["logprob"]] for t in top]))
 `;
 
-const hasLlama = await has("llama_cpp") && device !== null;
+const hasLlama = await has("xllamacpp") && device !== null;
+
+/** The tiny tokenizer, but for bytes that are no letters: llama.cpp tells nothing of a token before its letter is whole. */
+function letters(): Record<string, string> {
+  const json = JSON.parse(chatFiles()["tokenizer.json"]!), { vocab } = json.model;
+  const entries = Object.entries(vocab as Record<string, number>).map(([token, id]) => {
+    return [/^[!-~ĠĊ]+$/.test(token) ? token : `w${id}`, id];
+  });
+  json.model.vocab = Object.fromEntries(entries);
+  return { "tokenizer.json": JSON.stringify(json) };
+}
+
+/** Logarithms of probabilities. */
+function logSoftmax(logits: Float32Array): Float32Array {
+  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const sum = logits.reduce((total, logit) => total + Math.exp(logit - most), 0);
+  return logits.map((logit) => logit - most - Math.log(sum));
+}
 
 /** llama.cpp leaves out windows but Gemma's, and takes Phi-3's long factors where its context is long. */
 const TRIED: Readonly<Record<string, { tokens: number; config?: Record<string, unknown> }>> = {
@@ -123,7 +153,7 @@ const TRIED: Readonly<Record<string, { tokens: number; config?: Record<string, u
 for (const modelType of Object.keys(FAMILIES)) {
   Deno.test({
     name: `llama.cpp computes what Lowrank computes of a ${modelType}, merged and with the LoRA` +
-      (hasLlama ? "" : " (no LOWRANK_GGUF_PYTHON with llama_cpp, or no adapter)"),
+      (hasLlama ? "" : " (no LOWRANK_GGUF_PYTHON with xllamacpp, or no adapter)"),
     ignore: !hasLlama,
     sanitizeResources: false, // the device outlives a test
     sanitizeOps: false,
@@ -131,7 +161,8 @@ for (const modelType of Object.keys(FAMILIES)) {
       const dir = await Deno.makeTempDir({ prefix: "lowrank-llama-" }), out = new LocalFolder(dir);
       const { tokens, config = {} } = TRIED[modelType] ?? { tokens: 20 };
       try {
-        const { root, base } = await familyModel(modelType, { config }), adapter = tinyAdapter(base);
+        const { root, base } = await familyModel(modelType, { config, files: letters() });
+        const adapter = tinyAdapter(base);
         await writeAdapter(root.folder("adapter"), adapter);
         const source = { name: "tiny", base, updates: loraUpdates(adapter), chatTemplate: null };
         await exportGguf(out, "merged.gguf", { source, type: "F32" });
@@ -155,12 +186,14 @@ for (const modelType of Object.keys(FAMILIES)) {
             lengths: Uint32Array.of(tokens),
           });
           await close();
-          return logits;
+          return logSoftmax(logits.subarray(-base.config.vocabSize));
         };
         const got = async (model: string, lora = "") => {
-          const values = `${dir}/values.bin`;
-          await runPython(LOGITS, `${dir}/${model}`, lora && `${dir}/${lora}`, JSON.stringify(ids), values);
-          return new Float32Array((await Deno.readFile(values)).buffer);
+          const { vocabSize } = base.config;
+          const args = [`${dir}/${model}`, lora && `${dir}/${lora}`, JSON.stringify(ids), `${vocabSize}`];
+          const found = JSON.parse(await runPython(PROBABILITIES, ...args)) as [number, number][];
+          assert.equal(found.length, vocabSize);
+          return Float32Array.from(found.sort(([a], [b]) => a - b), ([, probability]) => probability);
         };
         const adapted = await want(root.folder("adapter")), plain = await want(null);
         // gelu is read from a table of f16 there

@@ -43,10 +43,13 @@ Deno.test("ggufVocabulary() gives a row of the embedding each a token, with its 
 });
 
 Deno.test("ggufVocabulary() says whether BOS is put in front, by what the tokenizer does", async () => {
-  const folder = new MemoryFolder("tiny", chatFiles({ add_bos_token: true }));
+  const folder = new MemoryFolder("tiny", chatFiles({ add_bos_token: true, unk_token: "<s>" }));
   const { entries, addsBos } = await ggufVocabulary(folder, modelOf(261), null);
   assert.equal(addsBos, true);
-  assert.equal(valuesOf(entries)("add_bos_token"), true);
+  const value = valuesOf(entries);
+  assert.equal(value("add_bos_token"), true);
+  // bytes are never unknown: a token of that name is one of the special ones
+  assert.deepEqual([value("unknown_token_id"), (value("token_type") as number[])[257]], [257, 3]);
 });
 
 Deno.test("ggufVocabulary() leaves out a token beyond the embedding, and refuses a word beyond it", async () => {

@@ -34,7 +34,7 @@ export const EXPORT_MUTANTS: readonly Mutant[] = [
       "-(rank.get(token) ?? bpe.merges.length)",
       "(rank.get(token) ?? bpe.merges.length)",
     ],
-    ["every token of a chat is plain text", "? Kind.CONTROL", "Kind.NORMAL"],
+    ["every token of a chat is plain text", "? Kind.CONTROL", "? Kind.NORMAL"],
   ]),
   ...inFile("src/export/source.ts", ["test/export/source_test.ts"], [
     ["a quantised run is merged onto plain values", 'merge_base === "original"', 'merge_base !== "plain"'],
