@@ -26,7 +26,13 @@ const PERMISSIVE = new Set([
 ]);
 
 /** Packages that only tests, types and benchmarks need: checked, but not handed on. */
-const DEVELOPMENT = new Set(["@types/node", "@webgpu/types", "playwright-core", "webgpu"]);
+const DEVELOPMENT = new Set([
+  "@firestore-emulator/server",
+  "@types/node",
+  "@webgpu/types",
+  "playwright-core",
+  "webgpu",
+]);
 
 const NOTICES_FILE = "THIRD_PARTY_NOTICES.md";
 const LICENCE_FILE = /^(licen[cs]e|notice|copying)/i;

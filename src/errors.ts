@@ -54,6 +54,26 @@ export class StorageDeniedError extends Error {
   override readonly name = "StorageDeniedError";
 }
 
+/** A bucket, container or repository that does not exist: a wrong name, not a missing file. */
+export class StorageBucketError extends Error {
+  override readonly name = "StorageBucketError";
+}
+
+/** A transfer that broke off and did not come through when it was tried again: network, time, or the service. */
+export class StorageInterruptedError extends Error {
+  override readonly name = "StorageInterruptedError";
+}
+
+/** A conditional write or pinned read that did not happen, as somebody else wrote there first. */
+export class StorageConflictError extends Error {
+  override readonly name = "StorageConflictError";
+}
+
+/** Bytes that are not those that were sent: size or checksum differs. */
+export class StorageDamagedError extends Error {
+  override readonly name = "StorageDamagedError";
+}
+
 /** A model file that is damaged or contradicts itself: truncated, lying header, missing tensor. */
 export class ModelFormatError extends Error {
   override readonly name = "ModelFormatError";

@@ -9,6 +9,8 @@
  * @module
  */
 
+import { type EmulatorName, EMULATORS, installEmulator } from "./helpers/emulators.ts";
+
 /** What a run of `deno test` came to. */
 export interface Totals {
   readonly passed: number;
@@ -24,11 +26,12 @@ const TEST_PERMISSIONS = [
   "--allow-sys",
   "--allow-run", // browsers and this command itself
   "--allow-ffi", // npm:webgpu, a second WGSL compiler
+  "--allow-net=127.0.0.1,localhost", // servers that speak the protocols of the cloud
 ];
 
 /** What the browser cannot have: the command line, files of this machine, the page's build and server. */
 const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_upload|hub|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts)/;
 
 /** Reads deno's last line, such as `ok | 12 passed (3 steps) | 0 failed | 2 ignored (1s)`; null when there is none. */
 export function readTotals(output: string): Totals | null {
@@ -112,6 +115,9 @@ async function runTests(junitPath: string, retries = 1): Promise<Totals> {
 }
 
 async function runAll(): Promise<Totals> {
+  for (const name of Object.keys(EMULATORS) as EmulatorName[]) {
+    console.log(`       ${name} ${await installEmulator(name)}`);
+  }
   const checks = [
     await check("deno fmt --check", ["fmt", "--check"]),
     await check("deno lint", ["lint"]),

@@ -10,10 +10,10 @@
  * @see tensorflow `event.proto`, `summary.proto`; tensorboard `compat/tensorflow_stub/io`.
  * @module
  */
+import { maskedCrc32c } from "../crc32c.ts";
 import type { TrainingEvent } from "../job.ts";
 import { bytesField, doubleField, floatField, joined, varintField } from "../protobuf.ts";
 import type { Folder } from "../storage.ts";
-import { maskedCrc32c } from "./crc32c.ts";
 
 /** Folder of the event files within a run's folder. */
 export const TENSORBOARD_FOLDER = "tensorboard";

@@ -12,7 +12,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["fine_tune_job", "language_model", "explain", "export", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],
-  ["prepared_run", "output_folder"],
+  ["prepared_run", "output_folder", "tracked_run"],
   ["logs", "run_progress"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
   ["generate", "tuning"],
@@ -20,17 +20,25 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["nn", "quant"],
   ["kernels"],
   ["gpu"],
-  ["tensor"],
-  ["config", "storage", "random"],
-  ["job", "errors", "version", "html", "protobuf"],
+  ["tensor", "storage_manager"],
+  ["config", "storage", "storage_uri", "random"],
+  ["job", "errors", "version", "html", "protobuf", "crc32c"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */
-const BACKEND_IMPORTS = ["storage", "job_tracker", "errors", "job"];
+const BACKEND_IMPORTS = [
+  "storage",
+  "storage_manager",
+  "storage_uri",
+  "job_tracker",
+  "errors",
+  "job",
+  "crc32c",
+];
 
 /** Everything else of the library runs in the browser too. */
 const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch)\.ts)|web\/(build|serve)\.ts)/;
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_upload|hub|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts)/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 

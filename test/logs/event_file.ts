@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { crc32c } from "../../src/logs/crc32c.ts";
+import { crc32c } from "../../src/crc32c.ts";
 
 /** A message by field number: numbers, or the bytes of texts and messages. */
 export type Fields = ReadonlyMap<number, readonly (number | Uint8Array<ArrayBuffer>)[]>;

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import type { TrainingEvent } from "../../src/job.ts";
-import { crc32c } from "../../src/logs/crc32c.ts";
 import { TENSORBOARD_FOLDER, TensorBoardLog } from "../../src/logs/tensorboard.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import golden from "../golden/tensorboard.json" with { type: "json" };
@@ -57,13 +56,6 @@ async function written(step = 0): Promise<{ name: string; bytes: Uint8Array<Arra
 
 const valuesOf = (record: Fields) =>
   messageOf(record, 5).get(1)!.map((value) => fieldsOf(value as Uint8Array<ArrayBuffer>));
-
-Deno.test("crc32c() gives the values of RFC 3720", () => {
-  assert.equal(crc32c(new Uint8Array(32)), 0x8a9136aa);
-  assert.equal(crc32c(new Uint8Array(32).fill(255)), 0x62a8ab43);
-  assert.equal(crc32c(Uint8Array.from({ length: 32 }, (_, i) => i)), 0x46dd794e);
-  assert.equal(crc32c(new TextEncoder().encode("123456789")), 0xe3069283);
-});
 
 Deno.test("TensorBoardLog writes records that read back by the rules of the format", async () => {
   const { name, bytes } = await written();

@@ -172,7 +172,7 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("src/fine_tune_job/lora_settings.ts", ["test/fine_tune_job/adapter_path_test.ts"], [
     ["options that were not set are told", "|| given === unset", ""],
   ]),
-  ...inFile("src/logs/crc32c.ts", ["test/logs/tensorboard_test.ts"], [
+  ...inFile("src/crc32c.ts", ["test/logs/tensorboard_test.ts"], [
     ["records' sums have no mask", "+ 0xa282ead8", "+ 0"],
   ]),
   ...inFile("src/optim/init.ts", ["test/optim/init_test.ts"], [

@@ -1,0 +1,89 @@
+/**
+ * Downloading a file: streamed, continued where it broke off, verified, then shown.
+ *
+ * @module
+ */
+import { StorageInterruptedError } from "../errors.ts";
+import type { FileWriter } from "../storage.ts";
+import type { StoredFile } from "../storage_manager.ts";
+import { checkReceived, digestFor } from "./checksums.ts";
+import type { ObjectStore } from "./object_store.ts";
+import { Retries, type RetryPolicy } from "./retry.ts";
+
+const GATHERED_BYTES = 1 << 20;
+
+/** What a transfer of one file needs to know. */
+export interface Transfer {
+  readonly store: ObjectStore;
+  readonly retries: RetryPolicy;
+  readonly signal: AbortSignal | undefined;
+  /** Told of bytes as they move. */
+  readonly moved: (bytes: number) => void;
+}
+
+/**
+ * Bytes [offset, end) of a file as they come. After a break the rest is asked for again, of the same version.
+ *
+ * @throws {StorageInterruptedError} If nothing came in several tries.
+ */
+export async function* bytesOf(
+  { store, retries: policy, signal }: Omit<Transfer, "moved">,
+  file: StoredFile,
+  offset = 0,
+  end = file.size,
+): AsyncGenerator<Uint8Array> {
+  const retries = new Retries(policy, signal);
+  for (let at = offset; at < end;) {
+    signal?.throwIfAborted();
+    try {
+      for await (const bytes of await store.open(file, at, end, signal)) {
+        at += bytes.length;
+        retries.progress();
+        yield bytes;
+        signal?.throwIfAborted();
+      }
+      if (at < end) {
+        throw new StorageInterruptedError(
+          `Cannot read all of "${store.uri}/${file.name}" as the service ended it at byte ${at} of ${end}: try again`,
+        );
+      }
+    } catch (error) {
+      await retries.after(error);
+    }
+  }
+}
+
+/** Writes a file to where it goes, and shows it there if it is what the store has. */
+export async function download(transfer: Transfer, file: StoredFile, writer: FileWriter): Promise<void> {
+  const digest = digestFor(file, transfer.store);
+  let size = 0;
+  try {
+    for await (const bytes of gathered(bytesOf(transfer, file))) {
+      await writer.write(bytes);
+      digest?.update(bytes);
+      size += bytes.length;
+      transfer.moved(bytes.length);
+    }
+    checkReceived(`${transfer.store.uri}/${file.name}`, file, size, digest);
+    await writer.commit();
+  } finally {
+    await writer.abort();
+  }
+}
+
+/** The same bytes in pieces of about 1 MiB: networks give small ones, and each write to a disk costs. */
+async function* gathered(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let buffer = new Uint8Array(GATHERED_BYTES), filled = 0;
+  for await (const piece of pieces) {
+    for (let taken = 0; taken < piece.length;) {
+      const part = piece.subarray(taken, taken + GATHERED_BYTES - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      taken += part.length;
+      if (filled < GATHERED_BYTES) continue;
+      yield buffer;
+      [buffer, filled] = [new Uint8Array(GATHERED_BYTES), 0];
+    }
+  }
+  if (filled > 0) yield buffer.subarray(0, filled);
+}

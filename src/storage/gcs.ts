@@ -1,0 +1,226 @@
+/**
+ * Google Cloud Storage, through the client library of Google, which is loaded at the first request. Deno only.
+ *
+ * ```ts ignore
+ * import { GcsStorageManager } from "lowrank/storage/gcs";
+ * import { LocalFolder } from "lowrank/storage/local";
+ *
+ * const storage = new GcsStorageManager("my-bucket");
+ * await storage.downloadFolder("models/smollm2", new LocalFolder("models/smollm2"));
+ * ```
+ *
+ * @module
+ */
+import type { Bucket, File, PreconditionOptions, Storage } from "@google-cloud/storage";
+import { StorageBucketError } from "../errors.ts";
+import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
+import { crcBase64 } from "./checksums.ts";
+import {
+  type Attempt,
+  bodyOf,
+  conflict,
+  fetchFor,
+  networkFailure,
+  notFound,
+  statusFailure,
+} from "./failures.ts";
+import { variable } from "./environment.ts";
+import { GCS_ADVICE, type GcsMetadata, GcsUpload, storedFile } from "./gcs_upload.ts";
+import { ObjectStorageManager } from "./object_storage_manager.ts";
+import type { ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+/** How to get to the service. */
+export interface GcsOptions {
+  /** Another address than Google's, without credentials. Default: the variable STORAGE_EMULATOR_HOST. */
+  readonly endpoint?: string;
+  /** File of a service account's key. Default: what Google's libraries find (GOOGLE_APPLICATION_CREDENTIALS, metadata server). */
+  readonly keyFile?: string;
+  /** Credentials of a service account, in place of a file. */
+  readonly credentials?: { readonly client_email: string; readonly private_key: string };
+  readonly retries?: RetryPolicy;
+}
+
+/** The files of one bucket of Google Cloud Storage. */
+export class GcsStorageManager extends ObjectStorageManager {
+  /** @param bucket Name of the bucket, without `gs://`. */
+  constructor(bucket: string, options: GcsOptions = {}) {
+    super(new GcsStore(bucket, options), options.retries);
+  }
+}
+
+export class GcsStore implements ObjectStore {
+  readonly uri: string;
+  readonly largestPut = 8 << 20;
+  readonly #bucketName: string;
+  readonly #options: GcsOptions;
+  #storage: Promise<Storage> | null = null;
+
+  constructor(bucket: string, options: GcsOptions = {}) {
+    this.uri = `gs://${bucket}`;
+    this.#bucketName = bucket;
+    this.#options = options;
+  }
+
+  async head(name: string): Promise<StoredFile> {
+    const attempt = this.#attempt("look at", name);
+    const file = await this.#file(name);
+    return await this.#asked(attempt, async () => storedFile((await file.getMetadata())[0] as GcsMetadata));
+  }
+
+  async page({ prefix = "", pageSize, pageToken }: PageRequest): Promise<FilePage> {
+    const bucket = await this.#bucket();
+    return await this.#asked(this.#attempt("list", prefix), async () => {
+      const [files, next] = await bucket.getFiles({
+        autoPaginate: false,
+        prefix,
+        ...(pageSize === undefined ? {} : { maxResults: pageSize }),
+        ...(pageToken ? { pageToken } : {}),
+      });
+      return {
+        files: files.map(({ metadata }) => storedFile(metadata as GcsMetadata)),
+        nextPageToken: (next as { pageToken?: string } | null)?.pageToken ?? null,
+      };
+    });
+  }
+
+  /** Through fetch: after a stream of the library is broken off, the next write of its connection fails. */
+  async open(
+    file: StoredFile,
+    offset: number,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const attempt = this.#attempt("read", file.name);
+    const storage = await this.#client();
+    const url = `${storage.baseUrl}/b/${this.#bucketName}/o/${encodeURIComponent(file.name)}?alt=media` +
+      `&generation=${encodeURIComponent(file.version)}`;
+    const headers = new Headers(await this.#asked(attempt, () => authorization(storage, url)));
+    headers.set("range", `bytes=${offset}-${end - 1}`);
+    const response = await fetchFor(attempt, () => fetch(url, { headers, signal: signal ?? null }), signal);
+    if (response.status === 206 || (response.status === 200 && offset === 0 && end === file.size)) {
+      return bodyOf(attempt, response.body, signal);
+    }
+    await response.body?.cancel();
+    if (response.status === 404) {
+      await this.head(file.name); // gone, or another version
+      throw conflict(attempt);
+    }
+    throw statusFailure(attempt, GCS_ADVICE, response.status);
+  }
+
+  async put(name: string, bytes: Uint8Array<ArrayBuffer>, options: PutOptions): Promise<StoredFile> {
+    options.signal?.throwIfAborted();
+    const file = await this.#file(name);
+    return await this.#asked(this.#attempt("write", name), async () => {
+      await file.save(bytes, {
+        resumable: false,
+        validation: false, // the service compares the sum itself
+        preconditionOpts: precondition(options.condition),
+        metadata: { crc32c: crcBase64(options.crc32c), contentType: "application/octet-stream" },
+      });
+      return storedFile(file.metadata as GcsMetadata);
+    });
+  }
+
+  async startUpload(name: string, { condition, size }: UploadStart): Promise<PartUpload> {
+    const attempt = this.#attempt("write", name);
+    const file = await this.#file(name);
+    const [session] = await this.#asked(attempt, () =>
+      file.createResumableUpload({
+        metadata: { contentType: "application/octet-stream" },
+        preconditionOpts: precondition(condition),
+      }));
+    return new GcsUpload(attempt, session, size);
+  }
+
+  resumeUpload(name: string, token: string | null, { size }: UploadStart): Promise<PartUpload | null> {
+    return Promise.resolve(GcsUpload.resumed(this.#attempt("write", name), token, size));
+  }
+
+  async remove(name: string, condition: WriteCondition | null): Promise<void> {
+    const file = await this.#file(name);
+    await this.#asked(this.#attempt("remove", name), () => file.delete(precondition(condition)));
+  }
+
+  /** Asks the service and translates what it refuses. A 404 is the file's unless the bucket cannot be listed either. */
+  async #asked<T>(attempt: Attempt, request: () => Promise<T>): Promise<T> {
+    try {
+      return await request();
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === null) throw networkFailure(attempt, error);
+      if (status !== 404) throw statusFailure(attempt, GCS_ADVICE, status);
+      if (attempt.verb === "list" || attempt.verb === "write") {
+        throw statusFailure(attempt, GCS_ADVICE, status, true);
+      }
+      await this.page({ pageSize: 1 }).catch((failure) => {
+        if (failure instanceof StorageBucketError) throw statusFailure(attempt, GCS_ADVICE, status, true);
+      });
+      throw notFound(attempt);
+    }
+  }
+
+  async #file(name: string): Promise<File> {
+    return (await this.#bucket()).file(name);
+  }
+
+  async #bucket(): Promise<Bucket> {
+    return (await this.#client()).bucket(this.#bucketName);
+  }
+
+  #client(): Promise<Storage> {
+    return this.#storage ??= this.#connect();
+  }
+
+  async #connect(): Promise<Storage> {
+    const { Storage } = await import("@google-cloud/storage");
+    const { keyFile, credentials } = this.#options;
+    const endpoint = this.#options.endpoint ?? emulatorHost();
+    const storage = new Storage({
+      ...(endpoint ? { apiEndpoint: endpoint } : {}),
+      ...(keyFile ? { keyFilename: keyFile } : {}),
+      ...(credentials ? { credentials } : {}),
+      retryOptions: { autoRetry: false, maxRetries: 0 },
+    });
+    // with STORAGE_EMULATOR_HOST set, @google-cloud/storage 8.4 leaves /storage/v1 out of its addresses
+    storage.baseUrl = `${storage.apiEndpoint}/storage/v1`;
+    return storage;
+  }
+
+  #attempt(verb: Attempt["verb"], name: string): Attempt {
+    return { verb, uri: `${this.uri}/${name}` };
+  }
+}
+
+function emulatorHost(): string | null {
+  const host = variable("STORAGE_EMULATOR_HOST")?.replace(/\/+$/, "");
+  return host ? (host.includes("://") ? host : `http://${host}`) : null;
+}
+
+/** Generation 0 stands for "not there". */
+function precondition(condition: WriteCondition | null): PreconditionOptions {
+  if (!condition) return {};
+  return { ifGenerationMatch: "ifAbsent" in condition ? 0 : condition.ifVersion };
+}
+
+/** Headers that prove who asks; none for another endpoint than Google's. */
+async function authorization(storage: Storage, url: string): Promise<Headers> {
+  if (storage.customEndpoint) return new Headers();
+  return new Headers(await storage.authClient.getRequestHeaders(url) as HeadersInit);
+}
+
+/** The HTTP status of an error of the library, which has it under three names; null if there was no answer. */
+function statusOf(error: unknown): number | null {
+  const { code, status, response } = error as {
+    code?: unknown;
+    status?: unknown;
+    response?: { status?: unknown };
+  };
+  const found = [code, status, response?.status].map(Number).find((value) => value >= 100 && value < 600);
+  if (found !== undefined) return found;
+  // the message of google-auth-library when there are no credentials at all
+  return /default credentials|invalid_grant|unauthorized/i.test(String((error as Error)?.message))
+    ? 401
+    : null;
+}

@@ -1,0 +1,115 @@
+/**
+ * A resumable upload of Google Cloud Storage: parts go to the address of a session, in order, and the service says after
+ * each how much it has.
+ *
+ * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
+ * @module
+ */
+import { StorageNotFoundError } from "../errors.ts";
+import type { StoredFile } from "../storage_manager.ts";
+import { crcFromBase64 } from "./checksums.ts";
+import { type Advice, type Attempt, fetchFor, interrupted, statusFailure } from "./failures.ts";
+import type { Part, PartUpload } from "./object_store.ts";
+
+export const GCS_ADVICE: Advice = {
+  bucket: "bucket",
+  denied:
+    "set GOOGLE_APPLICATION_CREDENTIALS to the key of an account that may use this bucket, or run on a machine " +
+    "whose account may",
+};
+
+/** What the service says about a file, as far as it is used. */
+export interface GcsMetadata {
+  readonly name?: string | undefined;
+  readonly size?: string | number | undefined;
+  readonly generation?: string | number | undefined;
+  readonly crc32c?: string | undefined;
+}
+
+export function storedFile({ name, size, generation, crc32c }: GcsMetadata): StoredFile {
+  return {
+    name: name ?? "",
+    size: Number(size ?? 0),
+    version: String(generation ?? ""),
+    checksum: crcFromBase64(crc32c),
+  };
+}
+
+/**
+ * An upload goes on from the last byte that the service confirmed. What it kept beyond that comes once more and is ignored,
+ * so it need not be asked.
+ */
+export class GcsUpload implements PartUpload {
+  /** Parts must be multiples of 256 KiB. */
+  readonly partBytes = 8 << 20;
+  readonly #attempt: Attempt;
+  /** The session's address, which is its own key. */
+  readonly #session: string;
+  readonly #size: number;
+  #sent: number;
+  #stored: StoredFile | null = null;
+
+  constructor(attempt: Attempt, session: string, size: number, sent = 0) {
+    this.#attempt = attempt;
+    this.#session = session;
+    this.#size = size;
+    this.#sent = sent;
+  }
+
+  /** Null if the token is none. Whether the service still knows the session shows at the next part. */
+  static resumed(attempt: Attempt, token: string | null, size: number): GcsUpload | null {
+    const [, sent, session] = /^(\d+) (https?:.+)$/.exec(token ?? "") ?? [];
+    return session === undefined ? null : new GcsUpload(attempt, session, size, Number(sent));
+  }
+
+  get token(): string {
+    return `${this.#sent} ${this.#session}`;
+  }
+
+  sent(): Promise<number> {
+    return Promise.resolve(this.#sent);
+  }
+
+  async send({ offset, bytes }: Part, signal?: AbortSignal): Promise<void> {
+    const end = offset + bytes.length;
+    const request = () =>
+      fetch(this.#session, {
+        method: "PUT",
+        headers: { "content-range": `bytes ${offset}-${end - 1}/${this.#size}` },
+        body: bytes,
+        redirect: "manual", // 308 means go on
+        signal: signal ?? null,
+      });
+    const response = await fetchFor(this.#attempt, request, signal);
+    if (response.ok) {
+      const metadata: GcsMetadata = await fetchFor(this.#attempt, () => response.json(), signal);
+      this.#stored = storedFile(metadata);
+      this.#sent = this.#size;
+      return;
+    }
+    await response.body?.cancel();
+    if (response.status !== 308) throw this.#failure(response.status);
+    const last = /bytes=0-(\d+)/.exec(response.headers.get("range") ?? "")?.[1];
+    this.#sent = last === undefined ? 0 : Number(last) + 1;
+    if (this.#sent !== end) {
+      throw interrupted(this.#attempt, `the service kept ${this.#sent} of ${end} bytes`);
+    }
+  }
+
+  finish(): Promise<StoredFile> {
+    if (this.#stored) return Promise.resolve(this.#stored);
+    return Promise.reject(interrupted(this.#attempt, "the service has not all bytes"));
+  }
+
+  async abort(): Promise<void> {
+    const response = await fetch(this.#session, { method: "DELETE" });
+    await response.body?.cancel();
+  }
+
+  #failure(status: number): Error {
+    if (status !== 404 && status !== 410) return statusFailure(this.#attempt, GCS_ADVICE, status);
+    return new StorageNotFoundError(
+      `Cannot go on with the upload of "${this.#attempt.uri}" as the service forgot it: begin it again`,
+    );
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * A repository of the Hugging Face Hub, to read. Deno only.
+ *
+ * ```ts ignore
+ * import { HubStorageManager } from "lowrank/storage/hub";
+ * import { LocalFolder } from "lowrank/storage/local";
+ *
+ * const storage = new HubStorageManager("HuggingFaceTB/SmolLM2-135M");
+ * await storage.downloadFolder("", new LocalFolder("models/smollm2"));
+ * ```
+ *
+ * @module
+ */
+import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
+import type { Checksum, FilePage, PageRequest, StoredFile } from "../storage_manager.ts";
+import { type Attempt, bodyOf, conflict, fetchFor } from "./failures.ts";
+import { type HubOptions, HubRequests } from "./hub_requests.ts";
+import { nodeDigest } from "./node_digests.ts";
+import { ObjectStorageManager } from "./object_storage_manager.ts";
+import type { Digest, ObjectStore, PartUpload } from "./object_store.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+/** The files of one repository, all of one commit. */
+export class HubStorageManager extends ObjectStorageManager {
+  /** @param repository Such as `owner/model`, `owner/model@revision`, `datasets/owner/data`. */
+  constructor(repository: string, options: HubOptions & { readonly retries?: RetryPolicy } = {}) {
+    super(new HubStore(repository, options), options.retries);
+  }
+}
+
+/** A file as the Hub lists it. */
+interface TreeEntry {
+  readonly type: "file" | "directory";
+  readonly path: string;
+  readonly size: number;
+  /** Git's name of the file or of the pointer that stands for it. */
+  readonly oid: string;
+  readonly lfs?: { readonly oid: string; readonly size: number };
+}
+
+export class HubStore implements ObjectStore {
+  readonly uri: string;
+  readonly largestPut = 0;
+  readonly #client: HubRequests;
+
+  constructor(repository: string, options: HubOptions = {}) {
+    this.uri = `hf://${repository}`;
+    this.#client = new HubRequests(repository, options);
+  }
+
+  async head(name: string, signal?: AbortSignal): Promise<StoredFile> {
+    const attempt = this.#attempt("look at", name);
+    const url = await this.#client.fileUrl(attempt, name, signal);
+    // large files are elsewhere; the answer before that says what they are
+    const response = await this.#client.send(attempt, url, {
+      method: "HEAD",
+      redirect: "manual",
+      headers: { "accept-encoding": "identity" },
+      signal: signal ?? null,
+    });
+    const { headers } = response;
+    const tag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll(
+      '"',
+      "",
+    );
+    const size = Number(headers.get("x-linked-size") ?? headers.get("content-length") ?? NaN);
+    if (!Number.isInteger(size)) {
+      throw new Error(`Cannot look at "${attempt.uri}": the Hub does not tell its size`);
+    }
+    return { name, size, version: tag, checksum: checksumOf(tag) };
+  }
+
+  async page({ prefix = "", pageSize, pageToken, signal }: PageRequest): Promise<FilePage> {
+    const attempt = this.#attempt("list", prefix);
+    const folder = prefix.slice(0, Math.max(0, prefix.lastIndexOf("/")));
+    const url = await this.#client.treeUrl(attempt, folder, signal);
+    if (pageSize !== undefined) url.searchParams.set("limit", String(pageSize));
+    if (pageToken) url.searchParams.set("cursor", pageToken);
+    try {
+      const response = await this.#client.send(attempt, url, { signal: signal ?? null });
+      const entries: readonly TreeEntry[] = await fetchFor(attempt, () => response.json(), signal);
+      const next = /<([^>]+)>\s*;\s*rel="next"/.exec(response.headers.get("link") ?? "")?.[1];
+      return {
+        files: entries.filter(({ type, path }) => type === "file" && path.startsWith(prefix)).map(storedFile),
+        nextPageToken: next ? new URL(next, url).searchParams.get("cursor") : null,
+      };
+    } catch (error) {
+      if (error instanceof StorageNotFoundError) return { files: [], nextPageToken: null }; // no such folder
+      throw error;
+    }
+  }
+
+  async open(
+    file: StoredFile,
+    offset: number,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const attempt = this.#attempt("read", file.name);
+    const url = await this.#client.fileUrl(attempt, file.name, signal);
+    const headers = { range: `bytes=${offset}-${end - 1}`, "accept-encoding": "identity" };
+    const response = await this.#client.send(attempt, url, { headers, signal: signal ?? null });
+    if (response.status !== 206 && !(response.status === 200 && offset === 0 && end === file.size)) {
+      await response.body?.cancel();
+      throw conflict(attempt);
+    }
+    return bodyOf(attempt, response.body, signal);
+  }
+
+  put(name: string): Promise<StoredFile> {
+    return Promise.reject(this.#readOnly("write", name));
+  }
+
+  startUpload(name: string): Promise<PartUpload> {
+    return Promise.reject(this.#readOnly("write", name));
+  }
+
+  resumeUpload(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  remove(name: string): Promise<void> {
+    return Promise.reject(this.#readOnly("remove", name));
+  }
+
+  digest(checksum: Checksum, size: number): Digest {
+    return nodeDigest(checksum, size);
+  }
+
+  #readOnly(verb: Attempt["verb"], name: string): StorageDeniedError {
+    return new StorageDeniedError(
+      `Cannot ${verb} "${this.uri}/${name}" as the Hub is only read here: save to a folder or a bucket`,
+    );
+  }
+
+  #attempt(verb: Attempt["verb"], name: string): Attempt {
+    return { verb, uri: `${this.uri}/${name}` };
+  }
+}
+
+function storedFile({ path, size, oid, lfs }: TreeEntry): StoredFile {
+  const tag = lfs?.oid ?? oid;
+  return { name: path, size: lfs?.size ?? size, version: tag, checksum: checksumOf(tag) };
+}
+
+/** SHA-256 names large files, git's SHA-1 the others. */
+function checksumOf(tag: string): Checksum | null {
+  if (!/^[0-9a-f]+$/.test(tag)) return null;
+  if (tag.length === 64) return { algorithm: "sha256", hex: tag };
+  return tag.length === 40 ? { algorithm: "git-sha1", hex: tag } : null;
+}

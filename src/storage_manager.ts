@@ -1,0 +1,142 @@
+/**
+ * Buckets as the rest of the project sees them: files by name, read in ranges, written under conditions, and whole
+ * folders moved to and from a {@link Folder}. Backends live in `storage/`; only composition roots name one.
+ *
+ * @module
+ */
+import type { Folder, ReadableFolder } from "./storage.ts";
+
+/** What a store says about the bytes that it holds. */
+export interface Checksum {
+  /** `git-sha1` is git's name of a blob: SHA-1 of `blob SIZE\0` and the bytes. */
+  readonly algorithm: "crc32c" | "md5" | "sha256" | "git-sha1";
+  /** Lower-case hexadecimal digits. */
+  readonly hex: string;
+}
+
+/** A file of a bucket. */
+export interface StoredFile {
+  /** Name from the root of the bucket, parts separated by `/`. */
+  readonly name: string;
+  readonly size: number;
+  /** Another one after every write; what conditions and pinned reads compare. */
+  readonly version: string;
+  /** Null where the store does not know one; only the size is checked then. */
+  readonly checksum: Checksum | null;
+}
+
+/** What must hold at the moment of a write. A write whose condition fails is a `StorageConflictError`. */
+export type WriteCondition =
+  /** Nothing has this name. */
+  | { readonly ifAbsent: true }
+  /** The file is still this version. */
+  | { readonly ifVersion: string };
+
+/** A page of a listing. */
+export interface FilePage {
+  /** In the order of their names. */
+  readonly files: readonly StoredFile[];
+  /** What asks for the page after this one; null after the last. */
+  readonly nextPageToken: string | null;
+}
+
+/** Which page of a listing. */
+export interface PageRequest {
+  /** Beginning of the names; empty for all. */
+  readonly prefix?: string;
+  /** Files of a page at most. Default: the store's own, usually 1000. */
+  readonly pageSize?: number;
+  readonly pageToken?: string | null;
+  readonly signal?: AbortSignal;
+}
+
+/** How far a transfer is. */
+export interface TransferProgress {
+  /** The file that moved last. */
+  readonly name: string;
+  readonly files: number;
+  readonly totalFiles: number;
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+/** How to move files. */
+export interface TransferOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: TransferProgress) => void;
+}
+
+/** How to upload a file. */
+export interface UploadOptions extends TransferOptions {
+  readonly condition?: WriteCondition;
+  /**
+   * Where notes about unfinished uploads are kept, so that the same upload of a later process goes on where this one
+   * broke off. Without it an upload that fails takes back what it sent. A note of Google Cloud Storage allows whoever
+   * reads it to finish that one upload.
+   */
+  readonly sessions?: Folder;
+}
+
+/** How to move a folder. */
+export interface FolderTransferOptions extends TransferOptions {
+  /** Files that move at the same time. Default 4. */
+  readonly concurrency?: number;
+  /** Leave alone what is there already with the same size and checksum. Default false. */
+  readonly skipSame?: boolean;
+  readonly sessions?: Folder;
+}
+
+/** What moved. */
+export interface TransferSummary {
+  readonly files: number;
+  readonly bytes: number;
+  /** Files that were the same on both sides. */
+  readonly skipped: number;
+}
+
+/** Bytes of a file. */
+export interface ByteRange {
+  readonly offset: number;
+  /** Default: to the end. */
+  readonly length?: number;
+}
+
+/**
+ * The files of one bucket, or of a folder that stands for one.
+ *
+ * Every method rejects with one of the errors that tell causes apart: `StorageNotFoundError` (no such file),
+ * `StorageBucketError` (no such bucket), `StorageDeniedError` (no or wrong credentials, or no right),
+ * `StorageConflictError` (a condition failed), `StorageInterruptedError` (network or service, after retries),
+ * `StorageDamagedError` (a checksum differs). What can be tried again is, with growing pauses.
+ */
+export interface StorageManager {
+  /** Such as `gs://my-bucket`. */
+  readonly uri: string;
+  uriOf(name: string): string;
+  /** Whether there is a file of this name, or with a slash at the end, anything below it. */
+  exists(name: string): Promise<boolean>;
+  stat(name: string): Promise<StoredFile>;
+  listPage(request?: PageRequest): Promise<FilePage>;
+  /** Every file whose name begins with `prefix`, page by page. */
+  list(prefix?: string): AsyncIterable<StoredFile>;
+  /** Bytes in memory. @throws {RangeError} If the range reaches beyond the file. */
+  read(name: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>>;
+  /** Writes a file that is in memory. */
+  write(name: string, bytes: Uint8Array, condition?: WriteCondition): Promise<StoredFile>;
+  /** Does nothing when there is no such file and no condition. */
+  remove(name: string, condition?: { readonly ifVersion: string }): Promise<void>;
+  /** Downloads one file, verified before it appears, into a folder under `as` or its own last part. */
+  downloadFile(
+    name: string,
+    to: Folder,
+    options?: TransferOptions & { readonly as?: string },
+  ): Promise<StoredFile>;
+  /** Uploads the file `file` of a folder; large ones in parts, each tried again on its own. */
+  uploadFile(from: ReadableFolder, file: string, name: string, options?: UploadOptions): Promise<StoredFile>;
+  /** Downloads all below `prefix/` with its folders. @throws {StorageNotFoundError} If there is nothing. */
+  downloadFolder(prefix: string, to: Folder, options?: FolderTransferOptions): Promise<TransferSummary>;
+  /** Uploads a folder and those below it. @throws {StorageNotFoundError} If it holds nothing. */
+  uploadFolder(from: Folder, prefix: string, options?: FolderTransferOptions): Promise<TransferSummary>;
+  /** The files directly below `prefix/`, read in ranges where they are. */
+  folder(prefix: string): ReadableFolder;
+}

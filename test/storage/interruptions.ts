@@ -1,0 +1,98 @@
+/**
+ * What every backend of a network does when connections break, credentials are wrong or the server is down.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { StorageDeniedError, StorageInterruptedError } from "../../src/errors.ts";
+import type { StorageManager } from "../../src/storage_manager.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import type { CuttingProxy } from "../helpers/cutting_proxy.ts";
+import { noise, same } from "./storage_contract.ts";
+
+/** A backend behind a proxy. */
+export interface InterruptedSubject {
+  readonly storage: StorageManager;
+  readonly proxy: CuttingProxy;
+  /** The same bucket asked with credentials that the server does not take; null where it takes any. */
+  readonly stranger: StorageManager | null;
+  /** A server that is not there. */
+  readonly down: StorageManager;
+  /** What no message may contain. */
+  readonly secrets: readonly string[];
+}
+
+export function interruptionTests(
+  kind: string,
+  withSubject: (check: (subject: InterruptedSubject) => Promise<void>) => Promise<void>,
+  ignore: string | null,
+): void {
+  const test = (says: string, check: (subject: InterruptedSubject) => Promise<void>) =>
+    Deno.test({
+      name: `${kind} ${says}${ignore ? ` (skipped: ${ignore})` : ""}`,
+      ignore: ignore !== null,
+      fn: () => withSubject(check),
+    });
+
+  test("gets every byte over connections that are cut", async ({ storage, proxy }) => {
+    const bytes = noise(20_000_003);
+    const local = new MemoryFolder("local", { big: bytes, small: noise(70_001, 3) });
+    proxy.cutAfter(1_000_000, 9_000_000, 200_000, 12_000_000);
+    await storage.uploadFolder(local, "up", { concurrency: 2 });
+    proxy.cutAfter(3_000_000, 5_000_000, 100_000);
+    const back = new MemoryFolder();
+    await storage.downloadFolder("up", back);
+    for (const name of ["big", "small"]) {
+      const [sent, got] = await Promise.all([local, back].map((folder) => folder.open(name)));
+      assert.equal(got!.size, sent!.size);
+      assert.ok(same(await got!.read(0, got!.size), await sent!.read(0, sent!.size)), name);
+    }
+    assert.ok(proxy.cut >= 5, `${proxy.cut} connections were cut`);
+  });
+
+  test("tells of a server that is down, without a secret", async ({ down, secrets }) => {
+    const local = new MemoryFolder("local", { small: "x", big: noise(9 << 20) });
+    for (
+      const ask of [
+        () => down.stat("f"),
+        () => down.listPage(),
+        () => down.write("f", new Uint8Array(1)),
+        () => down.uploadFile(local, "big", "f"),
+      ]
+    ) {
+      await assert.rejects(ask, (error: Error) => {
+        assert.ok(error instanceof StorageInterruptedError, `${error.stack}`);
+        assert.match(error.message, /Cannot (look at|list|write) ".*" as the connection failed/);
+        refuseSecrets(error, secrets);
+        return true;
+      });
+    }
+  });
+
+  test("tells wrong credentials from missing files, without a secret", async ({ stranger, secrets }) => {
+    if (stranger === null) return;
+    for (
+      const ask of [
+        () => stranger.stat("f"),
+        () => stranger.exists("f"),
+        () => stranger.listPage(),
+        () => stranger.write("f", new Uint8Array(1)),
+        () => stranger.downloadFolder("f", new MemoryFolder()),
+        () => stranger.uploadFile(new MemoryFolder("l", { big: noise(9 << 20) }), "big", "f"),
+      ]
+    ) {
+      await assert.rejects(ask, (error: Error) => {
+        assert.ok(error instanceof StorageDeniedError, `${error.stack}`);
+        assert.match(error.message, /status 40[13]\): (set|check) [A-Z]/);
+        refuseSecrets(error, secrets);
+        return true;
+      });
+    }
+  });
+}
+
+/** Nothing of an error, its causes and its fields, may hold a secret. */
+function refuseSecrets(error: Error, secrets: readonly string[]): void {
+  const all = Deno.inspect(error, { depth: 20, showHidden: true }) + (error.stack ?? "");
+  for (const secret of secrets) assert.ok(!all.includes(secret), `a secret is in: ${error.message}`);
+}
