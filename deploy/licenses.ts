@@ -93,7 +93,9 @@ export function isPermissive(expression: string): boolean {
 /** The notices' text. The same packages give the same text. */
 export function notices(notes: readonly LicenceNote[]): string {
   const parts = notes.map(({ name, version, licence, texts }) => {
-    const text = texts.length > 0 ? texts.map((one) => one.trim()).join("\n\n") : `Licence: ${licence}`;
+    const text = texts.length > 0
+      ? texts.map((one) => one.replace(/\r\n?/g, "\n").trim()).join("\n\n")
+      : `Licence: ${licence}`;
     return `## ${name} ${version}\n\n${licence}\n\n\`\`\`text\n${text}\n\`\`\`\n`;
   });
   return `# Third-party notices\n\nLowrank runs with these packages, each under its own licence.\n\n${

@@ -20,6 +20,7 @@ import { type RunRecord, writeRunRecord } from "./run_files.ts";
 import { Progress } from "./run_progress.ts";
 import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } from "./run_output.ts";
 import type { Folder } from "./storage.ts";
+import { trackedEvents } from "./tracked_run.ts";
 
 export type { FineTuneJobDeps, OpenDevice } from "./fine_tune_job/deps.ts";
 export { loraSettings } from "./fine_tune_job/lora_settings.ts";
@@ -61,7 +62,12 @@ export class FineTuneJob {
    * @throws {DivergedError} If a loss or gradient is not finite; no adapter is written then.
    * @throws {GpuLostError} If GPUs were lost more often than `max_device_recoveries`; the last checkpoint is kept then.
    */
-  async *run(): AsyncGenerator<TrainingEvent> {
+  run(): AsyncGenerator<TrainingEvent> {
+    const { tracker, dryRun } = this.#deps;
+    return tracker && !dryRun ? trackedEvents(this.#events(), tracker, this.#signal) : this.#events();
+  }
+
+  async *#events(): AsyncGenerator<TrainingEvent> {
     const closers: Closers = [];
     try {
       if (!this.#deps.dryRun) closers.push(await holdOutput(this.#output, this.#config.job));

@@ -8,6 +8,7 @@ import { denoIo } from "./cli/deno_io.ts";
 import { exampleJob } from "./cli/example_job.ts";
 import type { CliIo } from "./cli/io.ts";
 import { openFolder } from "./cli/open_folder.ts";
+import { openTracker } from "./cli/open_tracker.ts";
 import { quietMesa } from "./cli/quiet_mesa.ts";
 import { runCommand } from "./cli/run.ts";
 import { WorkerJob } from "./cli/worker_job.ts";
@@ -23,5 +24,5 @@ const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {
 if (import.meta.main) {
   quietMesa();
   const example = exampleJob(new URL("../", import.meta.url).pathname, Deno.cwd());
-  Deno.exit(await runCommand(Deno.args, { ...denoIo(), example, createJob, openModel }));
+  Deno.exit(await runCommand(Deno.args, { ...denoIo(), example, createJob, openModel, openTracker }));
 }

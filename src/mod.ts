@@ -34,6 +34,29 @@ export {
 export * from "./errors.ts";
 export { createFineTuneJob, FineTuneJob, type FineTuneJobDeps } from "./fine_tune_job.ts";
 export type { JobStatus, MemoryRow, RunSummary, TrainingEvent } from "./job.ts";
+export {
+  DISABLED_TRACKER,
+  type JobMetadata,
+  type JobRecord,
+  type JobRecordStore,
+  type JobTracker,
+  type JobUpdate,
+  type TrackerReport,
+} from "./job_tracker.ts";
+export { MemoryJobRecords } from "./job_tracker/memory.ts";
+export { QueuedTracker, type QueuedTrackerOptions } from "./job_tracker/queued.ts";
+export type {
+  Checksum,
+  FolderTransferOptions,
+  StorageManager,
+  StoredFile,
+  TransferOptions,
+  TransferProgress,
+  TransferSummary,
+  UploadOptions,
+  WriteCondition,
+} from "./storage_manager.ts";
+export { MemoryStorageManager } from "./storage/memory_store.ts";
 export { type FileReader, type FileWriter, type Folder, readText, writeFile } from "./storage.ts";
 export { MemoryFolder } from "./storage/memory.ts";
 

@@ -28,6 +28,11 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "save_steps",
   "save_minutes",
   "save_total_limit",
+  "job_id",
+  "tracker",
+  "tracker_path",
+  "firestore_project",
+  "firestore_collection",
 ]);
 
 /** Options that decide when and how evaluations are made: free where nothing follows from those. */

@@ -12,7 +12,11 @@ import {
   GpuMemoryError,
   GpuUnavailableError,
   ModelFormatError,
+  StorageBucketError,
+  StorageConflictError,
+  StorageDamagedError,
   StorageDeniedError,
+  StorageInterruptedError,
   StorageNotFoundError,
   UnsupportedModelError,
 } from "../errors.ts";
@@ -43,7 +47,16 @@ export const EXIT_CODES = [
   {
     code: 4,
     meaning: "a model or file is missing, denied, damaged or of an unsupported kind",
-    errors: [StorageNotFoundError, StorageDeniedError, ModelFormatError, UnsupportedModelError],
+    errors: [
+      StorageNotFoundError,
+      StorageDeniedError,
+      StorageBucketError,
+      StorageInterruptedError,
+      StorageConflictError,
+      StorageDamagedError,
+      ModelFormatError,
+      UnsupportedModelError,
+    ],
   },
   {
     code: 5,

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { FineTuneJobConfig, QuantizationWord } from "../config.ts";
+import type { FineTuneJobConfig, JobConfig, QuantizationWord } from "../config.ts";
 import type { Message } from "../data/formats.ts";
 import type { TextOptions, TextPiece } from "../generate/text.ts";
 import type { TrainingEvent } from "../job.ts";
+import type { JobTracker } from "../job_tracker.ts";
 
 /** Standard output or standard error. */
 export interface Sink {
@@ -65,6 +66,8 @@ export interface CliIo {
     config: FineTuneJobConfig,
     options: { dryRun: boolean; signal: AbortSignal },
   ): Promise<RunnableJob>;
+  /** Who is told how a job stands; absent: nobody. */
+  openTracker?(job: JobConfig, warn: (message: string) => void): Promise<JobTracker>;
   /** Loads a model for writing. */
   openModel(request: ModelRequest): Promise<WritingModel>;
   /** Calls `work` with a signal that SIGINT and SIGTERM abort with an `InterruptedError`. */

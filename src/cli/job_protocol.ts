@@ -46,6 +46,10 @@ export function errorData(thrown: unknown): ErrorData {
 const BY_MESSAGE = [
   errors.StorageNotFoundError,
   errors.StorageDeniedError,
+  errors.StorageBucketError,
+  errors.StorageInterruptedError,
+  errors.StorageConflictError,
+  errors.StorageDamagedError,
   errors.ModelFormatError,
   errors.UnsupportedModelError,
   errors.GpuUnavailableError,

@@ -7,10 +7,11 @@
 import { CONFIG_FIELDS, toWire } from "../config.ts";
 import { ConfigError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
+import { trackedEvents } from "../tracked_run.ts";
 import { readConfigFile } from "./config_file.ts";
 import { type ParsedFlags, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { trainHelp } from "./help.ts";
-import type { CliIo, RunnableJob } from "./io.ts";
+import type { CliIo } from "./io.ts";
 import { painter, wantsColor } from "./paint.ts";
 import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
@@ -53,7 +54,10 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
     if (!dryRun) signal.addEventListener("abort", () => show.note(STOPPING), { once: true });
     try {
       const job = await io.createJob(resolved.config, { dryRun, signal });
-      await consume(job, signal, dryRun, (event) => {
+      const warn = (message: string) => io.stderr.write(`warning: ${message}\n`);
+      const tracker = dryRun ? null : await io.openTracker?.(resolved.config.job, warn) ?? null;
+      const events = tracker ? trackedEvents(job.run(), tracker, signal) : job.run();
+      await consume(events, signal, dryRun, (event) => {
         show.event(event);
         if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;
       });
@@ -113,13 +117,13 @@ function printedConfig({ config, origins }: ResolvedConfig, flags: ParsedFlags):
 
 /** A run that stops early without an error did so because of the signal, unless it was dry. */
 async function consume(
-  job: RunnableJob,
+  events: AsyncIterable<TrainingEvent>,
   signal: AbortSignal,
   dryRun: boolean,
   show: (event: TrainingEvent) => void,
 ): Promise<void> {
   let finished = false;
-  for await (const event of job.run()) {
+  for await (const event of events) {
     show(event);
     finished ||= event.type === "finished";
   }

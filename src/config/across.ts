@@ -17,6 +17,12 @@ export function issuesAcross(options: Options): ConfigIssue[] {
   if (sgd_nesterov && sgd_momentum === 0) {
     issues.push({ path: "sgd_momentum", message: "must be above 0 for sgd_nesterov: current value is 0" });
   }
+  if (options.job_id === null && (options.tracker === "sqlite" || options.tracker === "firestore")) {
+    issues.push({
+      path: "job_id",
+      message: `must be given, as tracker ${options.tracker} records a job by its id`,
+    });
+  }
   if (waitsForEvaluations(options) && !evaluatesBetween(options)) {
     issues.push({
       path: "eval_steps",

@@ -8,7 +8,16 @@ import * as z from "zod/mini";
 import { show } from "./issues.ts";
 
 /** Headings under which `--help` and forms list the options, in this order. */
-export const SECTIONS = ["Job", "Data", "LoRA", "Quantization", "Training", "Device", "Output"] as const;
+export const SECTIONS = [
+  "Job",
+  "Data",
+  "LoRA",
+  "Quantization",
+  "Training",
+  "Device",
+  "Output",
+  "Tracking",
+] as const;
 /** One of {@link SECTIONS}. */
 export type Section = (typeof SECTIONS)[number];
 

@@ -6,6 +6,7 @@
 import type { DataFiles } from "../data_manager.ts";
 import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
+import type { JobTracker } from "../job_tracker.ts";
 import type { Folder, Scratch } from "../storage.ts";
 
 /** What a job needs from the outside. */
@@ -15,6 +16,8 @@ export interface FineTuneJobDeps {
   /** Plan and tell, then stop before anything is trained or written. Default false. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
+  /** Told how the job stands, and closed at its end. Default: nobody. A dry run tells nobody either. */
+  readonly tracker?: JobTracker;
   /** Memory that a software adapter may take, bytes; unknown unless given. */
   readonly availableMemoryBytes?: number;
   /** Paths that a data path stands for; default itself. */

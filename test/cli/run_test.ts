@@ -240,7 +240,11 @@ Deno.test("exitCodeOf() knows every error of the project", () => {
     GpuMemoryError: 5,
     GpuUnavailableError: 5,
     ModelFormatError: 4,
+    StorageBucketError: 4,
+    StorageConflictError: 4,
+    StorageDamagedError: 4,
     StorageDeniedError: 4,
+    StorageInterruptedError: 4,
     StorageNotFoundError: 4,
     UnsupportedModelError: 4,
   });

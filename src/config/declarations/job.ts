@@ -5,6 +5,7 @@
  */
 
 import * as z from "zod/mini";
+import { trackingFields } from "./tracking.ts";
 import { fieldMeta, MAX_STEPS, path, paths, stepsOrShare, wanted, wholeNumber } from "../field_types.ts";
 
 /** What to train on what, and where the results go. */
@@ -123,4 +124,5 @@ export const jobSchema = z.strictObject({
     aliases: ["memory_limit"],
     placeholder: "GB",
   }),
+  ...trackingFields,
 });

@@ -1,0 +1,104 @@
+/**
+ * Telling others how a job stands. A tracker takes updates at once and writes them behind the job's back: one that is slow
+ * or down never delays a job and never stops it.
+ *
+ * @module
+ */
+import type { JobStatus } from "./job.ts";
+
+/** Facts about a job beside its state, such as its base model. */
+export type JobMetadata = Readonly<Record<string, string | number | boolean | null>>;
+
+/** How a job stands. Times are milliseconds since 1970. */
+export interface JobRecord {
+  readonly jobId: string;
+  readonly status: JobStatus;
+  /** Share of the whole job that is done, 0..1. */
+  readonly progress: number;
+  readonly error: string | null;
+  readonly metadata: JobMetadata;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly startedAt: number | null;
+  readonly completedAt: number | null;
+  /** When the job was last known to be alive. */
+  readonly heartbeatAt: number;
+}
+
+/** What changes. Absent fields stay as they are; metadata are added to those there. */
+export interface JobUpdate {
+  readonly at: number;
+  readonly status?: JobStatus;
+  readonly progress?: number;
+  readonly error?: string | null;
+  readonly metadata?: JobMetadata;
+}
+
+/** Where records are kept. Each update is written whole or not at all. */
+export interface JobRecordStore {
+  /** Name for messages, such as `runs/jobs.db`. */
+  readonly uri: string;
+  /** Changes a record, making it at the first update. */
+  write(jobId: string, update: JobUpdate): Promise<void>;
+  /** Null if there is no such job. */
+  read(jobId: string): Promise<JobRecord | null>;
+  close(): Promise<void>;
+}
+
+/** What became of the updates. */
+export interface TrackerReport {
+  readonly written: number;
+  /** Given up: the store was down for too long, or more came than wait in line. */
+  readonly dropped: number;
+}
+
+/** Tracks one job. No method waits for the store, and none but `setProgress` throws. */
+export interface JobTracker {
+  markValidating(metadata?: JobMetadata): void;
+  markRunning(metadata?: JobMetadata): void;
+  markCompleted(metadata?: JobMetadata): void;
+  markFailed(error: string, metadata?: JobMetadata): void;
+  markCancelled(metadata?: JobMetadata): void;
+  /** @throws {RangeError} If the progress is not in 0..1. */
+  setProgress(progress: number): void;
+  /** Waits a little for what is still to be written, then gives it up. Resolves whatever the store does. */
+  close(): Promise<TrackerReport>;
+}
+
+/** States after which nothing changes. */
+export const FINAL_STATUSES: readonly JobStatus[] = ["completed", "failed", "cancelled"];
+
+/** Tracks nothing: for jobs without an id. */
+export const DISABLED_TRACKER: JobTracker = {
+  markValidating() {},
+  markRunning() {},
+  markCompleted() {},
+  markFailed() {},
+  markCancelled() {},
+  setProgress: assertProgress,
+  close: () => Promise.resolve({ written: 0, dropped: 0 }),
+};
+
+/** @throws {RangeError} If a progress is not in 0..1. */
+export function assertProgress(progress: number): void {
+  if (progress >= 0 && progress <= 1) return;
+  throw new RangeError(`Cannot set the progress of a job to ${progress}: it must be in 0..1`);
+}
+
+/** A record after an update; of a job that has none yet, `record` is null. For stores that keep whole records. */
+export function updatedRecord(jobId: string, record: JobRecord | null, update: JobUpdate): JobRecord {
+  const { at, status = record?.status ?? "queued", progress = record?.progress ?? 0 } = update;
+  const isFinal = FINAL_STATUSES.includes(status);
+  return {
+    jobId,
+    status,
+    progress,
+    error: update.error === undefined ? record?.error ?? null : update.error,
+    metadata: { ...record?.metadata, ...update.metadata },
+    createdAt: record?.createdAt ?? at,
+    updatedAt: at,
+    startedAt: record?.startedAt ?? (status === "running" ? at : null),
+    completedAt: isFinal ? record?.completedAt ?? at : null,
+    heartbeatAt: at,
+  };
+}

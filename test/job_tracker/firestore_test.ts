@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import type { Firestore } from "@google-cloud/firestore";
+import { FirestoreServer } from "@firestore-emulator/server";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { FirestoreJobRecords } from "../../src/job_tracker/firestore.ts";
+import { QueuedTracker } from "../../src/job_tracker/queued.ts";
+import { recordsContract } from "./records_contract.ts";
+
+let emulator: FirestoreServer, emulatorHost: string;
+let collections = 0;
+
+Deno.test.beforeAll(async () => {
+  emulator = new FirestoreServer();
+  // its own start() listens on every interface
+  const { server } = emulator as unknown as {
+    server: {
+      bindAsync(
+        address: string,
+        credentials: ServerCredentials,
+        done: (error: Error | null, port: number) => void,
+      ): void;
+    };
+  };
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(
+      "127.0.0.1:0",
+      ServerCredentials.createInsecure(),
+      (error, port) => error ? reject(error) : resolve(port),
+    )
+  );
+  emulatorHost = `127.0.0.1:${port}`;
+});
+
+Deno.test.afterAll(() => emulator.stop());
+
+function options() {
+  return { projectId: "test", collection: `jobs-${++collections}`, emulatorHost };
+}
+
+recordsContract("FirestoreJobRecords", async (check) => {
+  const where = options();
+  await check(() => new FirestoreJobRecords(where));
+});
+
+Deno.test("FirestoreJobRecords writes documents as the Python service did", async () => {
+  const where = options();
+  const { Firestore } = await import("@google-cloud/firestore");
+  const database: Firestore = new Firestore({ projectId: "test", host: emulatorHost, ssl: false });
+  const tracker = new QueuedTracker(new FirestoreJobRecords(where), "job-7", { heartbeatMs: 0 });
+  const states: unknown[] = [];
+  const document = database.collection(where.collection).doc("job-7");
+  const { promise: seen, resolve } = Promise.withResolvers<void>();
+  const stop = document.onSnapshot((snapshot) => {
+    const { status, progress } = snapshot.data() ?? {};
+    if (status !== undefined) states.push([status, progress]);
+    if (status === "completed") resolve();
+  });
+  tracker.markValidating();
+  tracker.markRunning({ base_model: "ember" });
+  tracker.setProgress(0.5);
+  tracker.markCompleted();
+  assert.deepEqual(await tracker.close(), { written: 4, dropped: 0 });
+  await seen;
+  stop();
+  assert.deepEqual(states, [["pending", 0], ["running", 0], ["running", 0.5], ["completed", 1]]);
+  const { status, progress, error, metadata, ...times } = (await document.get()).data()!;
+  assert.deepEqual([status, progress, error, metadata], ["completed", 1, null, { base_model: "ember" }]);
+  assert.deepEqual(Object.keys(times).sort(), [
+    "completed_at",
+    "created_at",
+    "heartbeat_at",
+    "started_at",
+    "updated_at",
+  ]);
+  for (const time of Object.values(times)) assert.ok(Math.abs(time.toMillis() - Date.now()) < 60_000);
+  await database.terminate();
+});
+
+Deno.test("a tracker whose Firestore is down gives up in time", async () => {
+  const store = new FirestoreJobRecords({ projectId: "test", emulatorHost: "127.0.0.1:1" });
+  const warnings: string[] = [];
+  const tracker = new QueuedTracker(store, "job", {
+    heartbeatMs: 0,
+    pauseMs: 1,
+    closeMs: 300,
+    warn: (message) => void warnings.push(message),
+  });
+  tracker.markRunning();
+  tracker.markFailed("x");
+  const before = performance.now();
+  const { written, dropped } = await tracker.close();
+  assert.deepEqual([written, dropped], [0, 2]);
+  assert.ok(performance.now() - before < 5000);
+  assert.match(warnings.at(-1)!, /2 updates did not reach firestore:test\/jobs/);
+});
