@@ -74,6 +74,30 @@ for (const name of ["llvmpipe", "software", "hardware"] as const) {
   );
 }
 
+onEachCompiler(
+  "longrope turns by what prompt and answer may come to, and forgets keys turned otherwise",
+  async (adapter) => {
+    const long_factor = [1, 3, 9, 20, 40, 60], [prompt] = PROMPTS as [number[]];
+    const stretched = (short_factor: readonly number[]) => ({
+      model_type: "phi3",
+      max_position_embeddings: 64,
+      original_max_position_embeddings: 12,
+      rope_scaling: { type: "longrope", short_factor, long_factor },
+    });
+    const model = await openTinyModel(adapter, { adapted: true, config: stretched([1, 1, 1, 1, 1, 1]) });
+    const alwaysLong = await openTinyModel(adapter, { adapted: true, config: stretched(long_factor) });
+    const generator = new Generator(model, { rows: 1, length: 24 });
+    const short = await tokensWithoutCache(model, prompt, 4);
+    assert.deepEqual(await collect(generator, [prompt], { maxNewTokens: 4 }), [short]);
+    const long = await tokensWithoutCache(alwaysLong, prompt, 10);
+    assert.deepEqual(await collect(generator, [prompt], { maxNewTokens: 10, reuseCache: true }), [long]);
+    assert.notDeepEqual(long.slice(0, 4), short);
+    generator.destroy();
+    model.destroy();
+    alwaysLong.destroy();
+  },
+);
+
 onEveryAdapter(
   "cached logits are those of a whole forward pass, in passes of any length",
   async (adapter) => {

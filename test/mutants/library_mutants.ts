@@ -81,6 +81,9 @@ const MODEL: readonly Mutant[] = [
   ...inFile("src/models/trainable_model.ts", ["test/golden/families_test.ts"], [
     ["rows of every length take the angles of short ones", "first + position", "position"],
   ]),
+  ...inFile("src/generate/generator.ts", ["test/generate/generator_test.ts"], [
+    ["keys turned by other angles are taken up again", "for (const ids of this.#held) ids.length = 0;", ""],
+  ]),
   ...inFile("src/models/family_facts.ts", ["test/models/families_test.ts"], [
     ["the map after attention loses its bias", '["q", "k", "v", "o"],', '["q", "k", "v"],'],
   ]),
