@@ -4,6 +4,7 @@ import { type GenerateOptions, Generator } from "../../src/generate/generator.ts
 import { cacheBytes, KvCache } from "../../src/generate/kv_cache.ts";
 import { VARIANTS } from "../../src/nn/variants.ts";
 import { assertClose, exact, tensor } from "../helpers/close.ts";
+import { ramp } from "../helpers/fill.ts";
 import { onEachCompiler, onEveryAdapter, withLimits } from "../helpers/gpu.ts";
 import { logitsWithoutCache, openTinyModel, TALKATIVE, tokensWithoutCache } from "./open_model.ts";
 
@@ -217,19 +218,22 @@ onEachCompiler(
   },
 );
 
-onEachCompiler("generation sees weights that were trained in between", async (adapter) => {
-  const model = await openTinyModel(adapter, { adapted: true });
-  const generator = new Generator(model, { rows: 1, length: 24 });
-  const before = await collect(generator, [PROMPTS[0]!]);
-  for (const parameter of model.pool.parameters) {
-    model.pool.write(parameter, new Float32Array(parameter.value.bytes / 4));
-  }
-  const after = await collect(generator, [PROMPTS[0]!]);
-  assert.deepEqual(after, [await tokensWithoutCache(model, PROMPTS[0]!, NEW_TOKENS)]);
-  assert.notDeepEqual(after, before);
-  generator.destroy();
-  model.destroy();
-});
+for (const useDora of [false, true]) {
+  const what = useDora ? "magnitudes and norms" : "weights";
+  onEachCompiler(`generation sees ${what} that were trained in between`, async (adapter) => {
+    const model = await openTinyModel(adapter, { adapted: true, useDora });
+    const generator = new Generator(model, { rows: 1, length: 24 });
+    const before = await collect(generator, [PROMPTS[0]!]);
+    model.pool.parameters.forEach((parameter, i) => {
+      model.pool.write(parameter, ramp(parameter.value.bytes / 4, { scale: 0.4, phase: 2 * i + 1 }));
+    });
+    const after = await collect(generator, [PROMPTS[0]!]);
+    assert.deepEqual(after, [await tokensWithoutCache(model, PROMPTS[0]!, NEW_TOKENS)]);
+    assert.notDeepEqual(after, before);
+    generator.destroy();
+    model.destroy();
+  });
+}
 
 onEachCompiler("generation stops at a signal between steps, and says what it cannot do", async (adapter) => {
   const model = await openTinyModel(adapter);

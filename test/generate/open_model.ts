@@ -17,6 +17,8 @@ const RANK = 3;
 export interface TinyOptions extends TinyModelOptions {
   /** Whether an update lies on every linear map; default false. */
   readonly adapted?: boolean;
+  /** Whether the update has magnitudes; default false. */
+  readonly useDora?: boolean;
   readonly variants?: Variants;
   /** Longest row that the cacheless twin takes; default 24. */
   readonly length?: number;
@@ -25,12 +27,13 @@ export interface TinyOptions extends TinyModelOptions {
 /** The tiny model, loaded. */
 export async function openTinyModel(
   { gpu, pipelines }: Pick<TestAdapter, "gpu" | "pipelines">,
-  { adapted = false, variants = chooseVariants(gpu), length = 24, ...files }: TinyOptions = {},
+  { adapted = false, useDora = false, variants = chooseVariants(gpu), length = 24, ...files }: TinyOptions =
+    {},
 ): Promise<TrainableModel> {
   const folder = new MemoryFolder("tiny");
   await writeTinyModel(folder, files);
   const manager = new ModelManager(() => folder), base = await manager.open("tiny");
-  const lora = { rank: RANK, alpha: 6, targetModules: "all-linear" };
+  const lora = { rank: RANK, alpha: 6, targetModules: "all-linear", useDora };
   const limits = { rows: 1, length };
   const model = manager.plan(base, adapted ? lora : null, { gpu, pipelines, variants, limits });
   model.allocate();

@@ -212,4 +212,5 @@ def main():
     save_file(tensors, HERE / "families.safetensors")
 
 
-main()
+if __name__ == "__main__":
+    main()
