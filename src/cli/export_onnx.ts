@@ -45,7 +45,8 @@ export const onnx: ExportWriter = {
     const what = source.adapter === null ? "" : ", base and adapter merged";
     const paths = written.files.map((name) => `${ONNX_FOLDER}/${name}`).join(", ");
     io.stdout.write(`${uri}: ${paths}, ${formatBytes(written.bytes)}${what}\n`);
-    io.stdout.write(`pipeline("text-generation", "${uri}", { dtype: "${dtype}" })\n`);
+    const path = /^\.{0,2}\//.test(uri) ? uri : `./${uri}`; // else transformers.js takes it for a name on the Hub
+    io.stdout.write(`pipeline("text-generation", "${path}", { dtype: "${dtype}" })\n`);
   },
 };
 

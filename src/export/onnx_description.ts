@@ -137,6 +137,7 @@ function modelConfig(
     [OWN_CONFIG]: {
       ...before,
       dtype: before.dtype ?? dtype,
+      kv_cache_dtype: { fp16: "float16" }, // transformers.js 3 does not look at the graph
       use_external_data_format: { ...before.use_external_data_format, [file]: dataFiles },
     },
   };

@@ -38,8 +38,13 @@ interface DataFile {
   bytes: number;
 }
 
+/** Where the data of a tensor lies now: a file of the folder, and its first byte there. */
+export type WrittenPlace = ExternalPlace;
+
 /** What was written. */
 export interface WrittenOnnx {
+  /** By the name of the tensor. */
+  readonly places: ReadonlyMap<string, WrittenPlace>;
   /** Files beside the model's. */
   readonly dataFiles: readonly string[];
   /** All bytes. */
@@ -66,25 +71,30 @@ export async function writeOnnx(
     ),
   );
   const parts = encodeModel(model, (tensor) => places.get(tensor) ?? null);
-  const all = files.reduce((sum, { bytes }) => sum + bytes, lengthOf(parts));
+  const bytes = files.reduce((sum, { bytes }) => sum + bytes, lengthOf(parts));
   let done = 0;
-  const counted = async (file: FileWriter, bytes: Uint8Array) => {
-    await file.write(bytes);
-    done += bytes.length;
-    onBytes(done, all);
+  const counted = async (file: FileWriter, piece: Uint8Array) => {
+    await file.write(piece);
+    done += piece.length;
+    onBytes(done, bytes);
   };
   for (const file of files) await writeWhole(folder, file.name, (to) => writeData(to, file, counted));
+  const inFile = new Map<OnnxTensor, ExternalPlace>(), before = done;
   await writeWhole(folder, name, async (to) => {
     for (const part of parts) {
       if (part instanceof Uint8Array) await counted(to, part);
-      else for await (const piece of dataOf(part)) await counted(to, piece);
+      else {
+        inFile.set(part, { file: name, offset: done - before });
+        for await (const piece of dataOf(part)) await counted(to, piece);
+      }
     }
   });
   const written = files.map((file) => file.name);
   for (const old of await folder.list()) {
     if (old.startsWith(`${name}_data`) && !written.includes(old)) await folder.remove(old);
   }
-  return { dataFiles: written, bytes: all };
+  const all = [...places, ...inFile].map(([tensor, place]) => [tensor.name, place] as const);
+  return { dataFiles: written, places: new Map(all), bytes };
 }
 
 function dataFiles(name: string, tensors: readonly OnnxTensor[], limits: OnnxFileLimits): DataFile[] {

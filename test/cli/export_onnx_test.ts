@@ -32,7 +32,7 @@ async function json(folder: Folder, name: string): Promise<Record<string, unknow
 Deno.test("export onnx writes what transformers.js reads into the run's folder, and says so", async () => {
   const root = await disk(), out = await run(root, "onnx runs/ember");
   assert.match(out, /^runs\/ember\/onnx: onnx\/model\.onnx, [\d.]+ KiB, base and adapter merged\n/);
-  assert.match(out, /^pipeline\("text-generation", "runs\/ember\/onnx", \{ dtype: "fp32" \}\)\n$/m);
+  assert.match(out, /^pipeline\("text-generation", "\.\/runs\/ember\/onnx", \{ dtype: "fp32" \}\)\n$/m);
   const folder = folderAt(root, "runs/ember/onnx");
   assert.deepEqual(await folder.list(), [
     "config.json",
@@ -44,6 +44,7 @@ Deno.test("export onnx writes what transformers.js reads into the run's folder, 
   const config = await json(folder, "config.json");
   assert.deepEqual(config["transformers.js_config"], {
     dtype: "fp32",
+    kv_cache_dtype: { fp16: "float16" },
     use_external_data_format: { "model.onnx": 0 },
   });
   assert.equal(config.num_key_value_heads, 2);
@@ -60,6 +61,7 @@ Deno.test("export onnx keeps the model of another type in a folder, and no other
   assert.deepEqual(await folder.folder("onnx").list(), ["model.onnx", "model_fp16.onnx"]);
   assert.deepEqual((await json(folder, "config.json"))["transformers.js_config"], {
     dtype: "fp32",
+    kv_cache_dtype: { fp16: "float16" },
     use_external_data_format: { "model.onnx": 0, "model_fp16.onnx": 0 },
   });
   await assert.rejects(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { exportOnnx } from "../../src/export/onnx_model.ts";
-import { readText, writeFile } from "../../src/storage.ts";
+import { type FileReader, type Folder, readText, writeFile } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { ModelManager } from "../../src/model_manager.ts";
@@ -8,6 +8,29 @@ import { encodeFloats } from "../../src/quant/float16.ts";
 import { familyModel } from "./families.ts";
 
 const plain = { updates: new Map(), chatTemplate: null };
+
+/** A folder on a bad medium: of one file below it, the last byte of each piece comes back changed. */
+function flipping(folder: Folder, name: string): Folder {
+  return new Proxy(folder, {
+    get(of, key) {
+      if (key === "folder") return (below: string) => flipping(of.folder(below), name);
+      if (key === "open") {
+        return async (file: string): Promise<FileReader> => {
+          const opened = await of.open(file);
+          if (file !== name) return opened;
+          const read = async (offset: number, length: number) => {
+            const bytes = await opened.read(offset, length);
+            bytes[bytes.length - 1]! ^= 1;
+            return bytes;
+          };
+          return { uri: opened.uri, size: opened.size, read, close: () => opened.close() };
+        };
+      }
+      const value = Reflect.get(of, key, of);
+      return typeof value === "function" ? value.bind(of) : value;
+    },
+  });
+}
 
 Deno.test("exportOnnx() refuses what f16 cannot hold, with its place, and leaves no config", async () => {
   const root = new MemoryFolder("disk"), folder = root.folder("base");
@@ -87,3 +110,17 @@ Deno.test("exportOnnx() describes the text half of a Gemma 3 with eyes as a mode
   assert.equal(written.eos_token_id, eos_token_id);
   assert.ok(!("vision_config" in written) && !("text_config" in written));
 });
+
+for (const where of ["model.onnx", "model.onnx_data_1"]) {
+  Deno.test(`exportOnnx() notices that ${where} does not read back as it was written`, async () => {
+    const { root, base } = await familyModel("gemma2"), out = root.folder("out");
+    const limits = { inlineBytes: where === "model.onnx" ? Infinity : 0, dataFileBytes: 20_000 };
+    const options = { source: { base, ...plain }, type: "F32", limits } as const;
+    await exportOnnx(out, options);
+    await assert.rejects(exportOnnx(flipping(out, where), options), {
+      name: "ModelFormatError",
+      message: /onnx\/model\.onnx[_1a-z]*" does not read back as it was written: tensor "model\.\S+" differs/,
+    });
+    assert.equal(await out.exists("config.json"), false);
+  });
+}
