@@ -44,7 +44,7 @@ export const TRL_LOSS_OPTIONS = ["completion_only_loss", "assistant_only_loss"] 
 
 /** What to train on what, and where the results go. */
 export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
-  /** Folder of the adapter, `<outputDir>/adapter`. */
+  /** Folder of the adapter, `<outputDir>/adapter`, or one in it where the adapter has a name. */
   readonly adapterUri: string;
   /** Folder of the merged model, `<outputDir>/merged`. */
   readonly mergedUri: string;
@@ -185,7 +185,7 @@ function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
   return freezeAll({
     job: {
       ...pickGroup({ ...flat, training_data_path, eval_data_path, output_dir: outputDir }, "job"),
-      adapterUri: `${outputDir}/adapter`,
+      adapterUri: `${outputDir}/adapter${flat.adapter_name === "default" ? "" : `/${flat.adapter_name}`}`,
       mergedUri: `${outputDir}/merged`,
     } as unknown as JobConfig,
     lora: { ...pickGroup(flat, "lora"), scaling } as unknown as LoraConfig,

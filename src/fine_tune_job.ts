@@ -14,7 +14,7 @@ import type { Gpu } from "./gpu/device.ts";
 import type { TrainingEvent } from "./job.ts";
 import { RunLogs } from "./logs/run_logs.ts";
 import { ModelManager } from "./model_manager.ts";
-import { clearOutput, emptyFolder, holdOutput } from "./output_folder.ts";
+import { adapterFolder, clearOutput, emptyFolder, holdOutput } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, type RunInputs, runRecord, runSummary } from "./prepared_run.ts";
 import { type RunRecord, writeRunRecord } from "./run_files.ts";
 import { Progress } from "./run_progress.ts";
@@ -23,7 +23,6 @@ import type { Folder } from "./storage.ts";
 import { trackedEvents } from "./tracked_run.ts";
 
 export type { FineTuneJobDeps, OpenDevice } from "./fine_tune_job/deps.ts";
-export { loraSettings } from "./fine_tune_job/lora_settings.ts";
 
 /** A job ready to run. */
 export function createFineTuneJob(config: FineTuneJobConfig, deps: FineTuneJobDeps): FineTuneJob {
@@ -150,8 +149,7 @@ export class FineTuneJob {
 
   async *#train(run: PreparedRun): AsyncGenerator<TrainingEvent> {
     const { checkpoint } = run, config = this.#config, output = this.#output, models = this.#models;
-    yield { type: "phase", message: "loading the base model" };
-    await loadModel(run, models, config.training.seed);
+    yield* loadModel(run, models, config.training.seed, this.#signal);
     await clearOutput(output, checkpoint);
     const logs = this.#logs = await RunLogs.open(output, config, checkpoint);
     const [progress, signal] = [this.#progress, this.#signal];
@@ -163,11 +161,11 @@ export class FineTuneJob {
     yield { type: "phase", message: "saving" };
     const adapter = await trainedAdapter(run);
     const facts = await cardFacts(this.#config, run, this.#progress);
-    for (const name of ["adapter", "merged"]) await emptyFolder(this.#output.folder(name));
+    const into = adapterFolder(this.#output, job);
+    for (const folder of [into, this.#output.folder("merged")]) await emptyFolder(folder);
     if (job.save !== "merged") {
-      const folder = this.#output.folder("adapter");
-      await saveAdapter(folder, adapter, facts);
-      yield { type: "saved", what: "adapter", path: folder.uri };
+      await saveAdapter(into, adapter, facts);
+      yield { type: "saved", what: "adapter", path: into.uri };
     }
     if (job.save !== "adapter") {
       const folder = this.#output.folder("merged");

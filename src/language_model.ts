@@ -4,12 +4,12 @@
  * @module
  */
 import { type Adapter, readAdapter } from "./checkpoint/adapter.ts";
+import { adapterSettings } from "./checkpoint/lora_settings.ts";
 import { ChatTemplate } from "./data/chat_template.ts";
 import type { Message } from "./data/formats.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
 import { Tokenizer } from "./data/tokenizer.ts";
 import type { QuantizationWord } from "./config.ts";
-import { loraKindOf } from "./config/lora_kind.ts";
 import { ConfigError } from "./errors.ts";
 import { cacheBytes, type CacheSize } from "./generate/kv_cache.ts";
 import { Generator } from "./generate/generator.ts";
@@ -222,20 +222,16 @@ async function load(
   adapter: Adapter | null,
   on: Pick<ModelDevice, "gpu" | "limits"> & { readonly pipelines: PipelineCache },
 ): Promise<TrainableModel> {
-  const { gpu } = on;
-  const lora = adapter && {
-    rank: adapter.config.rank,
-    alpha: adapter.config.alpha,
-    targetModules: adapter.config.targetModules!, // readAdapter() fills in what a file leaves out
-    ...loraKindOf(adapter.config),
-  };
-  const model = manager.plan(base, lora, { ...on, variants: chooseVariants(gpu) });
+  const model = manager.plan(base, adapter && adapterSettings(adapter), {
+    ...on,
+    variants: chooseVariants(on.gpu),
+  });
   try {
     if (adapter) ModelManager.checkAdapter(model, adapter);
     model.allocate();
     await model.decoder.load(base.weights);
     if (adapter) await manager.initialise(model, { kind: "adapter", adapter });
-    gpu.check();
+    on.gpu.check();
     return model;
   } catch (error) {
     model.destroy();

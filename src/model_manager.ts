@@ -9,14 +9,13 @@ import { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.t
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
 import { isPacked, type WeightSource } from "./models/decoder_weights.ts";
 import type { QuantizationConfig } from "./config.ts";
-import { type LoraKind, loraScaling } from "./config/lora_kind.ts";
 import { type Adapter, loraKey } from "./checkpoint/adapter.ts";
 import { isGgufName, openGgufModel } from "./checkpoint/gguf_model.ts";
-import { matchTargets, type TargetModules } from "./checkpoint/target_modules.ts";
+import type { LoraSettings } from "./checkpoint/lora_settings.ts";
 import { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
-import type { LoraTarget } from "./models/lora_spec.ts";
+import { checkTargets, loraTargets, wholeNames } from "./model_manager/lora_targets.ts";
 import { type ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import {
   checkWeights,
@@ -27,9 +26,14 @@ import {
   ownPath,
   weightShapes,
 } from "./models/registry.ts";
-import { initialLoraA, initialLoraB } from "./optim/init.ts";
+import { isDecomposed } from "./optim/decomposed_init.ts";
+import { type DrawnInit, initialLoraA, initialLoraB } from "./optim/init.ts";
 import { isFloatDtype } from "./quant/float16.ts";
 import type { Folder, ReadableFolder } from "./storage.ts";
+
+export { mergeParts, withWholeTensors } from "./model_manager/whole_tensors.ts";
+export { loraTargets } from "./model_manager/lora_targets.ts";
+export type { LoraSettings } from "./checkpoint/lora_settings.ts";
 
 /** A model whose description was read and whose files are open. Nothing of it is on the GPU. */
 export interface BaseModel {
@@ -45,18 +49,16 @@ export interface BaseModel {
 /** Of a model what a plan needs: what it is, and where its values come from. */
 export type PlannedModel = Pick<BaseModel, "config" | "family"> & { readonly weights: WeightSource };
 
-/** Low-rank updates to train. */
-export interface LoraSettings extends LoraKind {
-  readonly rank: number;
-  readonly alpha: number;
-  /** Share of each update's input that a training step leaves out; default 0. */
-  readonly dropout?: number;
-  readonly targetModules: TargetModules;
-}
-
 /** Values of the parameters to start from. */
 export type InitialParameters =
-  | { readonly kind: "seed"; readonly seed: number }
+  | {
+    readonly kind: "seed";
+    readonly seed: number;
+    /** Default true. */
+    readonly init?: DrawnInit;
+    /** Values that are not drawn, by the names of the parameters. */
+    readonly given?: ReadonlyMap<string, Float32Array>;
+  }
   | { readonly kind: "adapter"; readonly adapter: Adapter };
 
 export class ModelManager {
@@ -87,18 +89,20 @@ export class ModelManager {
   }
 
   /**
-   * Checks, before a GPU is needed, that the updates can be put on the model.
+   * Checks, before a GPU is needed, that the updates that a user asks for can be put on the model.
    *
-   * @throws {ConfigError} If a target is no linear map of the model, or the rank is larger than a map's smaller side.
+   * @throws {ConfigError} If an entry means no module of the model, a rank is larger than a map's smaller side, or a start
+   * would change a quantised base.
    */
-  static checkLora({ family, config }: BaseModel, { rank, targetModules }: LoraSettings): void {
-    const shapes = weightShapes(family, config);
-    for (const path of targetPaths({ family, config }, targetModules)) {
-      const most = Math.min(...shapes.get(`${path}.weight`)!);
-      if (rank <= most) continue;
-      const message = `must be at most ${most}, the smaller side of "${path}": current value is ${rank}`;
-      throw new ConfigError([{ path: "lora_r", message }]);
+  static checkLora(base: BaseModel, lora: LoraSettings): void {
+    const packing = ModelManager.packing(base);
+    if (isDecomposed(lora.init) && packing !== null) {
+      const message =
+        `cannot take a part out of "${base.uri}", whose weights are in ${packing}: what is left would be ` +
+        `quantised anew; current value is ${lora.init}`;
+      throw new ConfigError([{ path: "init_lora_weights", message }]);
     }
+    checkTargets(base, lora);
   }
 
   /**
@@ -114,6 +118,7 @@ export class ModelManager {
       nameOf: loraKey,
       dora: lora.useDora ?? false,
       dropout: lora.dropout ?? 0,
+      ...(lora.modulesToSave ? { wholeNameOf: wholeNames(lora) } : {}),
     };
     const { weights } = base;
     const formatOf = isPacked(weights) ? (name: string) => weights.formatOf(name) : undefined;
@@ -205,11 +210,14 @@ export class ModelManager {
       const [first, second] = parameter.value.shape as [number, number];
       if (initial.kind === "adapter") {
         model.pool.write(parameter, new Float32Array(initial.adapter.tensors.get(parameter.name)!.data));
-      } else if (parameter.name.includes(".lora_A.")) {
-        model.pool.write(parameter, initialLoraA(parameter.name, first, second, initial.seed));
-      } else if (parameter.name.includes(".lora_B.")) {
-        model.pool.write(parameter, initialLoraB(first, second));
+        continue;
       }
+      const { seed, init = true, given } = initial, { name } = parameter;
+      if (!/\.lora_[AB]\./.test(name)) continue; // trained itself, from what the base has
+      const values = given?.get(name), draw = { init, name, seed };
+      if (values) model.pool.write(parameter, new Float32Array(values));
+      else if (name.includes(".lora_A.")) model.pool.write(parameter, initialLoraA(draw, first, second));
+      else model.pool.write(parameter, initialLoraB(draw, first, second));
     }
     if (initial.kind === "seed") await model.rowNorms.start();
   }
@@ -252,27 +260,6 @@ function noModel(uri: string, files: readonly string[]): StorageNotFoundError {
         gguf ? `; to take the GGUF file, name it: "${uri.replace(/\/$/, "")}/${gguf}"` : ""
       }`,
   );
-}
-
-/** The targeted maps, each with its rank and scaling. */
-function loraTargets(
-  base: Pick<BaseModel, "family" | "config">,
-  lora: LoraSettings,
-): Map<string, LoraTarget> {
-  const target = { rank: lora.rank, scaling: loraScaling(lora) };
-  return new Map(targetPaths(base, lora.targetModules).map((path) => [path, target]));
-}
-
-function targetPaths(
-  { family, config }: Pick<BaseModel, "family" | "config">,
-  targets: TargetModules,
-): string[] {
-  try {
-    return matchTargets(targets, linearPaths(family, config.numHiddenLayers));
-  } catch (error) {
-    if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
-    throw new ConfigError([{ path: "target_modules", message: error.message }]);
-  }
 }
 
 /** Attention reads four columns of a head at a time. */

@@ -39,7 +39,9 @@ export async function holdOutput(output: Folder, job: JobConfig): Promise<() => 
  */
 export async function refuseUsed(output: Folder, job: JobConfig): Promise<void> {
   const found = await output.list();
-  for (const name of ["adapter", "merged"]) found.push(...await output.folder(name).list());
+  for (const folder of [adapterFolder(output, job), output.folder("merged")]) {
+    found.push(...await folder.list());
+  }
   if (job.resume === "auto" && found.every((name) => name === RUN_FILE || LOG_FILES.includes(name))) return;
   const checkpoints = (await listCheckpoints(output)).map(checkpointName);
   found.push(...checkpoints);
@@ -72,6 +74,12 @@ export async function clearOutput(output: Folder, checkpoint: Checkpoint | null)
   await output.removeLeftovers();
   await removeCheckpointsAfter(output, checkpoint?.record.step ?? -1);
   if (!checkpoint) await output.remove(METRICS_FILE);
+}
+
+/** Where the adapter goes. PEFT keeps those that have a name in folders beside each other. */
+export function adapterFolder(output: Folder, { adapterName }: Pick<JobConfig, "adapterName">): Folder {
+  const folder = output.folder("adapter");
+  return adapterName === "default" ? folder : folder.folder(adapterName);
 }
 
 /** Removes what an earlier run left, so that no file of it is taken for one of this run. */

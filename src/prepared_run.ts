@@ -6,9 +6,11 @@
  */
 import type { Adapter } from "./checkpoint/adapter.ts";
 import { type ModelCardFacts, readLicense } from "./checkpoint/model_card.ts";
+import { ruleNotes } from "./checkpoint/lora_settings.ts";
+import type { ResidualWeights } from "./checkpoint/residual_weights.ts";
 import type { Checkpoint } from "./checkpoint/resume.ts";
 import type { RunIdentity } from "./checkpoint/resume_record.ts";
-import { type FineTuneJobConfig, toWire } from "./config.ts";
+import { type FineTuneJobConfig, toWire, type TrainingConfig } from "./config.ts";
 import { loraMethod } from "./config/lora_kind.ts";
 import { trainedTokens } from "./data/example.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
@@ -41,6 +43,8 @@ export interface RunInputs {
   /** The adapter to continue from: of the checkpoint, or of an earlier run. */
   readonly start: Adapter | null;
   readonly lora: LoraSettings;
+  /** What is left of the base where the updates begin with a part of it. */
+  readonly residual: ResidualWeights | null;
   readonly steps: StepCount;
   readonly identity: Omit<RunIdentity, "gpu">;
 }
@@ -74,6 +78,7 @@ export function runSummary({ job, training }: FineTuneJobConfig, run: PreparedRu
         [lora.targetModules].flat().join(", ")
       }` +
       (job.adapterPath === null ? "" : ", as the adapter to continue from has them"),
+      ...updateNotes(lora, training),
       ...(data.packs
         ? [
           `${dataset.train.length} examples packed into ${data.packs.length} rows of ${training.maxLength} tokens`,
@@ -91,6 +96,15 @@ export function runSummary({ job, training }: FineTuneJobConfig, run: PreparedRu
     effectiveBatchSize: training.effectiveBatchSize,
     memory,
   };
+}
+
+/** What is special about the updates, by the names of the options. */
+function updateNotes(lora: LoraSettings, { loraplusLrRatio }: TrainingConfig): string[] {
+  return [
+    ...ruleNotes(lora),
+    ...(lora.init === undefined ? [] : [`init_lora_weights ${lora.init}`]),
+    ...(loraplusLrRatio === 1 ? [] : [`loraplus_lr_ratio ${loraplusLrRatio}`]),
+  ];
 }
 
 /** Labels that are the target of some position. */
@@ -175,6 +189,7 @@ export async function cardFacts(
     alpha: lora.alpha,
     dropout: lora.dropout ?? 0,
     targetModules: lora.targetModules,
+    targetNotes: updateNotes(lora, training),
     seed: training.seed,
     trainFile: cardFile(dataset.report, dataset.train.length),
     evalFile: dataset.evalReport && cardFile(dataset.evalReport, dataset.eval.length),

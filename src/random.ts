@@ -86,6 +86,16 @@ export function fillUniform(out: Float32Array, low: number, high: number, source
   }
 }
 
+/** Draws from N(0, std²), by Box and Muller. */
+export function normals(count: number, source: RandomSource, std = 1): Float64Array {
+  const uniforms = new Float32Array(2 * count);
+  fillUniform(uniforms, 0, 1, source);
+  return Float64Array.from({ length: count }, (_, i) => {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniforms[2 * i]!));
+    return std * radius * Math.cos(2 * Math.PI * uniforms[2 * i + 1]!);
+  });
+}
+
 /**
  * The numbers 0..n−1 in random order, every order equally likely (Fisher and Yates; words that would favour
  * small numbers are drawn again).

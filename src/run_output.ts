@@ -6,14 +6,15 @@
  */
 import { type Adapter, loraUpdates, readAdapter, writeAdapter } from "./checkpoint/adapter.ts";
 import { adapterTargets } from "./checkpoint/adapter_targets.ts";
+import { savedSettings } from "./checkpoint/lora_settings.ts";
 import { mergedValues, mergeModel } from "./checkpoint/merge.ts";
 import { MODEL_CARD_FILE, modelCard, type ModelCardFacts } from "./checkpoint/model_card.ts";
+import { plainForm } from "./checkpoint/plain_form.ts";
 import { QuantizedWeights } from "./checkpoint/quantized_weights.ts";
 import type { ModelWeights } from "./checkpoint/weight_files.ts";
 import type { TrainingConfig } from "./config.ts";
-import { loraKindOf } from "./config/lora_kind.ts";
 import type { MergeBase, TrainingEvent } from "./job.ts";
-import { type BaseModel, ModelManager } from "./model_manager.ts";
+import { type BaseModel, mergeParts, ModelManager, withWholeTensors } from "./model_manager.ts";
 import type { WeightSource } from "./models/decoder_weights.ts";
 import { linearPaths } from "./models/registry.ts";
 import type { PreparedRun } from "./prepared_run.ts";
@@ -31,18 +32,20 @@ const LOSS_TOLERANCE = { F32: 1e-4, F16: 1e-2, BF16: 3e-2 } as const;
 
 type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 
-/** The trained parameters as an adapter. */
-export async function trainedAdapter({ model, lora, base }: PreparedRun): Promise<Adapter> {
+/** The trained parameters as an adapter of the base as it was. */
+export async function trainedAdapter({ model, lora, base, residual }: PreparedRun): Promise<Adapter> {
   const values = await model.pool.read();
-  const { rank, alpha, dropout = 0 } = lora, { family, config } = base;
+  const { family, config } = base;
+  const names = family.linears.map(({ path }) => path.slice(path.lastIndexOf(".") + 1));
   const paths = linearPaths(family, config.numHiddenLayers);
-  const targetModules = adapterTargets(lora.targetModules, paths, family.within ?? null);
-  return {
-    config: { baseModel: base.uri, rank, alpha, dropout, targetModules, ...loraKindOf(lora) },
+  const rules = adapterTargets(lora, paths, family.within ?? null);
+  const adapter = {
+    config: { baseModel: base.uri, dropout: lora.dropout ?? 0, ...savedSettings(lora, rules, names) },
     tensors: new Map(
       model.pool.parameters.map(({ name, value: { shape } }) => [name, { shape, data: values.get(name)! }]),
     ),
   };
+  return residual ? plainForm(adapter, residual.initial) : adapter;
 }
 
 /** Writes adapter and card. @throws {Error} If the file does not read back bit for bit. */
@@ -75,12 +78,8 @@ export async function saveMerged(
   { base }: PreparedRun,
   mergeBase: MergeBase,
 ): Promise<void> {
-  await mergeModel({
-    base: mergeBase === "original" ? originalOf(base.weights) : base.weights,
-    baseFolder: base.folder,
-    out: folder,
-    updates: loraUpdates(adapter),
-  });
+  const weights = mergeBase === "original" ? originalOf(base.weights) : base.weights;
+  await mergeModel({ ...mergeParts({ ...base, weights }, adapter), out: folder });
 }
 
 /** What quantising started from; the weights themselves where none was asked for. */
@@ -135,7 +134,8 @@ export async function checkMerged(
     if (!isQuantized || mergeBase === "quantized") checkLoss(got, want.loss, base, folder);
     if (!isQuantized) return null;
     const others = mergeBase === "quantized" ? original : base.weights;
-    const other = await lossOf(mergedValues(others, loraUpdates(adapter)));
+    const { weights } = withWholeTensors({ ...base, weights: others }, adapter);
+    const other = await lossOf(mergedValues(weights, loraUpdates(adapter)));
     const losses = mergeBase === "quantized"
       ? { adapter: want.loss, quantized: got, original: other }
       : { adapter: want.loss, quantized: other, original: got };

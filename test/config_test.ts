@@ -56,6 +56,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     lrSchedulerType: "cosine",
     lrSchedulerKwargs: {},
     warmupSteps: 0.03,
+    loraplusLrRatio: 1,
     weightDecay: 0,
     optim: "adamw_torch",
     sgdMomentum: 0,
@@ -156,7 +157,32 @@ Deno.test("parseFineTuneJobConfig() says what was found and what was wanted", ()
   );
   assert.equal(
     onlyMessage({ target_modules: 3 }),
-    'target_modules: must be "all-linear" or a list of layer names: current value is 3',
+    'target_modules: must be "all-linear", a list of names or a regular expression: current value is 3',
+  );
+});
+
+Deno.test("parseFineTuneJobConfig() takes PEFT's forms of targets and names what does not go together", () => {
+  const { lora } = parseFineTuneJobConfig({
+    ...REQUIRED,
+    target_modules: ".*_proj",
+    exclude_modules: ["o_proj"],
+    rank_pattern: { q_proj: 4 },
+    alpha_pattern: { q_proj: 2.5 },
+  });
+  assert.deepEqual([lora.targetModules, lora.excludeModules], [".*_proj", ["o_proj"]]);
+  assert.deepEqual([lora.rankPattern, lora.alphaPattern], [{ q_proj: 4 }, { q_proj: 2.5 }]);
+  assert.deepEqual([lora.layersToTransform, lora.layersPattern], [null, null]);
+  const layers = { layers_to_transform: [0, 2] };
+  assert.deepEqual(parseFineTuneJobConfig({ ...REQUIRED, ...layers }).lora.layersToTransform, [0, 2]);
+  assert.match(
+    onlyMessage({ ...layers, target_modules: ".*_proj" }),
+    /^layers_to_transform: cannot narrow a reg/,
+  );
+  assert.match(onlyMessage({ layers_pattern: ["h"] }), /^layers_pattern: must come with layers_to_transform/);
+  assert.match(onlyMessage({ rank_pattern: { q_proj: 0 } }), /^rank_pattern\.q_proj: must be at least 1/);
+  assert.match(
+    onlyMessage({ layers_to_transform: ["0-3"] }),
+    /^layers_to_transform\.0: must be a (whole )?number/,
   );
 });
 
@@ -270,6 +296,8 @@ Deno.test("CONFIG_FIELDS reads kinds, choices and null from the declarations", (
   assert.equal(field("learning_rate").kind, "number");
   assert.equal(field("memory_limit_gb").kind, "number");
   assert.equal(field("target_modules").kind, "list");
+  assert.equal(field("layers_to_transform").kind, "numbers");
+  assert.equal(field("rank_pattern").kind, "pairs");
   assert.equal(field("base_model").kind, "text");
   assert.deepEqual(field("save").choices, ["adapter", "merged", "both"]);
   assert.deepEqual([field("eval_data_path").nullable, field("seed").nullable], [true, false]);

@@ -136,6 +136,11 @@ Deno.test("checkLora() accepts what can be updated and names what cannot", async
     path: "lora_r",
     message: 'must be at most 32, the smaller side of "model.layers.0.self_attn.q_proj": current value is 33',
   }]);
+  assert.deepEqual(refused({ rankPattern: { down_proj: 40 } }), [{
+    path: "rank_pattern",
+    message: 'must be at most 32, the smaller side of "model.layers.0.mlp.down_proj": current value is 40',
+  }]);
+  assert.equal(refused({ rankPattern: { k_proj: 2 } })?.[0]?.path, "rank_pattern");
   assert.equal(refused({ targetModules: ["proj"] })?.[0]?.path, "target_modules");
   assert.match(refused({ targetModules: "(" })![0]!.message, /regular expression/i);
 });
@@ -171,7 +176,11 @@ onGpu(
     model.allocate();
     await manager.initialise(model, { kind: "seed", seed: 9 });
     const drawn = await model.pool.read();
-    assertClose(drawn.get(names[0]!)!, initialLoraA(names[0]!, 3, 32, 9), exact());
+    assertClose(
+      drawn.get(names[0]!)!,
+      initialLoraA({ init: true, name: names[0]!, seed: 9 }, 3, 32),
+      exact(),
+    );
     assertClose(drawn.get(names[1]!)!, new Float32Array(48 * 3), exact());
 
     const adapter = adapterOf(shapes);

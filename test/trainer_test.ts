@@ -63,7 +63,7 @@ onModel("train() with learning rate 0 leaves A as drawn and B zero, bit for bit"
   assert.equal(parameters.size, 2 * 7 * TINY_CONFIG.num_hidden_layers);
   for (const [name, values] of parameters) {
     const want = name.includes(".lora_A.")
-      ? initialLoraA(name, LORA.rank, values.length / LORA.rank, 5)
+      ? initialLoraA({ init: true, name, seed: 5 }, LORA.rank, values.length / LORA.rank)
       : new Float32Array(values.length);
     assertClose(values, want, exact());
   }

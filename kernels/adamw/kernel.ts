@@ -23,7 +23,7 @@ export function adamwNumbers(
   { learningRate, weightDecay, beta1, beta2, epsilon, step }: AdamwStep,
 ): Float32Array<ArrayBuffer> {
   return Float32Array.of(
-    1 - learningRate * weightDecay,
+    learningRate * weightDecay,
     beta1,
     1 - beta1,
     beta2,
@@ -37,7 +37,10 @@ export function adamwNumbers(
 /** Length of the numbers' buffer. */
 export const ADAMW_NUMBERS = 8;
 
-/** Updates parameters and moments of a pool in place; `vectors` counts groups of four. */
+/**
+ * Updates parameters and moments of a pool in place; `vectors` counts groups of four. Learning rate and decay of every
+ * RATE_VECTORS of them are multiplied by one of `rates`.
+ */
 export const adamwUpdate = defineKernel({
   name: "adamw",
   source: stepText,
@@ -49,9 +52,10 @@ export const adamwUpdate = defineKernel({
     totals: read(),
     flags: read("u32"),
     numbers: read(),
+    rates: read(),
   },
   params: { vectors: "u32" },
-  constants: { WORKGROUP_SIZE: 64, VECTORS: 4 },
+  constants: { WORKGROUP_SIZE: 64, VECTORS: 4, RATE_VECTORS: 16 },
   grid: ({ vectors }, { WORKGROUP_SIZE, VECTORS }) =>
     foldGrid(Math.ceil(vectors / (WORKGROUP_SIZE * VECTORS))),
 });

@@ -4,7 +4,7 @@ export function adamwUpdate(
   m: Float64Array,
   v: Float64Array,
   grads: Float64Array,
-  { learningRate, weightDecay, beta1, beta2, epsilon, step, clip }: {
+  { learningRate, weightDecay, beta1, beta2, epsilon, step, clip, rates }: {
     learningRate: number;
     weightDecay: number;
     beta1: number;
@@ -12,6 +12,8 @@ export function adamwUpdate(
     epsilon: number;
     step: number;
     clip: number;
+    /** What the learning rate of each value is multiplied by; default 1. */
+    rates?: ArrayLike<number>;
   },
 ): void {
   for (let i = 0; i < p.length; i++) {
@@ -19,6 +21,7 @@ export function adamwUpdate(
     m[i] = beta1 * m[i]! + (1 - beta1) * g;
     v[i] = beta2 * v[i]! + (1 - beta2) * g * g;
     const mHat = m[i]! / (1 - beta1 ** step), vHat = v[i]! / (1 - beta2 ** step);
-    p[i] = p[i]! * (1 - learningRate * weightDecay) - learningRate * mHat / (Math.sqrt(vHat) + epsilon);
+    const rate = learningRate * (rates?.[i] ?? 1);
+    p[i] = p[i]! * (1 - rate * weightDecay) - rate * mHat / (Math.sqrt(vHat) + epsilon);
   }
 }

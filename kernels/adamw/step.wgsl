@@ -2,8 +2,9 @@
 //
 //   g <- clip * grad
 //   m <- beta1 m + (1 - beta1) g            v <- beta2 v + (1 - beta2) g^2
-//   p <- p (1 - lr wd) - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+//   p <- p (1 - r lr wd) - r lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
+// r is the rate of the parameter that a value belongs to: parameters start at multiples of RATE_VECTORS groups of four.
 // The step's numbers come from the host, computed in f64. Where flags[0] is raised nothing is touched:
 // parameters and moments stay those of the last good step. One invocation takes VECTORS times four parameters, so that
 // the step's numbers are read once for all of them.
@@ -17,7 +18,8 @@ struct Params { vectors: u32 }
 @group(0) @binding(4) var<storage, read> totals: array<f32>;   // totals[2] is the clipping coefficient
 @group(0) @binding(5) var<storage, read> flags: array<u32>;    // [1]
 @group(0) @binding(6) var<storage, read> numbers: array<f32>;  // order of AdamwNumbers in kernel.ts
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(7) var<storage, read> rates: array<f32>;    // [vectors / RATE_VECTORS, rounded up]
+@group(0) @binding(8) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -26,7 +28,7 @@ fn main(
   @builtin(local_invocation_id) lane: vec3u,
 ) {
   if (flags[0] != 0u) { return; }
-  let keep = numbers[0];
+  let decay = numbers[0];
   let beta1 = numbers[1];
   let rest1 = numbers[2];
   let beta2 = numbers[3];
@@ -43,6 +45,7 @@ fn main(
     let v_new = beta2 * v[i] + rest2 * g * g;
     m[i] = m_new;
     v[i] = v_new;
-    p[i] = keep * p[i] - step_size * m_new / (sqrt(v_new) / root_correction + eps);
+    let rate = rates[i / RATE_VECTORS];
+    p[i] = (1.0 - rate * decay) * p[i] - rate * step_size * m_new / (sqrt(v_new) / root_correction + eps);
   }
 }

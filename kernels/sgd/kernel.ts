@@ -24,7 +24,10 @@ export function sgdNumbers({ learningRate, weightDecay, momentum }: SgdStep): Fl
 /** Length of the numbers' buffer. */
 export const SGD_NUMBERS = 3;
 
-/** Updates parameters and momentum of a pool in place; `vectors` counts groups of four. */
+/**
+ * Updates parameters and momentum of a pool in place; `vectors` counts groups of four. The learning rate of every
+ * RATE_VECTORS of them is multiplied by one of `rates`.
+ */
 export const sgdUpdate = defineKernel({
   name: "sgd",
   source: stepText,
@@ -35,9 +38,10 @@ export const sgdUpdate = defineKernel({
     totals: read(),
     flags: read("u32"),
     numbers: read(),
+    rates: read(),
   },
   params: { vectors: "u32" },
-  constants: { WORKGROUP_SIZE: 64, VECTORS: 4, NESTEROV: 0 },
+  constants: { WORKGROUP_SIZE: 64, VECTORS: 4, RATE_VECTORS: 16, NESTEROV: 0 },
   grid: ({ vectors }, { WORKGROUP_SIZE, VECTORS }) =>
     foldGrid(Math.ceil(vectors / (WORKGROUP_SIZE * VECTORS))),
 });

@@ -2,8 +2,9 @@
 //
 //   g <- clip * grad + wd p
 //   m <- mu m + g                     g without momentum
-//   p <- p - lr m                     p - lr (g + mu m) where NESTEROV is 1
+//   p <- p - r lr m                   p - r lr (g + mu m) where NESTEROV is 1
 //
+// r is the rate of the parameter that a value belongs to: parameters start at multiples of RATE_VECTORS groups of four.
 // Where flags[0] is raised nothing is touched: parameters and momentum stay those of the last good step. One invocation
 // takes VECTORS times four parameters, so that the step's numbers are read once for all of them.
 
@@ -15,7 +16,8 @@ struct Params { vectors: u32 }
 @group(0) @binding(3) var<storage, read> totals: array<f32>;   // totals[2] is the clipping coefficient
 @group(0) @binding(4) var<storage, read> flags: array<u32>;    // [1]
 @group(0) @binding(5) var<storage, read> numbers: array<f32>;  // order of sgdNumbers in kernel.ts
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read> rates: array<f32>;    // [vectors / RATE_VECTORS, rounded up]
+@group(0) @binding(7) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -34,6 +36,6 @@ fn main(
     let g = clip * grads[i] + decay * p[i];
     let m_new = momentum * m[i] + g;
     m[i] = m_new;
-    p[i] -= step_size * select(m_new, g + momentum * m_new, NESTEROV == 1u);
+    p[i] -= rates[i / RATE_VECTORS] * step_size * select(m_new, g + momentum * m_new, NESTEROV == 1u);
   }
 }

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { loraScaling } from "../config/lora_kind.ts";
 import { ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, readText, writeFile } from "../storage.ts";
 import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from "./adapter_config.ts";
 import { encodeFloats } from "../quant/float16.ts";
 import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import { isSavedWhole, strengthOf } from "./target_modules.ts";
 
 export type { AdapterConfig } from "./adapter_config.ts";
 
@@ -26,8 +26,8 @@ export interface AdapterTensor {
 export interface Adapter {
   readonly config: AdapterConfig;
   /**
-   * By PEFT's full key, see {@link loraKey}. Each module has both A [rank, in] and B [out, rank], and for DoRA a
-   * magnitude [out].
+   * By PEFT's full key, see {@link loraKey} and {@link wholeKey}. Each module with an update has both A [rank, in] and
+   * B [out, rank], and for DoRA a magnitude [out].
    */
   readonly tensors: ReadonlyMap<string, AdapterTensor>;
 }
@@ -53,30 +53,53 @@ export function loraKey(modulePath: string, which: "A" | "B" | "magnitude"): str
   return `base_model.model.${modulePath}.${name}`;
 }
 
+/** PEFT's key of a tensor that is trained itself, such as `base_model.model.lm_head.weight`. */
+export function wholeKey(tensor: string): string {
+  return `base_model.model.${tensor}`;
+}
+
 /**
- * Reads an adapter, widened to f32.
+ * The folder that an adapter is in: the given one or, as PEFT keeps adapters that have names, the only one in it that holds
+ * an adapter.
+ *
+ * @throws {StorageNotFoundError} If several do.
+ */
+export async function findAdapter(folder: Folder): Promise<Folder> {
+  if (await folder.exists(ADAPTER_CONFIG_FILE)) return folder;
+  const named: string[] = [];
+  for (const name of await folder.folders()) {
+    if (await folder.folder(name).exists(ADAPTER_CONFIG_FILE)) named.push(name);
+  }
+  if (named.length < 2) return named.length === 0 ? folder : folder.folder(named[0]!);
+  throw new StorageNotFoundError(
+    `Cannot read an adapter in "${folder.uri}": it holds ${named.join(", ")}; name one of them, such as ` +
+      `"${folder.uri}/${named[0]}"`,
+  );
+}
+
+/**
+ * Reads an adapter, widened to f32, as {@link findAdapter} finds it.
  *
  * @throws {StorageNotFoundError} If a file is missing.
  * @throws {ModelFormatError} If a file is damaged, a shape does not fit the rank, one of A and B is missing, or
  * a value is not finite.
  * @throws {UnsupportedModelError} If the adapter uses a feature that is not implemented.
  */
-export async function readAdapter(folder: Folder): Promise<Adapter> {
+export async function readAdapter(place: Folder): Promise<Adapter> {
+  const folder = await findAdapter(place);
   const uri = `${folder.uri}/${ADAPTER_CONFIG_FILE}`;
   const config = parseAdapterConfig(await readText(folder, ADAPTER_CONFIG_FILE), uri);
   const file = await openWeights(folder);
   try {
     const tensors = new Map<string, AdapterTensor>();
     for (const { name, shape } of file.infos.values()) {
-      modulePathOf(name, file.uri);
+      if (wholeName(name, config) === null) modulePathOf(name, file.uri);
       tensors.set(name, { shape, data: await file.readF32(name) });
     }
-    checkTensors(
-      { config, tensors },
-      (problem) => new ModelFormatError(`Cannot read "${file.uri}": ${problem}`),
-    );
     const paths = [...tensors.keys()].filter(isA).map((key) => modulePathOf(key, file.uri));
-    return { config: { ...config, targetModules: config.targetModules ?? paths }, tensors };
+    const adapter = { config: { ...config, targetModules: config.targetModules ?? paths }, tensors };
+    checkTensors(adapter, (problem) => new ModelFormatError(`Cannot read "${file.uri}": ${problem}`));
+    return adapter;
   } finally {
     await file.close();
   }
@@ -89,9 +112,10 @@ export async function readAdapter(folder: Folder): Promise<Adapter> {
  * Nothing is written then.
  * @throws {StorageDeniedError}
  */
-export async function writeAdapter(folder: Folder, { config, tensors }: Adapter): Promise<void> {
+export async function writeAdapter(folder: Folder, adapter: Adapter): Promise<void> {
+  const { config, tensors } = adapter;
   const fail = (problem: string) => new RangeError(`Cannot save the adapter to "${folder.uri}": ${problem}`);
-  checkTensors({ config, tensors }, fail);
+  checkTensors(adapter, fail);
   const text = formatAdapterConfig(config);
   await writeSafetensors(
     folder,
@@ -109,15 +133,30 @@ export async function writeAdapter(folder: Folder, { config, tensors }: Adapter)
  */
 export function loraUpdates({ config, tensors }: Adapter): Map<string, LoraUpdate> {
   const updates = new Map<string, LoraUpdate>();
-  const { rank } = config, scaling = loraScaling(config);
   for (const [key, { data: loraA }] of tensors) {
     if (!isA(key)) continue;
     const path = modulePathOf(key, "adapter");
-    const loraB = tensors.get(loraKey(path, "B"))!.data;
+    const loraB = tensors.get(loraKey(path, "B"))!.data, { rank, scaling } = strengthOf(config, path);
     const magnitude = tensors.get(loraKey(path, "magnitude"))?.data;
     updates.set(`${path}.weight`, { loraA, loraB, rank, scaling, ...(magnitude && { magnitude }) });
   }
   return updates;
+}
+
+/** The tensors that the adapter holds whole, by their names in the base. */
+export function wholeTensors({ config, tensors }: Adapter): Map<string, AdapterTensor> {
+  const whole = new Map<string, AdapterTensor>();
+  for (const [key, tensor] of tensors) {
+    const name = wholeName(key, config);
+    if (name !== null) whole.set(name, tensor);
+  }
+  return whole;
+}
+
+/** Name in the base of a tensor that is trained itself; null for another key. */
+function wholeName(key: string, config: Pick<AdapterConfig, "modulesToSave">): string | null {
+  const [, name, path] = /^base_model\.model\.((.+)\.(?:weight|bias))$/.exec(key) ?? [];
+  return path !== undefined && isSavedWhole(config, path) ? name! : null;
 }
 
 async function openWeights(folder: Folder): Promise<SafetensorsFile> {
@@ -147,25 +186,33 @@ function isA(key: string): boolean {
 
 type Fail = (problem: string) => Error;
 
-function checkTensors({ config, tensors }: Pick<Adapter, "config" | "tensors">, fail: Fail): void {
-  const { rank, useDora = false } = config;
+function checkTensors({ config, tensors }: Adapter, fail: Fail): void {
   if (tensors.size === 0) throw fail("it holds no tensor");
   for (const [key, { shape, data }] of tensors) {
-    const path = modulePathOf(key, "adapter"), found = `tensor "${key}" is [${shape.join(", ")}]`;
-    for (const which of ["A", "B", ...(useDora ? ["magnitude"] as const : [])] as const) {
-      const other = loraKey(path, which);
-      if (!tensors.has(other)) throw fail(`tensor "${key}" is there, "${other}" is missing`);
-    }
-    if (key === loraKey(path, "magnitude")) {
-      if (!useDora) throw fail(`tensor "${key}" is there, and use_dora is false`);
-      const [out] = tensors.get(loraKey(path, "B"))!.shape;
-      if (shape.join() !== String(out)) throw fail(`${found}, [${out}] is wanted beside its lora_B`);
-    } else if (shape.length !== 2 || shape[isA(key) ? 0 : 1] !== rank) {
-      throw fail(`${found}, ${isA(key) ? `[${rank}, in]` : `[out, ${rank}]`} is wanted for rank ${rank}`);
-    }
+    if (wholeName(key, config) === null) checkShape({ config, tensors }, key, fail);
     const count = shape.reduce((product, size) => product * size, 1);
-    if (data.length !== count) throw fail(`${found} but has ${data.length} values`);
+    if (data.length !== count) {
+      throw fail(`tensor "${key}" is [${shape.join(", ")}] but has ${data.length} values`);
+    }
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) throw fail(`tensor "${key}" holds ${data[bad]} at index ${bad}: the training diverged`);
+  }
+}
+
+/** Checks that a tensor of an update fits its rank, and that the others of its map are there. */
+function checkShape({ config, tensors }: Adapter, key: string, fail: Fail): void {
+  const { useDora = false } = config, { shape } = tensors.get(key)!;
+  const path = modulePathOf(key, "adapter"), found = `tensor "${key}" is [${shape.join(", ")}]`;
+  const { rank } = strengthOf(config, path);
+  for (const which of ["A", "B", ...(useDora ? ["magnitude"] as const : [])] as const) {
+    const other = loraKey(path, which);
+    if (!tensors.has(other)) throw fail(`tensor "${key}" is there, "${other}" is missing`);
+  }
+  if (key === loraKey(path, "magnitude")) {
+    if (!useDora) throw fail(`tensor "${key}" is there, and use_dora is false`);
+    const [out] = tensors.get(loraKey(path, "B"))!.shape;
+    if (shape.join() !== String(out)) throw fail(`${found}, [${out}] is wanted beside its lora_B`);
+  } else if (shape.length !== 2 || shape[isA(key) ? 0 : 1] !== rank) {
+    throw fail(`${found}, ${isA(key) ? `[${rank}, in]` : `[out, ${rank}]`} is wanted for rank ${rank}`);
   }
 }

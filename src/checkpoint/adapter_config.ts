@@ -8,13 +8,14 @@
 import { type LoraKind, loraKindOf } from "../config/lora_kind.ts";
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { PythonFloat, pythonJson, type PythonValue } from "./python_json.ts";
-import type { TargetModules } from "./target_modules.ts";
+import { formatTargetRules, parseTargetRules, type SavedTargetRules } from "./target_fields.ts";
+import type { TargetRules } from "./target_modules.ts";
 
 /** The PEFT version whose file format is written. */
 export const PEFT_VERSION = "0.21.2";
 
 /** What an adapter's tensors mean. */
-export interface AdapterConfig extends LoraKind {
+export interface AdapterConfig extends TargetRules, LoraKind {
   /** `base_model_name_or_path`: a Hub id or a folder; null if unknown. */
   readonly baseModel: string | null;
   readonly rank: number;
@@ -22,9 +23,12 @@ export interface AdapterConfig extends LoraKind {
   readonly alpha: number;
   /** Dropout probability on the update's input while training. */
   readonly dropout: number;
-  /** Null where an older file leaves it out, or narrows it by layer: the tensors tell then. */
-  readonly targetModules: TargetModules | null;
+  /** How A and B began; default true, for A drawn and B zero. */
+  readonly init?: boolean | string;
 }
+
+/** As a file says it: an older one leaves its targets out, and the tensors tell. */
+export type ParsedAdapterConfig = Omit<AdapterConfig, keyof TargetRules> & SavedTargetRules;
 
 /** Keys that must hold one of the given values, which mean "not used"; otherwise the cure is named. */
 const UNSUPPORTED: readonly {
@@ -35,15 +39,9 @@ const UNSUPPORTED: readonly {
   { key: "bias", accepted: ["none"], cure: "train with bias none, or merge the adapter with PEFT" },
   { key: "lora_bias", accepted: [false], cure: "train with lora_bias false, or merge the adapter with PEFT" },
   { key: "fan_in_fan_out", accepted: [false], cure: "it belongs to Conv1D models, which are not supported" },
-  ...["modules_to_save", "trainable_token_indices", "target_parameters", "layer_replication"].map((key) => {
+  { key: "ensure_weight_tying", accepted: [false], cure: "train without it, or merge the adapter with PEFT" },
+  ...["trainable_token_indices", "target_parameters", "layer_replication"].map((key) => {
     return { key, accepted: ["[]", "{}"], cure: "merge the adapter with PEFT" };
-  }),
-  ...["rank_pattern", "alpha_pattern"].map((key) => {
-    return {
-      key,
-      accepted: ["{}"],
-      cure: "train with one rank and one alpha, or merge the adapter with PEFT",
-    };
   }),
   ...["use_qalora", "use_bdlora"].map((key) => {
     return { key, accepted: [false], cure: "merge the adapter with PEFT" };
@@ -58,38 +56,28 @@ const UNSUPPORTED: readonly {
   },
 ];
 
-/** Keys by which only some of the target modules are meant. */
-const NARROWING = ["layers_to_transform", "layers_pattern", "exclude_modules"] as const;
-
 /** Keys that are the same in every file written here: a plain LoRA of linear maps. */
 const FIXED_KEYS: { readonly [key: string]: PythonValue } = {
   alora_invocation_tokens: null,
-  alpha_pattern: {},
   arrow_config: null,
   auto_mapping: null,
   bias: "none",
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
-  exclude_modules: null,
   fan_in_fan_out: false,
   inference_mode: true,
-  init_lora_weights: true,
   kasa_config: null,
   layer_replication: null,
-  layers_pattern: null,
-  layers_to_transform: null,
   loftq_config: {},
   lora_bias: false,
   lora_ga_config: null,
   megatron_config: null,
   megatron_core: "megatron.core",
-  modules_to_save: null,
   monteclora_config: null,
   peft_type: "LORA",
   peft_version: PEFT_VERSION,
   qalora_group_size: 16,
-  rank_pattern: {},
   revision: null,
   target_parameters: null,
   task_type: "CAUSAL_LM",
@@ -107,7 +95,7 @@ const FIXED_KEYS: { readonly [key: string]: PythonValue } = {
  * @throws {ModelFormatError} If it is not JSON, or a value is of the wrong kind.
  * @throws {UnsupportedModelError} If it is no LoRA adapter, or uses a feature that is not implemented.
  */
-export function parseAdapterConfig(text: string, uri: string): AdapterConfig {
+export function parseAdapterConfig(text: string, uri: string): ParsedAdapterConfig {
   const fields = parseObject(text, uri);
   refuseUnsupported(fields, uri);
   const wrong = (key: string, wanted: string) =>
@@ -129,39 +117,31 @@ export function parseAdapterConfig(text: string, uri: string): AdapterConfig {
   if (baseModel !== null && typeof baseModel !== "string") {
     throw wrong("base_model_name_or_path", "a string or null");
   }
-  const targets = fields["target_modules"] ?? null;
-  if (targets !== null && typeof targets !== "string" && !isStrings(targets)) {
-    throw wrong("target_modules", "a string, a list of strings or null");
-  }
-  const narrowed = NARROWING.some((key) => !isEmpty(fields[key]));
+  const init = fields["init_lora_weights"] as boolean | string | null | undefined ?? true; // others were refused
   return {
     baseModel,
     rank: rank as number,
     alpha,
     dropout,
-    targetModules: narrowed ? null : targets,
+    ...(init === true ? {} : { init }),
+    ...parseTargetRules(fields, wrong),
     useRslora: flag("use_rslora"),
     useDora: flag("use_dora"),
   };
 }
 
-/**
- * The text of adapter_config.json, as PEFT writes it. A list of target modules is sorted, since PEFT's own
- * order differs from run to run.
- *
- * @throws {RangeError} If `targetModules` is null.
- */
+/** The text of adapter_config.json, as PEFT writes it but for the order of lists. */
 export function formatAdapterConfig(config: AdapterConfig): string {
-  const { baseModel, rank, alpha, dropout, targetModules } = config,
+  const { baseModel, rank, alpha, dropout, init = true } = config,
     { useRslora, useDora } = loraKindOf(config);
-  if (targetModules === null) throw new RangeError("Cannot write adapter_config.json without target modules");
   return pythonJson({
     ...FIXED_KEYS,
     base_model_name_or_path: baseModel,
+    init_lora_weights: init,
     lora_alpha: alpha,
     lora_dropout: new PythonFloat(dropout),
     r: rank,
-    target_modules: typeof targetModules === "string" ? targetModules : [...targetModules].sort(),
+    ...formatTargetRules(config),
     use_dora: useDora,
     use_rslora: useRslora,
   });
@@ -193,12 +173,4 @@ function parseObject(text: string, uri: string): Record<string, unknown> {
     return root as Record<string, unknown>;
   }
   throw new ModelFormatError(`Cannot read "${uri}": an object is wanted, it is ${text.trim().slice(0, 40)}`);
-}
-
-function isStrings(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 }

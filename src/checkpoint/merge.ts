@@ -30,6 +30,8 @@ export interface MergeOptions {
   readonly out: Folder;
   /** By the name of the base tensor, [out, in], as `loraUpdates()` gives them. */
   readonly updates: ReadonlyMap<string, LoraUpdate>;
+  /** Whether the head is no longer the embedding, which config.json then says. */
+  readonly untied?: boolean;
   readonly onProgress?: (progress: MergeProgress) => void;
 }
 
@@ -65,7 +67,7 @@ const COPIED = [
  * @throws {StorageDeniedError} If `out` cannot be written to.
  */
 export async function mergeModel(
-  { base, baseFolder, out, updates, onProgress }: MergeOptions,
+  { base, baseFolder, out, updates, untied = false, onProgress }: MergeOptions,
 ): Promise<void> {
   checkUpdates(base, updates, baseFolder.uri);
   const totalBytes = [...base.infos.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -85,7 +87,7 @@ export async function mergeModel(
     });
     await writeSafetensors(out, file, tensors);
   }
-  await copyDescription(baseFolder, out, base);
+  await copyDescription(baseFolder, out, base, untied);
 }
 
 /**
@@ -254,32 +256,46 @@ function notFloat(name: string, dtype: string): UnsupportedModelError {
   );
 }
 
-async function copyDescription(from: ReadableFolder, to: Folder, base: ModelWeights): Promise<void> {
+async function copyDescription(
+  from: ReadableFolder,
+  to: Folder,
+  base: ModelWeights,
+  untied: boolean,
+): Promise<void> {
   const split = base.files.size > 1;
   const found = await from.list();
   const names = found.filter((name) =>
     COPIED.includes(name) || isLicence(name) || split && name === INDEX_FILE
   );
   for (const name of names.sort((a, b) => Number(a === "config.json") - Number(b === "config.json"))) {
-    const changed = await withoutQuantization(from, name, base);
+    const changed = await changedDescription(from, name, base, untied);
     if (changed) await writeFile(to, name, `${JSON.stringify(changed, null, 2)}\n`);
     else await copyFile(from, to, name);
   }
 }
 
-/** What is left of a file that tells of quantised tensors; null for one that does not. */
-async function withoutQuantization(
+/** A file without what it tells of quantised or tied tensors; null for one that stays as it is. */
+async function changedDescription(
   folder: ReadableFolder,
   name: string,
   { files, infos }: ModelWeights,
+  untied: boolean,
 ): Promise<Record<string, unknown> | null> {
   if (name === "config.json") {
     const { quantization_config, ...config } = JSON.parse(await readText(folder, name));
-    return quantization_config === undefined ? null : config;
+    if (quantization_config === undefined && !untied) return null;
+    if (!untied) return config;
+    const { text_config: text } = config, tie_word_embeddings = false;
+    return {
+      ...config,
+      tie_word_embeddings,
+      ...(text ? { text_config: { ...text, tie_word_embeddings } } : {}),
+    };
   }
   if (name !== INDEX_FILE) return null;
   const { weight_map } = JSON.parse(await readText(folder, name)) as { weight_map: Record<string, string> };
-  if (Object.keys(weight_map).every((tensor) => infos.has(tensor))) return null;
+  const listed = Object.keys(weight_map);
+  if (listed.length === infos.size && listed.every((tensor) => infos.has(tensor))) return null;
   const fileOf = [...files].flatMap(([file, held]) => held.map((info) => [info.name, file] as const));
   const bytes = [...infos.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
   return { metadata: { total_size: bytes }, weight_map: Object.fromEntries(fileOf) };

@@ -65,6 +65,8 @@ export interface ModelCardFacts {
   readonly dropout: number;
   /** Names of the adapted linear maps, or `all-linear`. */
   readonly targetModules: string | readonly string[];
+  /** What is special about the updates, such as `rank_pattern q_proj=4`. */
+  readonly targetNotes: readonly string[];
   readonly seed: number;
   readonly trainFile: CardDataFile;
   readonly evalFile: CardDataFile | null;
@@ -199,6 +201,7 @@ function trainingRows(facts: ModelCardFacts): [string, string][] {
     ["method", facts.method],
     ["rank, alpha, dropout", `${facts.rank}, ${facts.alpha}, ${facts.dropout}`],
     ["adapted", typeof targets === "string" ? code(targets) : targets.map(code).join(", ")],
+    ...facts.targetNotes.map((note): [string, string] => ["with", code(note)]),
     ["seed", String(facts.seed)],
     ["time", `${Math.round(facts.seconds)} s`],
     ["GPU", `${line(device.name)}${device.software ? " (software, no real GPU)" : ""}`],

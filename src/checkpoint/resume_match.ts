@@ -12,6 +12,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "output_model_name",
   "output_dir",
   "save",
+  "adapter_name",
   "merge_base",
   "overwrite",
   "resume",

@@ -10,7 +10,8 @@ import { byKernel, bySection, bySize, medianTimes } from "../explain/kernel_rows
 import type { RecordedRun } from "../explain/read_run.ts";
 import type { ExplainReport, MicroBatchTimes } from "../explain/report.ts";
 import type { Roofline } from "../explain/roofline.ts";
-import { loraSettings, type OpenDevice } from "../fine_tune_job.ts";
+import { loraSettings } from "../checkpoint/lora_settings.ts";
+import type { OpenDevice } from "../fine_tune_job.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { memoryCurve } from "../gpu/memory_curve.ts";
 import { memoryRows } from "../memory_plan.ts";

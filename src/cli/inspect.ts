@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { ADAPTER_CONFIG_FILE, readAdapter } from "../checkpoint/adapter.ts";
+import { ADAPTER_CONFIG_FILE, findAdapter, readAdapter } from "../checkpoint/adapter.ts";
+import { ruleNotes } from "../checkpoint/lora_settings.ts";
 import { isGgufName } from "../checkpoint/gguf_model.ts";
 import type { TensorInfo } from "../checkpoint/safetensors.ts";
 import { ModelManager } from "../model_manager.ts";
@@ -46,7 +47,7 @@ export async function inspect(
   const flags = parseFlags(args, INSPECT_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(inspectHelp());
   const path = oneWord(flags, "PATH");
-  const isAdapter = !isGgufName(path) && await files(path).exists(ADAPTER_CONFIG_FILE);
+  const isAdapter = !isGgufName(path) && await holdsAdapter(files(path));
   const found = isAdapter ? await adapterOf(path, files(path)) : await modelOf(path, files);
   if (isOn(flags, "json")) return io.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
   io.stdout.write(textOfInspection(found, isOn(flags, "tensors")));
@@ -81,8 +82,12 @@ async function modelOf(path: string, files: (uri: string) => Folder): Promise<In
   }
 }
 
+async function holdsAdapter(folder: Folder): Promise<boolean> {
+  return await (await findAdapter(folder)).exists(ADAPTER_CONFIG_FILE);
+}
+
 async function adapterOf(path: string, folder: Folder): Promise<Inspection> {
-  const { config, tensors } = await readAdapter(folder);
+  const { config, tensors } = await readAdapter(folder), notes = ruleNotes(config);
   const rows = [...tensors].map(([name, { shape }]) => ({ name, dtype: "F32", shape }));
   const parameters = rows.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   return {
@@ -92,7 +97,8 @@ async function adapterOf(path: string, folder: Folder): Promise<Inspection> {
       "base model": config.baseModel ?? "not named",
       rank: config.rank,
       alpha: config.alpha,
-      targets: [config.targetModules ?? []].flat(),
+      targets: [config.targetModules].flat(),
+      ...(notes.length > 0 ? { but: notes } : {}),
     },
     parameters,
     bytes: 4 * parameters,

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { loraUpdates, readAdapter } from "../checkpoint/adapter.ts";
+import { readAdapter } from "../checkpoint/adapter.ts";
 import { mergeModel } from "../checkpoint/merge.ts";
 import { ConfigError } from "../errors.ts";
-import { ModelManager } from "../model_manager.ts";
+import { mergeParts, ModelManager } from "../model_manager.ts";
 import { CONFIG_FILE } from "../models/config.ts";
 import { samePath } from "../output_folder.ts";
 import type { Folder } from "../storage.ts";
@@ -52,13 +52,11 @@ export async function merge(
   await refuseModel(out, outUri, baseUri);
   const base = await new ModelManager(files).open(baseUri);
   try {
-    const updates = loraUpdates(await readAdapter(files(adapterUri)));
+    const parts = mergeParts(base, ModelManager.named(base, await readAdapter(files(adapterUri))));
     const progress = new ProgressLine(isOn(flags, "quiet") ? null : io.stderr);
     await mergeModel({
-      base: base.weights,
-      baseFolder: base.folder,
+      ...parts,
       out,
-      updates,
       onProgress: ({ bytes, totalBytes }) => progress.show(bytes, totalBytes),
     });
     progress.end();

@@ -41,6 +41,9 @@ export interface Sources {
 /** Options that every job must give. Without any of them the bundled example is meant. */
 const EXAMPLE_REPLACES = ["base_model", "training_data_path", "output_model_name"];
 
+/** What tells a list of module names from a regular expression: no sign but those of names and paths. */
+const LIST_OF_NAMES = /^[\w.,\s-]*$/;
+
 const ENV_PREFIX = "LOWRANK_";
 
 const fieldByName = new Map<string, ConfigField>(
@@ -67,12 +70,21 @@ export function fromText(name: string, text: string | boolean): unknown {
       if (/^(true|1|yes|on)$/i.test(text)) return true;
       return /^(false|0|no|off)$/i.test(text) ? false : text;
     case "list":
-      return text === field.default ? text : text.split(",").map((part) => part.trim()).filter(Boolean);
+      if (text === field.default || (field.expression && !LIST_OF_NAMES.test(text))) return text;
+      return listFromText(text);
+    case "numbers":
+      return listFromText(text).map((part) => Number.isNaN(Number(part)) ? part : Number(part));
+    case "word":
+      return wordFromText(text);
     case "pairs":
       return pairsFromText(text);
     case "text":
       return text;
   }
+}
+
+function listFromText(text: string): string[] {
+  return text.split(",").map((part) => part.trim()).filter(Boolean);
 }
 
 /** `a=1,b=true,c=word`; a part without `=` leaves all of it text. */

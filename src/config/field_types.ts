@@ -30,6 +30,8 @@ export interface FieldMeta {
   readonly aliases?: readonly string[];
   /** Word for the value in `--help`; derived from the type when absent. */
   readonly placeholder?: string;
+  /** Whether text that cannot be a list of names is a regular expression. */
+  readonly expression?: boolean;
   /** Shown as the default where the true one is computed from other options. */
   readonly defaultText?: string;
 }
@@ -41,6 +43,11 @@ export const fieldMeta: z.core.$ZodRegistry<FieldMeta> = z.registry<FieldMeta>()
 export const path = () => z.string().check(z.minLength(1));
 /** One path or several. */
 export const paths = () => z.union([path(), z.array(path()).check(z.minLength(1))]);
+/** Module names, or a regular expression for their paths; the text says what was wanted. */
+export const modules = (text: string) => {
+  const name = z.string().check(z.minLength(1));
+  return z.union([name, z.array(name).check(z.minLength(1))], wanted(text));
+};
 /** A whole number, bounds included. */
 export const wholeNumber = (from: number, to: number) => z.int().check(z.gte(from), z.lte(to));
 /** A number in [0, 1). */

@@ -8,8 +8,8 @@ import * as z from "zod/mini";
 import { type GroupName, groupSchemas } from "./declarations.ts";
 import { type FieldMeta, fieldMeta } from "./field_types.ts";
 
-/** What a value is read as when it arrives as text. A `list` is comma-separated, and so are `pairs` of `name=value`. */
-export type FieldKind = "text" | "number" | "boolean" | "list" | "pairs";
+/** What a value is read as when it arrives as text. A `word` may be true or false too. Lists are comma-separated, and so are `pairs` of `name=value`. */
+export type FieldKind = "text" | "word" | "number" | "boolean" | "list" | "numbers" | "pairs";
 
 /** One option of a job. */
 export interface ConfigField extends FieldMeta {
@@ -41,6 +41,7 @@ export const flatSchema = z.strictObject({
 interface FieldSchema {
   type?: string | string[];
   anyOf?: FieldSchema[];
+  items?: FieldSchema;
   enum?: string[];
   const?: string;
   default?: unknown;
@@ -53,10 +54,14 @@ function typesOf({ type = [], anyOf = [] }: FieldSchema): string[] {
 
 function kindOf(schema: FieldSchema): FieldKind {
   const types = typesOf(schema);
-  if (types.includes("array")) return "list";
+  if (types.includes("array")) return isOfNumbers(schema) ? "numbers" : "list";
   if (types.includes("object")) return "pairs";
-  if (types.includes("boolean")) return "boolean";
+  if (types.includes("boolean")) return types.includes("string") ? "word" : "boolean";
   return types.includes("number") || types.includes("integer") ? "number" : "text";
+}
+
+function isOfNumbers({ items, anyOf = [] }: FieldSchema): boolean {
+  return ["number", "integer"].includes(String(items?.type)) || anyOf.some(isOfNumbers);
 }
 
 function describeField(wireName: string, type: z.ZodMiniType, group: GroupName): ConfigField {

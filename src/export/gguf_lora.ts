@@ -17,6 +17,7 @@ import {
   u32,
   writeGguf,
 } from "../checkpoint/gguf_writer.ts";
+import { ReplacedWeights } from "../checkpoint/replaced_weights.ts";
 import { UnsupportedModelError } from "../errors.ts";
 import { encodeFloats } from "../quant/float16.ts";
 import type { Folder } from "../storage.ts";
@@ -51,6 +52,12 @@ export async function exportGgufLora(
   if (!first) {
     throw new UnsupportedModelError(
       `Cannot export an adapter of "${uri}": it has none; name the folder of a run or an adapter, or --adapter`,
+    );
+  }
+  if (base.weights instanceof ReplacedWeights) {
+    throw new UnsupportedModelError(
+      `Cannot export the adapter of "${uri}" as GGUF: it holds modules whole (modules_to_save), and llama.cpp's adapters ` +
+        "are updates alone; export the merged model",
     );
   }
   const alpha = first.rank;

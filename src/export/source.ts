@@ -7,6 +7,7 @@
 import {
   type Adapter,
   ADAPTER_CONFIG_FILE,
+  findAdapter,
   type LoraUpdate,
   loraUpdates,
   readAdapter,
@@ -15,7 +16,7 @@ import { isGgufName } from "../checkpoint/gguf_model.ts";
 import { checkUpdates } from "../checkpoint/merge.ts";
 import type { QuantizationWord } from "../config.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError } from "../errors.ts";
-import { type BaseModel, ModelManager } from "../model_manager.ts";
+import { type BaseModel, ModelManager, withWholeTensors } from "../model_manager.ts";
 import { CONFIG_FILE } from "../models/config.ts";
 import { RUN_FILE, type RunRecord } from "../run_files.ts";
 import { type Folder, readText } from "../storage.ts";
@@ -79,7 +80,8 @@ export async function openExportSource(
     const adapter = read && ModelManager.named(opened, read);
     const word = adapter ? request.quantization ?? places.quantization : "none";
     const how = { loadIn4bit: word === "4bit", loadIn8bit: word === "8bit", doubleQuant: true };
-    const base = ModelManager.quantized(opened, how);
+    const quantised = ModelManager.quantized(opened, how);
+    const base = adapter ? withWholeTensors(quantised, adapter) : quantised;
     const updates = adapter ? loraUpdates(adapter) : new Map<string, LoraUpdate>();
     checkUpdates(base.weights, updates, base.uri);
     const name = nameOf(request.model), close = () => opened.weights.close();
@@ -110,12 +112,14 @@ async function findPlaces(
     const message = `is not expected: "${model}" is no base model; name one, or the adapter alone`;
     throw new ConfigError([{ path: "--adapter", message }]);
   }
-  const inRun = await folder.folder("adapter").exists(ADAPTER_CONFIG_FILE);
+  const inRun = await (await findAdapter(folder.folder("adapter"))).exists(ADAPTER_CONFIG_FILE);
   if (!inRun && await folder.folder("merged").exists(CONFIG_FILE)) {
     const { chatTemplate } = await runFacts(folder);
     return { base: `${model}/merged`, adapter: null, quantization: "none", chatTemplate };
   }
-  if (!inRun && !await folder.exists(ADAPTER_CONFIG_FILE)) throw nothingThere(model, await folder.list());
+  if (!inRun && !await (await findAdapter(folder)).exists(ADAPTER_CONFIG_FILE)) {
+    throw nothingThere(model, await folder.list());
+  }
   const found = inRun ? `${model}/adapter` : model, run = inRun ? model : parentOf(model);
   const { config } = await readAdapter(files(found));
   const base = baseModel ?? config.baseModel;

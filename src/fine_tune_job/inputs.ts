@@ -4,6 +4,7 @@
  * @module
  */
 import { type Adapter, readAdapter } from "../checkpoint/adapter.ts";
+import { loraSettings } from "../checkpoint/lora_settings.ts";
 import type { Checkpoint } from "../checkpoint/resume.ts";
 import { resumeIssues } from "../checkpoint/resume_match.ts";
 import type { RunIdentity } from "../checkpoint/resume_record.ts";
@@ -22,7 +23,8 @@ import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
 import { fileAt, readText } from "../storage.ts";
 import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
 import type { Closers, FineTuneJobDeps } from "./deps.ts";
-import { loraSettings, overruledOptions } from "./lora_settings.ts";
+import { overruledOptions } from "./overruled_options.ts";
+import { residualOf, trainedPart } from "./residual.ts";
 
 /** Reads and checks. Files that stay open are closed by `closers`. @throws As `FineTuneJob.run()`. */
 export async function* readInputs(
@@ -42,10 +44,11 @@ export async function* readInputs(
   closers.push(() => base.weights.close());
   const tokenizer = await Tokenizer.load(base.folder);
   const read = await startAdapter(config, deps, checkpoint);
-  const start = read && ModelManager.named(base, read);
-  const lora = loraSettings(config, job.adapterPath === null ? null : start);
+  const saved = read && ModelManager.named(base, read);
+  const lora = loraSettings(config, job.adapterPath === null ? null : saved);
   for (const message of overruledOptions(config, lora)) yield { type: "warning", message };
-  ModelManager.checkLora(base, lora);
+  if (job.adapterPath === null) ModelManager.checkLora(base, lora);
+  const residual = residualOf(base, lora), start = saved && trainedPart(residual, saved);
   const chatTemplate = await templateOf(config, deps);
   yield { type: "phase", message: "reading the data" };
   const { allowSpecialTokens } = training;
@@ -73,7 +76,20 @@ export async function* readInputs(
   if (checkpoint) refuseOther(checkpoint, identity);
   for (const message of warnings(dataset, base)) yield { type: "warning", message };
   deps.signal?.throwIfAborted();
-  return { opened, base, dataset, data, tokenizer, stopTokenIds, checkpoint, start, lora, steps, identity };
+  return {
+    opened,
+    base,
+    dataset,
+    data,
+    tokenizer,
+    stopTokenIds,
+    checkpoint,
+    start,
+    lora,
+    residual,
+    steps,
+    identity,
+  };
 }
 
 /** The adapter to continue from; on resuming that of the checkpoint, whatever the run began with. */

@@ -8,7 +8,7 @@ import { type Gpu, openGpu, requireHardware } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { QuantizationPlan, TrainingEvent } from "../job.ts";
 import { fitPlan, planQuantizations } from "../memory_plan.ts";
-import { type BaseModel, ModelManager } from "../model_manager.ts";
+import { ModelManager, type PlannedModel } from "../model_manager.ts";
 import type { BatchLimits } from "../models/trainable_model.ts";
 import type { Variants } from "../nn/variants.ts";
 import { momentCount } from "../optim/optimizer.ts";
@@ -35,13 +35,13 @@ export async function* planRun(
   closers: Closers,
 ): AsyncGenerator<TrainingEvent, PreparedRun> {
   const { job, training } = config;
-  const { opened, base, data, checkpoint, start, lora } = inputs;
+  const { opened, base, data, checkpoint, start, lora, residual } = inputs;
   const { gpu } = device;
   yield { type: "phase", message: "choosing kernels" };
   const variants = await chooseKernels(config, deps, inputs, device);
   const { neftuneNoiseAlpha: neftuneAlpha, seed } = training;
   const models = new ModelManager(deps.files);
-  const planOf = (planned: BaseModel, limits: BatchLimits) => {
+  const planOf = (planned: PlannedModel, limits: BatchLimits) => {
     const model = models.plan(planned, lora, { ...device, variants, limits, neftuneAlpha, seed });
     model.pool.momentCount = momentCount(training);
     model.plan();
@@ -66,7 +66,7 @@ export async function* planRun(
   const { model, recompute, rows: memory } = fitPlan({
     ...request,
     sizes: { batchSize, evalBatchSize, length: limits.length },
-    plan: (some) => planOf(base, some),
+    plan: (some) => planOf(residual ? { ...base, weights: residual } : base, some),
   });
   closers.push(() => model.destroy());
   closers.push(() => gpu.settle().catch(() => {})); // a stopped run leaves work behind

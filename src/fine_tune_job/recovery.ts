@@ -8,9 +8,11 @@ import type { FineTuneJobConfig } from "../config.ts";
 import { GpuLostError, GpuMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { TrainingEvent } from "../job.ts";
+import { ModelManager } from "../model_manager.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import type { Folder } from "../storage.ts";
 import type { FineTuneJobDeps } from "./deps.ts";
+import { trainedPart } from "./residual.ts";
 import { startAdapter } from "./inputs.ts";
 
 /** Errors after which another device can go on. */
@@ -70,5 +72,7 @@ export async function fromLastCheckpoint(
   deps: FineTuneJobDeps,
 ): Promise<RunInputs> {
   const { checkpoint } = await latestCheckpoint(output);
-  return { ...inputs, checkpoint, start: await startAdapter(config, deps, checkpoint) };
+  const saved = await startAdapter(config, deps, checkpoint);
+  const named = saved && ModelManager.named(inputs.base, saved);
+  return { ...inputs, checkpoint, start: named && trainedPart(inputs.residual, named) };
 }

@@ -11,12 +11,15 @@ import type { FineTuneJobConfig } from "../config.ts";
 import type { TrainingEvent } from "../job.ts";
 import type { RunLogs } from "../logs/run_logs.ts";
 import { ModelManager } from "../model_manager.ts";
+import { isDecomposed } from "../optim/decomposed_init.ts";
+import type { DrawnInit } from "../optim/init.ts";
 import type { PreparedRun } from "../prepared_run.ts";
 import { RunCheckpoints } from "../run_checkpoints.ts";
 import type { Progress } from "../run_progress.ts";
 import { heldOutAnswers, Sampler } from "../samples.ts";
 import type { Folder } from "../storage.ts";
 import { batchLimits, isDue, ModelTrainer, type Samples } from "../trainer.ts";
+import { decompose, trainedPart } from "./residual.ts";
 
 /** Where a run writes, and what keeps its course. */
 export interface TrainingPlaces {
@@ -29,14 +32,21 @@ export interface TrainingPlaces {
 }
 
 /** Takes the memory, loads the base, and sets the parameters that the run begins with. */
-export async function loadModel(
-  { base, model, start }: PreparedRun,
+export async function* loadModel(
+  { base, model, start, lora: { init = true }, residual }: PreparedRun,
   models: ModelManager,
   seed: number,
-): Promise<void> {
+  signal: AbortSignal,
+): AsyncGenerator<TrainingEvent> {
+  if (residual && !start && isDecomposed(init)) yield* decompose(residual, base, init, seed, signal);
+  yield { type: "phase", message: "loading the base model" };
   model.allocate();
-  await model.decoder.load(base.weights);
-  await models.initialise(model, start ? { kind: "adapter", adapter: start } : { kind: "seed", seed });
+  await model.decoder.load(residual ?? base.weights);
+  const drawn = residual ? { given: residual.initial } : { init: init as DrawnInit };
+  await models.initialise(
+    model,
+    start ? { kind: "adapter", adapter: start } : { kind: "seed", seed, ...drawn },
+  );
 }
 
 /** Trains a loaded model to the end of the run; samples before, between and after where they are wanted. */
@@ -97,7 +107,7 @@ function samplesBetween(
 
 /** Puts the weights of the best evaluation in place of the last ones, where that is wanted. */
 async function* bestLoaded(
-  { model }: PreparedRun,
+  { model, residual }: PreparedRun,
   best: BestEvaluation | null,
   { config, output, models, progress }: TrainingPlaces,
 ): AsyncGenerator<TrainingEvent> {
@@ -106,7 +116,10 @@ async function* bestLoaded(
   const found = `${metricForBestModel} ${best.metric.toPrecision(4)}`;
   yield { type: "phase", message: `loading the best weights, those after step ${best.step} (${found})` };
   const { folder } = await openCheckpoint(output.folder(checkpointName(best.step)));
-  await models.initialise(model, { kind: "adapter", adapter: await readAdapter(folder) });
+  await models.initialise(model, {
+    kind: "adapter",
+    adapter: trainedPart(residual, await readAdapter(folder)),
+  });
   progress.evalLossAfter = best.eval_loss;
 }
 

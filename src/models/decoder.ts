@@ -11,7 +11,6 @@ import { embed, embedBackward, type SortedRows } from "../nn/embedding.ts";
 import { LmHead } from "../nn/lm_head.ts";
 import { LoraLinear, type LowRank } from "../nn/lora_linear.ts";
 import { recordNoise } from "../nn/noise.ts";
-import type { ParameterPool } from "../nn/parameter_pool.ts";
 import { type Projection, Projections } from "../nn/projections.ts";
 import { ResidualBranch } from "../nn/residual_branch.ts";
 import { RmsNorm } from "../nn/rms_norm.ts";
@@ -26,6 +25,7 @@ import {
   DecoderWeights,
   type LoadProgress,
   type PackedSource,
+  type TrainedTensors,
   type WeightSource,
 } from "./decoder_weights.ts";
 import { hasBias, type LinearPart, linearShape, type ModelFamily, partWidths } from "./family.ts";
@@ -65,8 +65,8 @@ export interface DecoderOptions {
   readonly lowRankOf: LowRankOf;
   /** The longest row that will be run, tokens. */
   readonly maxRowLength: number;
-  /** Takes every weight as a parameter; without it, all are frozen. */
-  readonly trained?: ParameterPool | null;
+  /** Weights that are parameters; without it, all are frozen. */
+  readonly trained?: TrainedTensors | null;
   /** How frozen matrices are kept, by the names of their tensors; null, or none given, is f32. */
   readonly formatOf?: PackedSource["formatOf"] | undefined;
 }
@@ -111,10 +111,7 @@ export class Decoder {
     this.embedding = this.#weights.vocabulary(`${family.embedding}.weight`, V, C);
     this.blocks = config.layers.map((_, i) => this.#block(i));
     this.linears = this.#linears;
-    const head = config.tieWordEmbeddings
-      ? this.embedding
-      : this.#weights.vocabulary(`${family.head}.weight`, V, C);
-    this.head = new LmHead(this.#norm(family.finalNorm, C), head, config.logitSoftcap);
+    this.head = new LmHead(this.#norm(family.finalNorm, C), this.#headWeight(trained), config.logitSoftcap);
     const angles = this.#angleBounds.reduce((sum, bound) => sum + bound, 0);
     this.ropes = new Map(config.layers.map(({ rope }) => [rope, plannedTables(rope, angles)]));
   }
@@ -187,7 +184,7 @@ export class Decoder {
     for (let i = this.blocks.length - 1; i >= 0; i--) {
       const block = this.blocks[i]!, { x, kept } = saved[i]!;
       const needed = kept ?? block.recompute(run, x, shared);
-      dx = block.backward(run, dx!, needed, shared, i > 0 || this.embedding.grad !== null);
+      dx = block.backward(run, dx!, needed, shared, i > 0 || this.#trainsBelow);
       run.endScope();
     }
     if (dx && inputs.rowsById) {
@@ -199,6 +196,23 @@ export class Decoder {
   destroy(): void {
     this.#weights.destroy();
     for (const table of this.#tables()) table.buffer?.destroy();
+  }
+
+  /** Tied, it is the embedding, unless one of the two is trained without the other, as PEFT does it. */
+  #headWeight(trained: TrainedTensors | null): MatrixWeight {
+    const { vocabSize: V, hiddenSize: C, tieWordEmbeddings } = this.config;
+    const [head, embedding] = [`${this.#family.head}.weight`, `${this.#family.embedding}.weight`];
+    if (!tieWordEmbeddings) return this.#weights.vocabulary(head, V, C);
+    const isUntied = trained && !trained.isTied &&
+      [head, embedding].some((name) => this.#weights.isTrained(name));
+    return isUntied ? this.#weights.untiedHead(head, embedding, V, C) : this.embedding;
+  }
+
+  /** Whether the gradient of the first block's input is needed. */
+  get #trainsBelow(): boolean {
+    const { layer, norms } = this.#family;
+    return this.embedding.grad !== null ||
+      this.#weights.isTrained(`${layer(0)}.${norms.beforeAttention}.weight`);
   }
 
   #block(index: number): DecoderBlock {

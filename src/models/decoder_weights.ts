@@ -33,6 +33,15 @@ export function isPacked(source: object): source is PackedSource {
   return "formatOf" in source;
 }
 
+/** Tensors that are trained themselves. */
+export interface TrainedTensors {
+  readonly pool: ParameterPool;
+  /** Whether a tied head stays the embedding where that is trained; else both are tensors of their own. */
+  readonly isTied: boolean;
+  /** Name of a tensor's parameter; null for a frozen one. */
+  readonly nameOf: (tensor: string) => string | null;
+}
+
 /** A vector of the model and where its gradient accumulates; null for a frozen one. */
 export interface VectorWeight {
   readonly value: Tensor;
@@ -45,28 +54,29 @@ export type LoadProgress = (done: number, all: number) => void;
 export class DecoderWeights {
   readonly #gpu: Gpu;
   readonly #variants: Variants;
-  readonly #pool: ParameterPool | null;
+  readonly #tensors: TrainedTensors | null;
   readonly #formatOf: PackedSource["formatOf"];
   readonly #matrices = new Map<string, FrozenMatrix | PackedMatrix>();
   readonly #vectors = new Map<string, Tensor>();
-  readonly #trained = new Map<string, Parameter>();
+  readonly #trained: { readonly source: string; readonly parameter: Parameter }[] = [];
 
-  /** With a pool, every weight is a parameter of it; without, all are frozen, in the formats that are given. */
+  /** Trained tensors are parameters of their pool; the others are frozen, in the formats that are given. */
   constructor(
     gpu: Gpu,
     variants: Variants,
-    pool: ParameterPool | null,
+    tensors: TrainedTensors | null,
     formatOf: PackedSource["formatOf"] = () => null,
   ) {
     this.#formatOf = formatOf;
     this.#gpu = gpu;
     this.#variants = variants;
-    this.#pool = pool;
+    this.#tensors = tensors;
   }
 
   /** Plans a [rows, cols] matrix that blocks multiply by. */
   matrix(name: string, rows: number, cols: number): MatrixWeight {
-    if (this.#pool) return new TrainedMatrix(this.#parameter(this.#pool, name, [rows, cols]));
+    const trained = this.#parameter(name, [rows, cols]);
+    if (trained) return new TrainedMatrix(trained);
     const format = cols % 4 === 0 ? this.#formatFor(name) : null;
     return this.#keep(
       name,
@@ -81,8 +91,29 @@ export class DecoderWeights {
    * vocabulary for each use would cost more than it saves.
    */
   vocabulary(name: string, rows: number, cols: number): MatrixWeight {
-    if (this.#pool || this.#variants.packed === "read") return this.matrix(name, rows, cols);
+    if (this.isTrained(name) || this.#variants.packed === "read") return this.matrix(name, rows, cols);
     return this.#keep(name, new FrozenMatrix(name, rows, cols, this.#gpu, this.#variants));
+  }
+
+  /**
+   * Plans a head that begins as the embedding and is none any more, where one of the two is trained: the trained one is a
+   * copy.
+   */
+  untiedHead(name: string, embedding: string, rows: number, cols: number): MatrixWeight {
+    const trained = this.#parameter(name, [rows, cols], embedding);
+    if (trained) return new TrainedMatrix(trained);
+    const format = this.#variants.packed === "read" && cols % 4 === 0 ? this.#formatFor(embedding) : null;
+    return this.#keep(
+      embedding,
+      format
+        ? new PackedMatrix(name, rows, cols, format, this.#gpu)
+        : new FrozenMatrix(name, rows, cols, this.#gpu, this.#variants),
+    );
+  }
+
+  /** Whether a tensor is a parameter. */
+  isTrained(name: string): boolean {
+    return (this.#tensors?.nameOf(name) ?? null) !== null;
   }
 
   /** Halves are widened where products cannot read them as they lie: unpacking would cost time and save the lesser part. */
@@ -99,7 +130,8 @@ export class DecoderWeights {
 
   /** Plans the weight of a norm, or a bias. */
   vector(name: string, length: number): VectorWeight {
-    if (this.#pool) return this.#parameter(this.#pool, name, [length]);
+    const trained = this.#parameter(name, [length]);
+    if (trained) return trained;
     const value = tensor(name, [length]);
     this.#vectors.set(name, value);
     return { value, grad: null };
@@ -132,7 +164,7 @@ export class DecoderWeights {
 
   /** Uploads tensor by tensor; at most a few megabytes are on the host at a time. */
   async load(source: WeightSource, onTensor?: LoadProgress): Promise<void> {
-    const all = this.#matrices.size + this.#vectors.size + this.#trained.size;
+    const all = this.#matrices.size + this.#vectors.size + this.#trained.length;
     let done = 0;
     for (const [name, matrix] of this.#matrices) {
       if (matrix instanceof FrozenMatrix) {
@@ -148,7 +180,7 @@ export class DecoderWeights {
       this.upload(vector, await source.readF32(name));
       onTensor?.(++done, all);
     }
-    for (const [name, { value }] of this.#trained) {
+    for (const { source: name, parameter: { value } } of this.#trained) {
       this.#gpu.device.queue.writeBuffer(value.buffer!, value.offset, await source.readF32(name));
       onTensor?.(++done, all);
     }
@@ -166,9 +198,12 @@ export class DecoderWeights {
     for (const vector of this.#vectors.values()) vector.buffer?.destroy();
   }
 
-  #parameter(pool: ParameterPool, name: string, shape: readonly number[]): Parameter {
-    const made = pool.add(name, shape);
-    this.#trained.set(name, made);
-    return made;
+  /** The parameter of a tensor that is trained, loaded from `source`; null for a frozen one. */
+  #parameter(name: string, shape: readonly number[], source = name): Parameter | null {
+    const parameterName = this.#tensors?.nameOf(name) ?? null;
+    if (parameterName === null) return null;
+    const parameter = this.#tensors!.pool.add(parameterName, shape);
+    this.#trained.push({ source, parameter });
+    return parameter;
   }
 }

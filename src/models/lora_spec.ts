@@ -24,4 +24,6 @@ export interface LoraSpec {
   readonly dora?: boolean;
   /** Share of each update's input that a training step leaves out; default 0. */
   readonly dropout?: number;
+  /** Name in the adapter file of a tensor that is trained itself; null, or none given, for a frozen one. */
+  readonly wholeNameOf?: (tensor: string) => string | null;
 }

@@ -14,7 +14,7 @@ import { mistral } from "./families/mistral.ts";
 import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
-import { hasBias, linearShape, type ModelFamily, normPaths } from "./family.ts";
+import { type FamilyNames, hasBias, linearShape, type ModelFamily, normPaths } from "./family.ts";
 
 export type { ModelFamily } from "./family.ts";
 
@@ -32,18 +32,26 @@ export function namedAs(family: ModelFamily, infos: ReadonlyMap<string, unknown>
   return { ...family, ...otherNames, otherNames: { embedding, layer, finalNorm, head } };
 }
 
-/** A path that may begin with the other name of a layer, with the name that the family has for it. */
-export function ownPath({ layer, otherNames }: ModelFamily, path: string): string {
+/** A path that may begin with the other name of a layer or module, with the name that the family has for it. */
+export function ownPath({ otherNames, ...family }: ModelFamily, path: string): string {
   if (!otherNames) return path;
-  const beforeNumber = (of: typeof layer) => of(0).slice(0, -1);
-  const other = beforeNumber(otherNames.layer);
-  return path.startsWith(other) ? beforeNumber(layer) + path.slice(other.length) : path;
+  const begin = ({ layer, embedding, finalNorm, head }: FamilyNames) => {
+    return [layer(0).slice(0, -1), ...[embedding, finalNorm, head].map((name) => `${name}.`)];
+  };
+  const own = begin(family), at = begin(otherNames).findIndex((other) => path.startsWith(other));
+  return at < 0 ? path : own[at]! + path.slice(begin(otherNames)[at]!.length);
 }
 
 /** Module paths of every linear map of every layer, in layer order: what PEFT's `all-linear` means. */
 export function linearPaths(family: ModelFamily, numHiddenLayers: number): string[] {
   return Array.from({ length: numHiddenLayers }, (_, i) => i)
     .flatMap((i) => family.linears.map(({ path }) => `${family.layer(i)}.${path}`));
+}
+
+/** Module paths of everything that holds weights, the head even where it is the embedding. */
+export function modulePaths(family: ModelFamily, config: ModelConfig): string[] {
+  const paths = [...weightShapes(family, config).keys()].map((name) => name.replace(/\.(weight|bias)$/, ""));
+  return [...new Set([...paths, family.head])];
 }
 
 /** Shape of every tensor that a checkpoint of the family must hold, by name. Linear maps are [out, in]. */

@@ -25,7 +25,7 @@ import type { Variants } from "../nn/variants.ts";
 import { streamOf } from "../random.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import type { ModelConfig } from "./config.ts";
-import type { PackedSource } from "./decoder_weights.ts";
+import type { PackedSource, TrainedTensors } from "./decoder_weights.ts";
 import { Decoder, type DecoderInputs } from "./decoder.ts";
 import type { LoraSpec } from "./lora_spec.ts";
 import type { ModelFamily } from "./registry.ts";
@@ -137,7 +137,7 @@ export class TrainableModel {
       variants,
       maxRowLength: limits.length,
       formatOf,
-      trained: trainable === "all" ? this.pool : null,
+      trained: this.#trainedTensors(trainable),
       lowRankOf: (path, rows, cols) => {
         const lora = trainable === "all" ? null : trainable;
         const target = lora?.targets.get(path);
@@ -302,6 +302,11 @@ export class TrainableModel {
     for (const input of this.#fixed) {
       input.buffer?.destroy();
     }
+  }
+
+  #trainedTensors(trainable: Trainable): TrainedTensors | null {
+    if (trainable === "all") return { pool: this.pool, isTied: true, nameOf: (tensor) => tensor };
+    return trainable?.wholeNameOf ? { pool: this.pool, isTied: false, nameOf: trainable.wholeNameOf } : null;
   }
 
   /** Tensors outside of the pool and of the arena. */

@@ -61,14 +61,15 @@ export class LoraLinear {
   /** Where the bias's gradient accumulates; null for a frozen one. */
   readonly biasGrad: Tensor | null;
 
-  /** @throws {RangeError} If the rank is not in 1..min(in, out), or the bias has not `out` elements. */
+  /** @throws {RangeError} If the rank is not in 1..2·min(in, out), or the bias has not `out` elements. */
   constructor(
     weight: MatrixWeight,
     lora: LowRank | null,
     bias: Tensor | null = null,
     biasGrad: Tensor | null = null,
   ) {
-    const most = Math.min(weight.rows, weight.cols);
+    // no update has a rank beyond the smaller side; adapters of runs that began with a part of the base say it twice
+    const most = 2 * Math.min(weight.rows, weight.cols);
     if (lora && !(Number.isInteger(lora.rank) && lora.rank >= 1 && lora.rank <= most)) {
       throw new RangeError(
         `Cannot apply LoRA to "${weight.label}" as rank must be in 1..${most}: current value is ${lora.rank}`,

@@ -11,6 +11,8 @@ import { type Tensor, tensor } from "../tensor.ts";
 
 /** Storage bindings start at multiples of this, WebGPU's default limit. */
 const ALIGNMENT_BYTES = 256;
+/** Groups of four values that surely belong to one parameter, padding included, wherever one starts. */
+export const ALIGNED_VECTORS = ALIGNMENT_BYTES / 16;
 
 /** A trainable tensor and its gradient. */
 export interface Parameter {
@@ -119,6 +121,17 @@ export class ParameterPool {
       Object.assign(value, { buffer: this.#chunks[chunk]!.values.buffer, offset });
       Object.assign(grad, { buffer: this.#chunks[chunk]!.grads.buffer, offset });
     });
+  }
+
+  /** A number of each parameter, for every {@link ALIGNED_VECTORS} of each chunk; padding has its parameter's. */
+  perVectors(numberOf: (parameter: Parameter) => number): Float32Array<ArrayBuffer>[] {
+    const numbers = this.#chunkBytes.map((bytes) => new Float32Array(bytes / ALIGNMENT_BYTES));
+    this.parameters.forEach((parameter, i) => {
+      const { chunk, offset } = this.#places[i]!, first = offset / ALIGNMENT_BYTES;
+      const count = Math.ceil(parameter.value.bytes / ALIGNMENT_BYTES);
+      numbers[chunk]!.fill(numberOf(parameter), first, first + count);
+    });
+    return numbers;
   }
 
   /** Uploads the values (or moments) of one parameter. */

@@ -6,8 +6,8 @@
  */
 import { ADAMW_NUMBERS, adamwNumbers, adamwUpdate } from "../../kernels/adamw/kernel.ts";
 import type { ProgramResources } from "../gpu/program.ts";
-import type { ParameterPool } from "../nn/parameter_pool.ts";
-import { PoolUpdate, type UpdateSinks } from "./pool_update.ts";
+import { ALIGNED_VECTORS, type ParameterPool } from "../nn/parameter_pool.ts";
+import { PoolUpdate, type RateOf, type UpdateSinks } from "./pool_update.ts";
 
 /** Hyper-parameters that stay the same through a run. */
 export interface AdamwConfig {
@@ -17,6 +17,8 @@ export interface AdamwConfig {
   readonly epsilon: number;
   /** Gradients are scaled down to this global norm; 0 clips nothing. */
   readonly maxGradNorm: number;
+  /** What a parameter's learning rate is multiplied by; default 1. */
+  readonly rateOf?: RateOf | undefined;
 }
 
 export class AdamW {
@@ -35,13 +37,19 @@ export class AdamW {
     sinks: UpdateSinks,
     config: AdamwConfig,
   ): Promise<AdamW> {
-    const { totals, flags } = sinks;
+    const { totals, flags } = sinks, constants = { ...adamwUpdate.constants, RATE_VECTORS: ALIGNED_VECTORS };
     const update = await PoolUpdate.create(resources, pool, sinks, {
       name: "adamw",
       numbers: ADAMW_NUMBERS,
       maxGradNorm: config.maxGradNorm,
-      record: (run, { values, grads, m, v }, numbers, vectors) =>
-        run.dispatch(adamwUpdate, { p: values, m: m!, v: v!, grads, totals, flags, numbers }, { vectors }),
+      rateOf: config.rateOf ?? (() => 1),
+      record: (run, { values, grads, m, v }, numbers, rates, vectors) =>
+        run.dispatch(
+          adamwUpdate,
+          { p: values, m: m!, v: v!, grads, totals, flags, numbers, rates },
+          { vectors },
+          constants,
+        ),
     });
     return new AdamW(update, config);
   }

@@ -9,7 +9,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program, ProgramResources } from "../gpu/program.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { BufferUsage } from "../gpu/usage.ts";
-import type { ParameterPool, PoolChunk } from "../nn/parameter_pool.ts";
+import type { Parameter, ParameterPool, PoolChunk } from "../nn/parameter_pool.ts";
 import { type Tensor, tensorAt } from "../tensor.ts";
 
 const BYTES_PER_VECTOR = 16;
@@ -20,6 +20,9 @@ export interface UpdateSinks {
   readonly flags: Tensor;
 }
 
+/** What a parameter's learning rate is multiplied by. */
+export type RateOf = (parameter: Parameter) => number;
+
 /** An optimizer's own part. */
 export interface PoolUpdateSpec {
   readonly name: string;
@@ -27,8 +30,10 @@ export interface PoolUpdateSpec {
   readonly numbers: number;
   /** Gradients are scaled down to this global norm; 0 clips nothing. */
   readonly maxGradNorm: number;
-  /** Records the update of one chunk of so many groups of four. */
-  readonly record: (run: Recorder, chunk: PoolChunk, numbers: Tensor, vectors: number) => void;
+  /** What a parameter's learning rate is multiplied by. */
+  readonly rateOf: RateOf;
+  /** Records the update of one chunk of so many groups of four. `rates` has one number for every `ALIGNED_VECTORS`. */
+  readonly record: (run: Recorder, chunk: PoolChunk, numbers: Tensor, rates: Tensor, vectors: number) => void;
 }
 
 export class PoolUpdate {
@@ -51,10 +56,18 @@ export class PoolUpdate {
     { totals, flags }: UpdateSinks,
     spec: PoolUpdateSpec,
   ): Promise<PoolUpdate> {
-    const { device } = resources.gpu, label = `${spec.name} numbers`;
+    const { device } = resources.gpu;
     const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST;
-    const buffer = device.createBuffer({ label, size: 4 * spec.numbers, usage });
-    const numbers = tensorAt(label, [spec.numbers], buffer);
+    const held = (what: string, count: number) => {
+      const label = `${spec.name} ${what}`;
+      return tensorAt(label, [count], device.createBuffer({ label, size: 4 * count, usage }));
+    };
+    const numbers = held("numbers", spec.numbers);
+    const rates = pool.perVectors(spec.rateOf).map((values) => {
+      const tensor = held("rates", values.length);
+      device.queue.writeBuffer(tensor.buffer!, 0, values);
+      return tensor;
+    });
     const run = new Recorder("optimizer", resources);
     const count = PARTIALS * pool.chunks.length;
     const partials = run.tensor("squared gradient sums", [count]);
@@ -63,14 +76,16 @@ export class PoolUpdate {
       run.dispatch(gradNormPartial, { partials, flags, grads }, sizes);
     });
     run.dispatch(gradNormFinish, { totals, flags, partials }, { count, max_norm: spec.maxGradNorm });
-    for (const chunk of pool.chunks) spec.record(run, chunk, numbers, chunk.bytes / BYTES_PER_VECTOR);
+    pool.chunks.forEach((chunk, i) => {
+      spec.record(run, chunk, numbers, rates[i]!, chunk.bytes / BYTES_PER_VECTOR);
+    });
     const program = await run.build();
     const encoder = device.createCommandEncoder();
     for (const { m, v } of pool.chunks) {
       for (const moments of [m, v]) if (moments) encoder.clearBuffer(moments.buffer!);
     }
     device.queue.submit([encoder.finish()]);
-    return new PoolUpdate(resources.gpu, pool, program, buffer);
+    return new PoolUpdate(resources.gpu, pool, program, numbers.buffer!);
   }
 
   /** Submits one update. Where a value is not finite nothing changes. */

@@ -6,8 +6,8 @@
  */
 import { SGD_NUMBERS, sgdNumbers, sgdUpdate } from "../../kernels/sgd/kernel.ts";
 import type { ProgramResources } from "../gpu/program.ts";
-import type { ParameterPool } from "../nn/parameter_pool.ts";
-import { PoolUpdate, type UpdateSinks } from "./pool_update.ts";
+import { ALIGNED_VECTORS, type ParameterPool } from "../nn/parameter_pool.ts";
+import { PoolUpdate, type RateOf, type UpdateSinks } from "./pool_update.ts";
 
 /** Hyper-parameters that stay the same through a run. */
 export interface SgdConfig {
@@ -19,6 +19,8 @@ export interface SgdConfig {
   readonly nesterov: boolean;
   /** Gradients are scaled down to this global norm; 0 clips nothing. */
   readonly maxGradNorm: number;
+  /** What a parameter's learning rate is multiplied by; default 1. */
+  readonly rateOf?: RateOf | undefined;
 }
 
 export class Sgd {
@@ -38,13 +40,23 @@ export class Sgd {
     config: SgdConfig,
   ): Promise<Sgd> {
     const { totals, flags } = sinks;
-    const constants = { ...sgdUpdate.constants, NESTEROV: config.nesterov ? 1 : 0 };
+    const constants = {
+      ...sgdUpdate.constants,
+      RATE_VECTORS: ALIGNED_VECTORS,
+      NESTEROV: config.nesterov ? 1 : 0,
+    };
     const update = await PoolUpdate.create(resources, pool, sinks, {
       name: "sgd",
       numbers: SGD_NUMBERS,
       maxGradNorm: config.maxGradNorm,
-      record: (run, { values, grads, m }, numbers, vectors) =>
-        run.dispatch(sgdUpdate, { p: values, m: m!, grads, totals, flags, numbers }, { vectors }, constants),
+      rateOf: config.rateOf ?? (() => 1),
+      record: (run, { values, grads, m }, numbers, rates, vectors) =>
+        run.dispatch(
+          sgdUpdate,
+          { p: values, m: m!, grads, totals, flags, numbers, rates },
+          { vectors },
+          constants,
+        ),
     });
     return new Sgd(update, config);
   }

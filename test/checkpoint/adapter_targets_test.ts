@@ -11,8 +11,9 @@ const taken = (expression: unknown, paths: readonly string[]) =>
   paths.filter((path) => new RegExp(`^(?:${expression})$`).test(path));
 
 Deno.test("adapterTargets() leaves targets as they are where the model is the whole checkpoint", () => {
-  assert.equal(adapterTargets("all-linear", LAYERS, null), "all-linear");
-  assert.deepEqual(adapterTargets(["q_proj"], LAYERS, null), ["q_proj"]);
+  assert.equal(adapterTargets({ targetModules: "all-linear" }, LAYERS, null).targetModules, "all-linear");
+  const rules = { targetModules: ["q_proj"], layersToTransform: [1], rankPattern: { q_proj: 2 } };
+  assert.deepEqual(adapterTargets(rules, LAYERS, null), rules);
 });
 
 Deno.test("adapterTargets() means the same maps by the names of files and of modules, and none of the eyes", () => {
@@ -24,7 +25,7 @@ Deno.test("adapterTargets() means the same maps by the names of files and of mod
     [String.raw`.*\.1\..*`, ["layers.1.self_attn.q_proj", "layers.1.mlp.up_proj"]],
   ] as const;
   for (const [targets, wanted] of cases) {
-    const expression = adapterTargets(targets, IN_FILES, "language_model");
+    const expression = adapterTargets({ targetModules: targets }, IN_FILES, "language_model").targetModules;
     assert.equal(typeof expression, "string");
     assert.deepEqual(taken(expression, IN_FILES), wanted.map((path) => `language_model.model.${path}`));
     assert.deepEqual(
@@ -32,4 +33,19 @@ Deno.test("adapterTargets() means the same maps by the names of files and of mod
       wanted.map((path) => `model.language_model.${path}`),
     );
   }
+});
+
+Deno.test("adapterTargets() puts what is left out and the layers into the expression, and keeps the rest", () => {
+  const rules = { targetModules: "all-linear", excludeModules: ["q_proj"], layersToTransform: [0, 10] };
+  const { targetModules, ...others } = adapterTargets(
+    { ...rules, rankPattern: { up_proj: 2 } },
+    IN_FILES,
+    "language_model",
+  );
+  assert.deepEqual(others, { rankPattern: { up_proj: 2 } });
+  const wanted = ["layers.0.mlp.up_proj", "layers.10.mlp.up_proj"];
+  assert.deepEqual(
+    taken(targetModules, [...IN_MODULES, EYES]),
+    wanted.map((path) => `model.language_model.${path}`),
+  );
 });

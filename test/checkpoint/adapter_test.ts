@@ -130,7 +130,7 @@ Deno.test("readAdapter() names tensors of other methods and files of other forma
   });
 });
 
-Deno.test("readAdapter() widens 16-bit adapters and takes exact paths where the config narrows by layer", async () => {
+Deno.test("readAdapter() widens 16-bit adapters and keeps what narrows their targets", async () => {
   const folder = new MemoryFolder("out", {
     [ADAPTER_CONFIG_FILE]: '{"peft_type":"LORA","r":1,"target_modules":["q_proj"],"layers_to_transform":[0]}',
   });
@@ -140,7 +140,7 @@ Deno.test("readAdapter() widens 16-bit adapters and takes exact paths where the 
     { name: loraKey(Q, "B"), ...value },
   ]);
   const { config, tensors } = await readAdapter(folder);
-  assert.deepEqual(config.targetModules, [Q]);
+  assert.deepEqual([config.targetModules, config.layersToTransform], [["q_proj"], [0]]);
   assert.deepEqual(tensors.get(loraKey(Q, "B"))!.data, Float32Array.of(1.5));
 });
 
@@ -161,8 +161,7 @@ Deno.test("parseAdapterConfig() refuses by name, with a cure", () => {
     [{ peft_type: "IA3" }, /peft_type is "IA3", only "LORA"/],
     [{ peft_type: undefined, lora_parameters: {} }, /in MLX's format; convert/],
     [{ bias: "all" }, /bias is "all"/],
-    [{ modules_to_save: ["lm_head"] }, /modules_to_save is \["lm_head"\]/],
-    [{ rank_pattern: { q_proj: 4 } }, /rank_pattern is {"q_proj":4}/],
+    [{ ensure_weight_tying: true }, /ensure_weight_tying is true/],
     [{ init_lora_weights: "pissa_niter_4" }, /init_lora_weights is "pissa_niter_4"[^]*changes the base/],
     [{ trainable_token_indices: [1] }, /trainable_token_indices is \[1\]/],
   ];
@@ -187,6 +186,8 @@ Deno.test("parseAdapterConfig() names the key, what it is and what it should be"
     ['{"peft_type":"LORA","lora_dropout":1}', /lora_dropout is 1, 0 up to below 1/],
     ['{"peft_type":"LORA","use_rslora":1}', /use_rslora is 1, true or false/],
     ['{"peft_type":"LORA","target_modules":[1]}', /target_modules is \[1\], a string, a list/],
+    ['{"peft_type":"LORA","layers_to_transform":["1"]}', /layers_to_transform is \["1"\], a whole number/],
+    ['{"peft_type":"LORA","rank_pattern":{"q_proj":0}}', /rank_pattern is {"q_proj":0}, whole numbers/],
   ];
   for (const [text, message] of cases) {
     assert.throws(() => parseAdapterConfig(text, "c"), { name: "ModelFormatError", message });
@@ -212,6 +213,34 @@ Deno.test("formatAdapterConfig() writes PEFT's 41 keys, sorted, in Python's spel
 Deno.test("formatAdapterConfig() sorts the target modules", () => {
   const text = formatAdapterConfig({ ...adapter().config, targetModules: ["v_proj", "k_proj"] });
   assert.ok(text.includes('"target_modules": [\n    "k_proj",\n    "v_proj"\n  ],'));
+});
+
+Deno.test("an adapter of several ranks and alphas is written and read, each map with its own", async () => {
+  const folder = new MemoryFolder("out"), up = "model.layers.0.mlp.up_proj";
+  const config = {
+    ...adapter().config,
+    targetModules: ["q_proj", "up_proj"],
+    excludeModules: ["model.layers.1.mlp.up_proj"],
+    layersToTransform: [0, 1],
+    layersPattern: ["layers"],
+    rankPattern: { "mlp\\..*": 3 },
+    alphaPattern: { q_proj: 1 },
+  };
+  const tensors = new Map([
+    ...adapter().tensors,
+    [loraKey(up, "A"), { shape: [3, 4], data: ramp(12) }],
+    [loraKey(up, "B"), { shape: [2, 3], data: ramp(6) }],
+  ]);
+  await writeAdapter(folder, { config, tensors });
+  const got = await readAdapter(folder);
+  assert.deepEqual(got, { config, tensors });
+  const updates = loraUpdates(got);
+  const strengths = [Q, up].map((path) => updates.get(`${path}.weight`)!).map((
+    { rank, scaling },
+  ) => [rank, scaling]);
+  assert.deepEqual(strengths, [[2, 0.5], [3, 4 / 3]]);
+  const wrong = { ...config, rankPattern: { up_proj: 2 } };
+  await assert.rejects(writeAdapter(folder, { config: wrong, tensors }), /is \[3, 4\], \[2, in\] is wanted/);
 });
 
 const shared = new URL("../../../shared/golden/llama/", import.meta.url);

@@ -23,6 +23,7 @@ const FACTS: ModelCardFacts = {
   alpha: 32,
   dropout: 0,
   targetModules: "all-linear",
+  targetNotes: [],
   seed: 42,
   trainFile: { name: "train.jsonl", sha256: "ab12", examples: 900 },
   evalFile: { name: "eval.jsonl", sha256: "cd34", examples: 100 },
@@ -112,6 +113,7 @@ Deno.test("modelCard() keeps its shape whatever files, models and drivers are ca
     trainFile: { ...FACTS.trainFile, name: "x|`y`\n| z" },
     device: { name: "A|B\nC", software: false },
     targetModules: ["q_proj", "v_proj"],
+    targetNotes: ["rank_pattern q_proj=4"],
   });
   assert.equal(frontMatter(card).base_model, 'a: "b"\n- c');
   assert.ok(card.includes("| training data | `x\\|'y' \\| z`, 900 examples"));

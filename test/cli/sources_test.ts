@@ -70,6 +70,12 @@ Deno.test("fromText() reads text as the option's type and leaves what does not r
   assert.equal(fromText("base_model", "7"), "7");
   assert.equal(fromText("target_modules", "all-linear"), "all-linear");
   assert.deepEqual(fromText("target_modules", "q_proj, v_proj,"), ["q_proj", "v_proj"]);
+  assert.deepEqual(fromText("target_modules", "1.mlp.up_proj"), ["1.mlp.up_proj"]);
+  assert.equal(fromText("target_modules", ".*[0-3,9]\\..*"), ".*[0-3,9]\\..*");
+  assert.deepEqual(fromText("exclude_modules", "o_proj"), ["o_proj"]);
+  assert.deepEqual(fromText("layers_to_transform", "0, 11"), [0, 11]);
+  assert.deepEqual(fromText("layers_to_transform", "0-3"), ["0-3"]);
+  assert.deepEqual(fromText("rank_pattern", "q_proj=4,mlp.up_proj=8"), { q_proj: 4, "mlp.up_proj": 8 });
 });
 
 Deno.test("suspectVariables() warns of misspelt variables and of nothing else", () => {

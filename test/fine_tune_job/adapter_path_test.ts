@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import { onGpu } from "../helpers/device.ts";
 import { jobDisk } from "../helpers/job_disk.ts";
-import { evalLosses, ofType, run, summaryOf, type Wire, written } from "../helpers/job_runs.ts";
+import { evalLosses, jobOf, ofType, run, summaryOf, type Wire, written } from "../helpers/job_runs.ts";
 import { writeTinyModel } from "../helpers/tiny_model.ts";
 
 onGpu("run() continues from an adapter exactly where it ended, with its rank and targets", async () => {
@@ -66,4 +66,32 @@ onGpu("run() tells which options the adapter to continue from overrules", async 
   const same = { lora_r: 4, lora_alpha: 6, target_modules: ["q_proj", "v_proj"] };
   assert.deepEqual((await told(same))[0], []);
   assert.deepEqual((await told({ lora_r: 16 }))[0], [], "a default may be no wish");
+  assert.deepEqual((await told({ rank_pattern: { q_proj: 2 } }))[0], [
+    'rank_pattern q_proj=2 is passed over: the adapter in "runs/ember/adapter" has rules of its own',
+  ]);
 });
+
+onGpu(
+  "run() keeps adapters of several names beside each other, and takes up the one that is meant",
+  async () => {
+    const root = await jobDisk();
+    const wire = { save: "adapter", max_steps: 1, overwrite: true };
+    const { config, job } = jobOf(root, { ...wire, adapter_name: "nl", lora_r: 2 });
+    assert.equal(config.job.adapterUri, "runs/ember/adapter/nl");
+    const events = await Array.fromAsync(job.run());
+    assert.equal(ofType(events, "saved")[0]!.path, "disk/runs/ember/adapter/nl");
+    assert.deepEqual(await root.folder("runs/ember/adapter").list(), []);
+    const path = "runs/ember/adapter";
+    const onward = (adapter_path: string) => run(root, { ...wire, adapter_path, output_dir: "runs/more" });
+    await onward(path);
+    assert.equal((await readAdapter(root.folder("runs/more/adapter"))).config.rank, 2);
+    await run(root, { ...wire, adapter_name: "de", lora_r: 3 });
+    await assert.rejects(onward(path), {
+      name: "StorageNotFoundError",
+      message: /holds de, nl; name one of them, such as ".*runs\/ember\/adapter\/de"/,
+    });
+    await onward(`${path}/nl`);
+    assert.equal((await readAdapter(root.folder("runs/more/adapter"))).config.rank, 2);
+    await assert.rejects(run(root, { adapter_name: "../x" }), /adapter_name: must be letters, digits/);
+  },
+);

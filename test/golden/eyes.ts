@@ -36,7 +36,7 @@ export async function eyesAdapter(folder: Folder): Promise<Adapter> {
     };
     return [factor("A", [RANK, cols]), factor("B", [rows, RANK])];
   });
-  const targetModules = adapterTargets(paths, paths, family.within!);
+  const { targetModules } = adapterTargets({ targetModules: paths }, paths, family.within!);
   return {
     config: { baseModel: folder.uri, rank: RANK, alpha: ALPHA, dropout: 0, targetModules },
     tensors: new Map(tensors),

@@ -6,8 +6,8 @@
  */
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import type { Adapter } from "../../src/checkpoint/adapter.ts";
+import { adapterSettings } from "../../src/checkpoint/lora_settings.ts";
 import type { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
-import { loraKindOf } from "../../src/config/lora_kind.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { PipelineCache } from "../../src/gpu/pipelines.ts";
 import { type BaseModel, ModelManager } from "../../src/model_manager.ts";
@@ -43,12 +43,7 @@ export async function openModel(
   const adapter = trained === null || trained === "all"
     ? null
     : ModelManager.named(base, await readAdapter(trained));
-  const lora = adapter && {
-    rank: adapter.config.rank,
-    alpha: adapter.config.alpha,
-    targetModules: adapter.config.targetModules!,
-    ...loraKindOf(adapter.config),
-  };
+  const lora = adapter && adapterSettings(adapter);
   const device = { gpu, variants, limits, ...(pipelines ? { pipelines } : {}) };
   const model = manager.plan(base, trained === "all" ? "all" : lora, device);
   model.plan();

@@ -211,7 +211,8 @@ const OPTIMIZER: readonly Mutant[] = [
   ]),
   ...inFile("kernels/adamw/step.wgsl", ["test/kernels/adamw_test.ts"], [
     ["second moment without its correction", "sqrt(v_new) / root_correction", "sqrt(v_new)"],
-    ["weights do not decay", "keep * p[i]", "p[i]"],
+    ["weights do not decay", "(1.0 - rate * decay) * p[i]", "p[i]"],
+    ["every value has the first parameter's rate", "rates[i / RATE_VECTORS]", "rates[0]"],
     ["a bad step is taken all the same", "if (flags[0] != 0u) { return; }", ""],
   ]),
 ];

@@ -102,6 +102,22 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("kernels/adamw/kernel.ts", ["test/kernels/adamw_test.ts", "test/optim/adamw_test.ts"], [
     ["first moment without its correction", "learningRate / (1 - beta1 ** step)", "learningRate"],
   ]),
+  ...inFile("src/nn/parameter_pool.ts", ["test/optim/adamw_test.ts"], [
+    ["rates lie a parameter too early", "first, first + count);", "0, first);"],
+  ]),
+  ...inFile("src/optim/optimizer.ts", ["test/optim/loraplus_test.ts"], [
+    ["LoRA+ hastens A", 'name.includes(".lora_B.")', 'name.includes(".lora_A.")'],
+  ]),
+  ...inFile("src/checkpoint/plain_form.ts", ["test/checkpoint/plain_form_test.ts"], [
+    ["what the run began with is added, not taken out", "= -start[", "= start["],
+  ]),
+  ...inFile("src/checkpoint/target_modules.ts", ["test/checkpoint/target_modules_test.ts"], [
+    ["exclusions are passed by", "isTarget(path) && !isExcluded(path)", "isTarget(path)"],
+    ["names match in the middle of a word", "path.endsWith(`.${entry}`)", "path.endsWith(entry)"],
+  ]),
+  ...inFile("src/optim/singular.ts", ["test/optim/init_test.ts"], [
+    ["a basis that never grows", "<= TOLERANCE * largest", "<= largest"],
+  ]),
   ...inFile("src/optim/schedule.ts", ["test/optim/schedule_test.ts"], [
     ["warmup one step ahead", "return step / warmup;", "return (step + 1) / warmup;"],
     [
@@ -172,7 +188,7 @@ const OPTIMIZER: readonly Mutant[] = [
       "for (const folder of created.slice(9)) {",
     ],
   ]),
-  ...inFile("src/fine_tune_job/lora_settings.ts", ["test/fine_tune_job/adapter_path_test.ts"], [
+  ...inFile("src/fine_tune_job/overruled_options.ts", ["test/fine_tune_job/adapter_path_test.ts"], [
     ["options that were not set are told", "|| given === unset", ""],
   ]),
   ...inFile("src/crc32c.ts", ["test/logs/tensorboard_test.ts"], [

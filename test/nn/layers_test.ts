@@ -341,10 +341,10 @@ onEachCompiler("layers refuse sizes that they cannot compute", async (adapter) =
     /head_dim 6 is not a multiple of 4/,
   );
   const matrix = await frozen(adapter, ramp(20), 4, 5, VARIANTS.software);
-  const low = { a: null!, b: null!, rank: 5, scaling: 1 };
+  const low = { a: null!, b: null!, rank: 9, scaling: 1 };
   assert.throws(
     () => new LoraLinear(matrix, low),
-    /LoRA to "w" as rank must be in 1\.\.4: current value is 5/,
+    /LoRA to "w" as rank must be in 1\.\.8: current value is 9/,
   );
   assert.throws(
     () =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as reference from "../../kernels/adamw/reference.ts";
 import { gradNorm } from "../../kernels/grad_norm/reference.ts";
-import { ParameterPool } from "../../src/nn/parameter_pool.ts";
+import { type Parameter, ParameterPool } from "../../src/nn/parameter_pool.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
 import { arithmetic, assertClose, exact } from "../helpers/close.ts";
 import { ramp } from "../helpers/fill.ts";
@@ -10,6 +10,9 @@ import { wide } from "../helpers/gradient.ts";
 
 const CONFIG = { weightDecay: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
 const SIZES = [15, 256, 7, 100];
+
+/** Neighbours differ, within a chunk and across. */
+const rateOf = ({ name }: Parameter) => 1 + 3 * Number(name.slice(1));
 
 /** A pool of three chunks and its optimizer. */
 async function setUp(adapter: TestAdapter, run: TestProgram, maxGradNorm: number) {
@@ -20,7 +23,7 @@ async function setUp(adapter: TestAdapter, run: TestProgram, maxGradNorm: number
   const start = SIZES.map((size, i) => ramp(size, { phase: i }));
   parameters.forEach((parameter, i) => pool.write(parameter, start[i]!));
   const sinks = { totals: run.holding(new Float32Array(4)), flags: run.holding(new Uint32Array(1)) };
-  const optimizer = await AdamW.create(run.resources, pool, sinks, { ...CONFIG, maxGradNorm });
+  const optimizer = await AdamW.create(run.resources, pool, sinks, { ...CONFIG, maxGradNorm, rateOf });
   const setGradients = (grads: readonly Float32Array<ArrayBuffer>[]) =>
     parameters.forEach(({ grad }, i) =>
       adapter.gpu.device.queue.writeBuffer(grad.buffer!, grad.offset, grads[i]!)
@@ -58,6 +61,7 @@ for (const maxGradNorm of [0, 0.5]) {
             learningRate: 0.01 * step,
             step,
             clip,
+            rates: p.map(() => 1 + 3 * i),
           });
           assertClose(got.get(`p${i}`)!, p, arithmetic("f32", "f32", 8 * step));
         });

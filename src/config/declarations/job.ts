@@ -53,6 +53,21 @@ export const jobSchema = z.strictObject({
     aliases: ["adapter"],
     placeholder: "PATH",
   }),
+  adapter_name: z._default(
+    z.string().check(
+      z.maxLength(96),
+      z.regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+        wanted("must be letters, digits, '.', '_' or '-' and start with a letter or digit"),
+      ),
+    ),
+    "default",
+  ).register(fieldMeta, {
+    section: "Output",
+    help:
+      "Name of the adapter; any but default is saved in a folder of that name below adapter, as PEFT does",
+    placeholder: "NAME",
+  }),
   save: z._default(z.enum(["adapter", "merged", "both"]), "both").register(fieldMeta, {
     section: "Output",
     help: "What to write at the end",

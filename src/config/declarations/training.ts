@@ -82,6 +82,11 @@ export const trainingSchema = z.strictObject({
     help: "Steps of rising learning rate; below 1 a share of all steps",
     aliases: ["warmup_ratio"],
   }),
+  loraplus_lr_ratio: z._default(z.number().check(z.gt(0), z.lte(1e4)), 1).register(fieldMeta, {
+    section: "Training",
+    help: "LoRA+: how many times as fast as A the factor B learns; 16 is usual, with a lower learning rate",
+    aliases: ["loraplus_ratio"],
+  }),
   weight_decay: z._default(z.number().check(z.gte(0), z.lte(1)), 0).register(fieldMeta, {
     section: "Training",
     help: "Weight decay: decoupled for AdamW, part of the gradient for SGD, as in torch",
