@@ -110,6 +110,7 @@ const options: BenchOptions = {
   gguf: flags.gguf ?? null,
   quantizations,
   peft: flags.peers ? flags.peft ?? null : null,
+  tunes: !flags.variant && !flags.quick,
 };
 
 quietMesa();

@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly quantizations: readonly QuantizationWord[];
   /** A Python environment with PyTorch and PEFT; null leaves PEFT out. */
   readonly peft: string | null;
+  /** Whether parts may measure tiles on their own products; false where a variant was asked for. */
+  readonly tunes: boolean;
 }
 
 /** Where parts compute. Children of a part open devices of their own. */

@@ -9,7 +9,9 @@ import type { BenchDevice, BenchOptions, Part, PartResult } from "../part.ts";
 import { formatRatio, formatSpread, table } from "../table.ts";
 import { openJaxMlp } from "./jax.ts";
 import { openLowrankMlp } from "./lowrank.ts";
-import { mlpProblem, type MlpRunner, type MlpSizes } from "./problem.ts";
+import { type Work, workOf } from "../../src/tuning/work.ts";
+import { tunedFor } from "../tuned.ts";
+import { mlpProblem, type MlpRunner, type MlpSizes, RANK } from "./problem.ts";
 import { openTfjsMlp } from "./tfjs.ts";
 
 const SIZES: MlpSizes = { rows: 64, input: 256, middle: 512, output: 64 };
@@ -22,11 +24,11 @@ const LOSS_TOLERANCE = 1e-4;
 export const mlpContest: Part = {
   name: "mlp",
   title: "A small LoRA step in three libraries",
-  async measure(device: BenchDevice, { rounds, quick }: BenchOptions): Promise<PartResult> {
+  async measure(device: BenchDevice, { rounds, quick, tunes }: BenchOptions): Promise<PartResult> {
     const sizes = quick ? QUICK_SIZES : SIZES, steps = quick ? QUICK_STEPS : STEPS;
     const problem = mlpProblem(sizes);
     const runners = [
-      await openLowrankMlp(device, problem),
+      await openLowrankMlp(await tunedFor(device, { tunes }, mlpWork(sizes)), problem),
       await openJaxMlp(problem),
       await openTfjsMlp(problem),
     ];
@@ -69,6 +71,12 @@ export const mlpContest: Part = {
     }
   },
 };
+
+/** The products of the step: three maps, forward and backward, each with its update. */
+function mlpWork({ rows, input, middle, output }: MlpSizes): Work {
+  const maps = [{ out: middle, in: input, count: 2 }, { out: output, in: middle, count: 1 }];
+  return workOf({ maps, head: null, tokens: rows, headRows: 0, rank: RANK });
+}
 
 /** The losses of the first steps, one list a library. @throws {Error} If one of them goes another way than ours. */
 async function comparedLosses(runners: readonly MlpRunner[]): Promise<number[][]> {

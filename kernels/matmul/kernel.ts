@@ -45,9 +45,10 @@ const steps = (...cols: number[]) => cols.map((n) => Math.ceil(n / 4));
 /** A multiplication and an addition for each of `depths` at each output. */
 const products = ({ rows, first_row, cols }: Sizes, ...depths: number[]) =>
   2 * (rows - first_row) * cols * depths.reduce((sum, n) => sum + n, 0);
+/** Row blocks side by side: those of the same columns run one after the other and find these columns of w in a cache. */
 const gridOf = (op: ProductOp) => ({ rows, first_row, cols }: Sizes, tile: Tile) => {
   const span = spanOf(op, tile);
-  return [Math.ceil(cols / span.cols), Math.ceil((rows - first_row) / span.rows)] as const;
+  return [Math.ceil((rows - first_row) / span.rows), Math.ceil(cols / span.cols)] as const;
 };
 /** Bytes of the matrices that have a row for each row of the output. */
 const rowBytes = ({ rows, first_row, cols }: Sizes, x_cols: number) => ({

@@ -87,8 +87,8 @@ export function opening(product: Product, { size, row, col }: Opening, builtins 
   return [
     `@compute @workgroup_size(${size})`,
     `fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u${builtins}) {`,
-    `  let row = ${firstRow}group.y * ${tile.TILE_ROWS * tile.LANE_ROWS}u${row && ` + ${row}`};`,
-    `  let col = group.x * ${tile.TILE_COLS * tile.LANES}u + ${col};`,
+    `  let row = ${firstRow}group.x * ${tile.TILE_ROWS * tile.LANE_ROWS}u${row && ` + ${row}`};`,
+    `  let col = group.y * ${tile.TILE_COLS * tile.LANES}u + ${col};`,
     ...accumulators.map((name) => `  var ${name} = ${zero};`),
   ];
 }

@@ -49,7 +49,7 @@ export interface LossSinks {
 
 /** Labelled tokens whose logits over a vocabulary exist at a time, of a batch of `rows` tokens. */
 export function headChunkRows(vocabulary: number, rows: number): number {
-  const fitting = Math.floor(CHUNK_BYTES / (4 * vocabulary) / 16) * 16;
+  const fitting = Math.floor(CHUNK_BYTES / (4 * vocabulary) / 32) * 32;
   return Math.min(rows, MOST_CHUNK_ROWS, Math.max(LEAST_CHUNK_ROWS, fitting));
 }
 

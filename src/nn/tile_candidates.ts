@@ -33,6 +33,7 @@ const LLVMPIPE: Readonly<Record<TileClass, readonly TileCandidate[]>> = {
     of(0.3, registerTile(8, 8, 8)),
     of(0.6, registerTile(16, 8, 8)),
     of(1, registerTile(16, 12, 8)),
+    of(1.3, registerTile(16, 16, 8)),
     of(1.8, registerTile(32, 8, 8)),
     of(2.6, registerTile(32, 12, 8)),
     of(3.8, registerTile(32, 16, 8)),
@@ -40,8 +41,10 @@ const LLVMPIPE: Readonly<Record<TileClass, readonly TileCandidate[]>> = {
   backwardInput: [
     of(0.6, registerTile(16, 2, 8)),
     of(1, registerTile(16, 3, 8)),
+    of(1.3, registerTile(16, 4, 8)),
     of(1.8, registerTile(32, 2, 8)),
     of(2.6, registerTile(32, 3, 8)),
+    of(3.5, registerTile(32, 4, 8)),
   ],
   backwardFactor: [
     of(0.2, registerTile(2, 1, 8)),

@@ -73,7 +73,7 @@ const LLVMPIPE: Variants = {
 const LLVMPIPE_WIDE: Variants = {
   ...LLVMPIPE,
   forward: registerTile(32, 12, 8),
-  backwardInput: registerTile(32, 3, 8),
+  backwardInput: registerTile(32, 4, 8),
   reason: "matmul operands from textures, 32x12 tiles: faster on llvmpipe than 16x8 and slower to compile",
 };
 

@@ -37,8 +37,8 @@ export interface MapShape {
 /** What the products follow from. */
 export interface WorkRequest {
   readonly maps: readonly MapShape[];
-  /** The output head: [vocabulary, hidden]. */
-  readonly head: { readonly out: number; readonly in: number };
+  /** The output head: [vocabulary, hidden]; null without one. */
+  readonly head: { readonly out: number; readonly in: number } | null;
   /** Rows of a batch times their length. */
   readonly tokens: number;
   /** Labelled tokens whose logits exist at a time. */
@@ -65,10 +65,12 @@ export function workOf({ maps, head, tokens, headRows, rank, recomputed = 0 }: W
     backwardFactor.push({ rows: rank, cols: width, inner: tokens, count });
     backwardFactor.push({ rows: rank, cols: out, inner: tokens, count });
   }
-  const slices = head.out / Math.min(head.out, MOST_COLS) * tokens / headRows;
-  const cols = Math.min(head.out, MOST_COLS);
-  forward.push({ rows: headRows, cols, inner: head.in, count: slices });
-  backwardInput.push({ rows: headRows, cols: head.in, inner: cols, count: slices });
+  if (head) {
+    const slices = head.out / Math.min(head.out, MOST_COLS) * tokens / headRows;
+    const cols = Math.min(head.out, MOST_COLS);
+    forward.push({ rows: headRows, cols, inner: head.in, count: slices });
+    backwardInput.push({ rows: headRows, cols: head.in, inner: cols, count: slices });
+  }
   return {
     forward: largest(forward),
     backwardInput: largest(backwardInput),
