@@ -168,7 +168,11 @@ const OPTIMIZER: readonly Mutant[] = [
     ],
   ]),
   ...inFile("src/run_progress.ts", ["test/fine_tune_job/device_loss_test.ts"], [
-    ["numbers of steps that are done again are counted twice over", "this.steps = record?.step ?? 0;", ""],
+    [
+      "a lost device goes unrecorded",
+      "this.recoveries.push({ at: new Date().toISOString(), message, step });",
+      "",
+    ],
   ]),
   ...inFile("src/trainer/trainer_data.ts", ["test/trainer_test.ts", "test/train/packing_test.ts"], [
     [
