@@ -36,7 +36,7 @@ export interface DataManagerOptions {
   readonly allowSpecialTokens?: boolean;
   /** Opens a file for tokens that do not fit the memory; without it all of them are kept there. */
   readonly scratch?: () => Scratch;
-  /** Memory that the tokens of one purpose may take before they go to a scratch file; default 64 MiB. */
+  /** Memory that the tokens of one purpose may take before they go to a scratch file; default 16 MiB. */
   readonly memoryBytes?: number;
 }
 

@@ -18,7 +18,7 @@ import { LocalFolder } from "../../src/storage/local.ts";
 import { countSteps, packsOf } from "../../src/trainer/trainer_data.ts";
 import { LearningRate } from "../../src/trainer/learning_rate.ts";
 
-const TRAIN_ROWS = 300, EVAL_ROWS = 200;
+const TRAIN_ROWS = 300, EVAL_ROWS = 100;
 
 /** The first rows of a file as a short text to go on from, and the label. */
 async function rowsOf(path: string, count: number): Promise<string> {

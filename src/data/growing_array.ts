@@ -43,3 +43,32 @@ export class GrowingArray {
     return this.#chunks[Math.floor(index / CHUNK)]![index % CHUNK]!;
   }
 }
+
+/** Numbers that never fall, each less than 2^32 above the one before: four bytes each, however large they grow. */
+export class GrowingSums {
+  readonly #low = new GrowingArray(Uint32Array);
+  /** Where the numbers pass a multiple of 2^32: the first index that lies beyond each. */
+  readonly #passed: number[] = [];
+  #last = 0;
+
+  get length(): number {
+    return this.#low.length;
+  }
+
+  get bytes(): number {
+    return this.#low.bytes;
+  }
+
+  push(value: number): void {
+    if (Math.floor(value / 2 ** 32) > Math.floor(this.#last / 2 ** 32)) this.#passed.push(this.length);
+    this.#low.push(value % 2 ** 32);
+    this.#last = value;
+  }
+
+  /** The number at an index below `length`. */
+  get(index: number): number {
+    let high = 0;
+    while (high < this.#passed.length && this.#passed[high]! <= index) high++;
+    return high * 2 ** 32 + this.#low.get(index);
+  }
+}

@@ -10,7 +10,7 @@ const CHUNK = 2 ** 18;
 /** Ids that are read from the file at a time: rows that are read in order come from one block. */
 const BLOCK = 2 ** 14;
 /** Memory that ids may take before they are spilled. */
-export const IDS_IN_MEMORY_BYTES = 64 * 2 ** 20;
+export const IDS_IN_MEMORY_BYTES = 16 * 2 ** 20;
 
 type Ids = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 

@@ -5,7 +5,7 @@
  * @module
  */
 import type { TokenizedExample } from "./example.ts";
-import { GrowingArray } from "./growing_array.ts";
+import { GrowingArray, GrowingSums } from "./growing_array.ts";
 import { IdStore, type SpillOptions } from "./id_store.ts";
 import { IGNORE_INDEX } from "./mask.ts";
 
@@ -19,8 +19,8 @@ export type ExampleRows = Pick<ReadonlyArray<TokenizedExample>, "length" | "at" 
 export class TokenRows implements ExampleRows {
   readonly #ids: IdStore;
   /** Where each row's ids, and its spans, end. */
-  readonly #idEnds = new GrowingArray(Float64Array);
-  readonly #spanEnds = new GrowingArray(Float64Array);
+  readonly #idEnds = new GrowingSums();
+  readonly #spanEnds = new GrowingSums();
   /** First trained token of a span and the one behind its last, counted from the row's start. */
   readonly #spans = new GrowingArray(Uint32Array);
 
@@ -87,7 +87,7 @@ export class TokenRows implements ExampleRows {
   }
 }
 
-function startOf(ends: GrowingArray, row: number): number {
+function startOf(ends: GrowingSums, row: number): number {
   return row === 0 ? 0 : ends.get(row - 1);
 }
 

@@ -37,7 +37,7 @@ Deno.test("TokenRows takes two bytes a token of a small vocabulary, across chunk
     [length, 4, 4],
   ]);
   // three chunks of ids, one each of where rows and spans end
-  assert.equal(rows.bytes, 2 ** 18 * (3 * 2 + 2 * 8));
+  assert.equal(rows.bytes, 2 ** 18 * (3 * 2 + 2 * 4));
 });
 
 Deno.test("RowSubset gives some rows of a list in the order of their indices", () => {

@@ -24,7 +24,7 @@ const MEASURE: readonly Mutant[] = [
 const SPILLED: readonly Mutant[] = [
   ...inFile("src/data/id_store.ts", ["test/data/id_store_test.ts"], [
     ["ids beyond 65535 lose their high bits", "vocabSize <= 2 ** 16", "vocabSize <= 2 ** 20"],
-    ["any block of the file is the wanted one", "this.#block?.first !== first", "this.#block === null"],
+    ["blocks of the file lie half as far apart", "(first - firstSpilled) * size", "(first - firstSpilled)"],
     [
       "ids that are still in memory are looked for in the file",
       "at >= firstSpilled + this.#spilled",
@@ -36,6 +36,10 @@ const SPILLED: readonly Mutant[] = [
     ["examples on the other side are not looked among", "this.#hashes.get(i))) count++", "-1)) count++"],
   ]),
 ];
+
+const SUMS = inFile("src/data/growing_array.ts", ["test/data/growing_array_test.ts"], [
+  ["numbers begin anew at 2^32", "high * 2 ** 32 + this.#low", "this.#low"],
+]);
 
 const HUB: readonly Mutant[] = [
   ...inFile("src/storage/hub_client.ts", ["test/storage/hub_datasets_test.ts"], [
@@ -51,4 +55,4 @@ const HUB: readonly Mutant[] = [
   ]),
 ];
 
-export const EVALUATION_MUTANTS: readonly Mutant[] = [...MEASURE, ...SPILLED, ...HUB];
+export const EVALUATION_MUTANTS: readonly Mutant[] = [...MEASURE, ...SPILLED, ...SUMS, ...HUB];

@@ -22,7 +22,8 @@ Deno.test("splitFiles() takes the files of a split, by whole words of their name
   assert.deepEqual(splitFiles(ADDRESS, files, "train"), sharded);
   assert.deepEqual(splitFiles(ADDRESS, files, "eval"), ["data/test-00000-of-00001.parquet"]);
   assert.deepEqual(splitFiles(ADDRESS, ["valid.csv", "test.csv", "train.csv"], "eval"), ["valid.csv"]);
-  assert.deepEqual(splitFiles(ADDRESS, ["x.md", "strained.jsonl"], "train"), ["strained.jsonl"]);
+  assert.deepEqual(splitFiles(ADDRESS, ["strained.jsonl", "train.jsonl"], "train"), ["train.jsonl"]);
+  assert.deepEqual(splitFiles(ADDRESS, ["x.md", "only.jsonl"], "train"), ["only.jsonl"]);
 });
 
 Deno.test("splitFiles() tells the files where it cannot choose", () => {
