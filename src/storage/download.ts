@@ -58,7 +58,7 @@ export async function download(transfer: Transfer, file: StoredFile, writer: Fil
   const digest = digestFor(file, transfer.store);
   let size = 0;
   try {
-    for await (const bytes of gathered(bytesOf(transfer, file))) {
+    for await (const bytes of gathered(bytesOf(transfer, file), file.size)) {
       await writer.write(bytes);
       digest?.update(bytes);
       size += bytes.length;
@@ -71,18 +71,22 @@ export async function download(transfer: Transfer, file: StoredFile, writer: Fil
   }
 }
 
-/** The same bytes in pieces of about 1 MiB: networks give small ones, and each write to a disk costs. */
-async function* gathered(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let buffer = new Uint8Array(GATHERED_BYTES), filled = 0;
+/**
+ * The same bytes in pieces of 1 MiB: networks give small ones, and each write to a disk costs. A piece is only good until
+ * the next one is asked for.
+ */
+async function* gathered(pieces: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(GATHERED_BYTES, size));
+  let filled = 0;
   for await (const piece of pieces) {
     for (let taken = 0; taken < piece.length;) {
-      const part = piece.subarray(taken, taken + GATHERED_BYTES - filled);
+      const part = piece.subarray(taken, taken + buffer.length - filled);
       buffer.set(part, filled);
       filled += part.length;
       taken += part.length;
-      if (filled < GATHERED_BYTES) continue;
+      if (filled < buffer.length) continue;
       yield buffer;
-      [buffer, filled] = [new Uint8Array(GATHERED_BYTES), 0];
+      filled = 0;
     }
   }
   if (filled > 0) yield buffer.subarray(0, filled);

@@ -195,6 +195,43 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("src/fine_tune_job/overruled_options.ts", ["test/fine_tune_job/adapter_path_test.ts"], [
     ["options that were not set are told", "|| given === unset", ""],
   ]),
+  ...inFile("src/storage/upload.ts", ["test/storage/storage_contract_test.ts"], [
+    [
+      "what an earlier process sent is not summed",
+      "at < offset; at += parts.partBytes",
+      "at < 0; at += parts.partBytes",
+    ],
+    [
+      "an upload that breaks off forgets what it sent",
+      "error instanceof StorageInterruptedError || signal?.aborted",
+      "false",
+    ],
+  ]),
+  ...inFile("src/storage/download.ts", ["test/storage/hub_test.ts"], [
+    [
+      "damaged downloads are shown",
+      "checkReceived(`${transfer.store.uri}/${file.name}`, file, size, digest);",
+      "",
+    ],
+  ]),
+  ...inFile("src/storage/local_store.ts", ["test/storage/storage_contract_test.ts"], [
+    ["two files are mixed in one upload", "if (isResumed) await checkSum(temporary, crc32c, attempt);", ""],
+    [
+      "a write for new names replaces a file",
+      "await Deno.link(temporary, attempt.uri);",
+      "await Deno.copyFile(temporary, attempt.uri);",
+    ],
+  ]),
+  ...inFile("src/job_tracker/queued.ts", ["test/job_tracker/queued_test.ts"], [
+    ["states give way to progress", "this.#line.splice(Math.max(0, minor), 1);", "this.#line.splice(0, 1);"],
+    ["what is in line at the end is not counted", "this.#dropped += left;", ""],
+  ]),
+  ...inFile("src/tracked_run.ts", ["test/tracked_run_test.ts"], [
+    ["a stopped run counts as failed", "if (signal?.aborted) tracker.markCancelled();\n    else ", ""],
+  ]),
+  ...inFile("src/crc32c.ts", ["test/crc32c_test.ts"], [
+    ["sums are joined as if the second were empty", "(sum ^ second)", "(first ^ second)"],
+  ]),
   ...inFile("src/crc32c.ts", ["test/logs/tensorboard_test.ts"], [
     ["records' sums have no mask", "+ 0xa282ead8", "+ 0"],
   ]),

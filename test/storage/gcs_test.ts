@@ -30,8 +30,7 @@ Deno.test.afterAll(async () => {
   await server?.stop();
 });
 
-async function newBucket(): Promise<string> {
-  const name = `bucket-${++buckets}`;
+async function newBucket(name = `bucket-${++buckets}`): Promise<string> {
   const body = JSON.stringify({ name });
   const headers = { "content-type": "application/json" };
   const made = await fetch(`${endpoint}/storage/v1/b?project=test`, { method: "POST", body, headers });
@@ -76,6 +75,39 @@ Deno.test({
     const stored = await storage.uploadFile(local, "big", "big", { sessions });
     assert.deepEqual([stored.size, await sessions.list()], [bytes.length, []]);
     assert.ok(same(await storage.read("big"), bytes));
+  },
+});
+
+Deno.test({
+  name: `README's example moves folders to and from a bucket${ignore ? ` (skipped: ${ignore})` : ""}`,
+  ignore: ignore !== null,
+  async fn() {
+    const root = new URL("../../", import.meta.url).pathname;
+    const readme = await Deno.readTextFile(`${root}README.md`);
+    const example = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code!).find((code) =>
+      code.includes("lowrank/storage/gcs")
+    );
+    const storage = new GcsStorageManager(await newBucket("my-bucket"), { endpoint });
+    await storage.write("models/smollm2/config.json", new TextEncoder().encode("{}"));
+    const folder = await Deno.makeTempDir();
+    try {
+      await Deno.mkdir(`${folder}/runs/lighthouse/adapter`, { recursive: true });
+      await Deno.writeTextFile(`${folder}/runs/lighthouse/adapter/adapter_config.json`, "[]");
+      await Deno.writeTextFile(`${folder}/example.ts`, example!);
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-check", "--config", `${root}deno.json`, "--no-prompt"]
+          .concat("--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-net=127.0.0.1")
+          .concat("example.ts"),
+        cwd: folder,
+        env: { STORAGE_EMULATOR_HOST: `127.0.0.1:${proxy.port}` },
+      }).output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+      assert.equal(await Deno.readTextFile(`${folder}/models/smollm2/config.json`), "{}");
+      const uploaded = await storage.read("adapters/lighthouse/adapter_config.json");
+      assert.equal(new TextDecoder().decode(uploaded), "[]");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   },
 });
 
