@@ -25,8 +25,10 @@ export interface SingularValues {
   readonly right: readonly Float64Array[];
 }
 
-/** What is left of Wᵀ·W·x − σ²·x, as a share of the largest σ². */
-const TOLERANCE = 1e-10;
+/** What is left of Wᵀ·W·x − σ²·x, as a share of the largest σ²: values are right to the square of it, in f64. */
+const TOLERANCE = 1e-6;
+/** Vectors of a block beyond those that are looked for. */
+const MORE = 4;
 /** Of the largest σ²: below it a direction is rounding. */
 const NOTHING = 1e-14;
 
@@ -40,8 +42,9 @@ type Vectors = readonly Float64Array[];
 export function largestSingularValues(matrix: Matrix, count: number, source: RandomSource): SingularValues {
   const { small, up, down } = sides(matrix), basis: Float64Array[] = [], images: Float64Array[] = [];
   const products: Float64Array[] = [];
-  let block: Vectors = orthonormal(randomVectors(Math.min(small, count + 4), small, source), NOTHING);
-  for (let blocks = 1;; blocks++) {
+  let block: Vectors = orthonormal(randomVectors(Math.min(small, count + MORE), small, source), NOTHING);
+  let nextLook = 0;
+  while (true) {
     const made = up(block);
     for (const image of made) {
       images.push(image);
@@ -50,17 +53,16 @@ export function largestSingularValues(matrix: Matrix, count: number, source: Ran
     basis.push(...block);
     const rest = down(made);
     removeFrom(rest, basis);
-    const isFull = basis.length === small;
-    if (isFull || blocks % 2 === 1) {
-      const { values, vectors } = symmetricEigen(symmetric(products));
-      const largest = Math.max(values[0]!, Number.MIN_VALUE);
-      block = isFull ? [] : orthonormal(rest, NOTHING * largest).slice(0, small - basis.length);
-      const isDone = block.length === 0 ||
-        vectors.slice(0, count).every((vector) => restLength(vector, rest) <= TOLERANCE * largest);
-      if (isDone) return singularValues(matrix, { basis, images }, { values, vectors }, count);
-    } else block = orthonormal(rest, NOTHING * products[0]![0]!).slice(0, small - basis.length);
-    if (block.length === 0) {
-      return singularValues(matrix, { basis, images }, symmetricEigen(symmetric(products)), count);
+    block = orthonormal(rest, NOTHING * products[0]![0]!).slice(0, small - basis.length);
+    const isWhole = block.length === 0;
+    if (!isWhole && basis.length < nextLook) continue;
+    // looking costs the cube of the basis: from look to look it grows by a quarter
+    nextLook = 1.25 * basis.length;
+    const eigen = symmetricEigen(symmetric(products));
+    const enough = TOLERANCE * eigen.values[0]!;
+    const isFound = (vector: Float64Array) => restLength(vector, rest) <= enough;
+    if (isWhole || eigen.vectors.slice(0, count).every(isFound)) {
+      return singularValues(matrix, { basis, images }, eigen, count);
     }
   }
 }
