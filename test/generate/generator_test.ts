@@ -225,7 +225,7 @@ for (const useDora of [false, true]) {
     const generator = new Generator(model, { rows: 1, length: 24 });
     const before = await collect(generator, [PROMPTS[0]!]);
     model.pool.parameters.forEach((parameter, i) => {
-      model.pool.write(parameter, ramp(parameter.value.bytes / 4, { scale: 0.4, phase: 2 * i + 1 }));
+      model.pool.write(parameter, ramp(parameter.value.bytes / 4, { scale: 2, phase: 2 * i + 1 }));
     });
     const after = await collect(generator, [PROMPTS[0]!]);
     assert.deepEqual(after, [await tokensWithoutCache(model, PROMPTS[0]!, NEW_TOKENS)]);
