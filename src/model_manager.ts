@@ -113,12 +113,13 @@ export class ModelManager {
    */
   plan(base: PlannedModel, lora: LoraSettings | "all" | null, device: ModelDevice): TrainableModel {
     if (lora === "all") return new TrainableModel(base.config, base.family, "all", device);
-    const spec = lora && {
-      targets: loraTargets(base, lora),
+    const targets = lora && loraTargets(base, lora);
+    const spec = lora && targets && {
+      targets,
       nameOf: loraKey,
       dora: lora.useDora ?? false,
       dropout: lora.dropout ?? 0,
-      ...(lora.modulesToSave ? { wholeNameOf: wholeNames(lora) } : {}),
+      wholeNameOf: wholeNames(lora, targets),
     };
     const { weights } = base;
     const formatOf = isPacked(weights) ? (name: string) => weights.formatOf(name) : undefined;

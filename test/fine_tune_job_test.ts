@@ -143,6 +143,7 @@ onGpu("run() saves an adapter of the shapes, rank and targets that were asked fo
     targetModules: ["down_proj", "q_proj"],
     useRslora: true,
     useDora: false,
+    bias: "none",
   });
   const { hidden_size: C, intermediate_size: F, num_attention_heads: H, head_dim: D } = TINY_CONFIG;
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, [...shape]]));

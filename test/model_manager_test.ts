@@ -142,6 +142,14 @@ Deno.test("checkLora() accepts what can be updated and names what cannot", async
   }]);
   assert.equal(refused({ rankPattern: { k_proj: 2 } })?.[0]?.path, "rank_pattern");
   assert.equal(refused({ targetModules: ["proj"] })?.[0]?.path, "target_modules");
+  assert.deepEqual(refused({ bias: "lora_only" }), [{
+    path: "bias",
+    message: "must be none as no map with an update has a bias: current value is lora_only",
+  }]);
+  assert.match(
+    refused({ bias: "all" })![0]!.message,
+    /^must be none as no linear map of this model has a bias/,
+  );
   assert.match(refused({ targetModules: "(" })![0]!.message, /regular expression/i);
 });
 

@@ -59,6 +59,14 @@ export function wholeKey(tensor: string): string {
 }
 
 /**
+ * PEFT's key of a trained bias, such as `base_model.model.model.layers.0.self_attn.q_proj.bias`; that of a map with an
+ * update lies one deeper.
+ */
+export function biasKey(modulePath: string, hasUpdate: boolean): string {
+  return wholeKey(`${modulePath}${hasUpdate ? ".base_layer" : ""}.bias`);
+}
+
+/**
  * The folder that an adapter is in: the given one or, as PEFT keeps adapters that have names, the only one in it that holds
  * an adapter.
  *
@@ -154,9 +162,13 @@ export function wholeTensors({ config, tensors }: Adapter): Map<string, AdapterT
 }
 
 /** Name in the base of a tensor that is trained itself; null for another key. */
-function wholeName(key: string, config: Pick<AdapterConfig, "modulesToSave">): string | null {
+function wholeName(key: string, config: Pick<AdapterConfig, "modulesToSave" | "bias">): string | null {
   const [, name, path] = /^base_model\.model\.((.+)\.(?:weight|bias))$/.exec(key) ?? [];
-  return path !== undefined && isSavedWhole(config, path) ? name! : null;
+  if (path === undefined) return null;
+  if (isSavedWhole(config, path)) return name!;
+  const { bias = "none" } = config, map = path.replace(/\.base_layer$/, ""), hasUpdate = map !== path;
+  const isTrained = name!.endsWith(".bias") && (bias === "all" || (bias === "lora_only" && hasUpdate));
+  return isTrained ? `${map}.bias` : null;
 }
 
 async function openWeights(folder: Folder): Promise<SafetensorsFile> {

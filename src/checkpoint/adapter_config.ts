@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type LoraKind, loraKindOf } from "../config/lora_kind.ts";
+import { BIASES, type LoraKind, loraKindOf, type TrainedBias } from "../config/lora_kind.ts";
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { PythonFloat, pythonJson, type PythonValue } from "./python_json.ts";
 import { formatTargetRules, parseTargetRules, type SavedTargetRules } from "./target_fields.ts";
@@ -36,7 +36,6 @@ const UNSUPPORTED: readonly {
   readonly accepted: readonly unknown[];
   readonly cure: string;
 }[] = [
-  { key: "bias", accepted: ["none"], cure: "train with bias none, or merge the adapter with PEFT" },
   { key: "lora_bias", accepted: [false], cure: "train with lora_bias false, or merge the adapter with PEFT" },
   { key: "fan_in_fan_out", accepted: [false], cure: "it belongs to Conv1D models, which are not supported" },
   { key: "ensure_weight_tying", accepted: [false], cure: "train without it, or merge the adapter with PEFT" },
@@ -61,7 +60,6 @@ const FIXED_KEYS: { readonly [key: string]: PythonValue } = {
   alora_invocation_tokens: null,
   arrow_config: null,
   auto_mapping: null,
-  bias: "none",
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
@@ -113,6 +111,8 @@ export function parseAdapterConfig(text: string, uri: string): ParsedAdapterConf
     if (typeof value !== "boolean") throw wrong(key, "true or false");
     return value;
   };
+  const { bias = "none" } = fields;
+  if (!(BIASES as readonly unknown[]).includes(bias)) throw wrong("bias", `one of ${BIASES.join(", ")}`);
   const baseModel = fields["base_model_name_or_path"] ?? null;
   if (baseModel !== null && typeof baseModel !== "string") {
     throw wrong("base_model_name_or_path", "a string or null");
@@ -127,16 +127,18 @@ export function parseAdapterConfig(text: string, uri: string): ParsedAdapterConf
     ...parseTargetRules(fields, wrong),
     useRslora: flag("use_rslora"),
     useDora: flag("use_dora"),
+    bias: bias as TrainedBias,
   };
 }
 
 /** The text of adapter_config.json, as PEFT writes it but for the order of lists. */
 export function formatAdapterConfig(config: AdapterConfig): string {
   const { baseModel, rank, alpha, dropout, init = true } = config,
-    { useRslora, useDora } = loraKindOf(config);
+    { useRslora, useDora, bias } = loraKindOf(config);
   return pythonJson({
     ...FIXED_KEYS,
     base_model_name_or_path: baseModel,
+    bias,
     init_lora_weights: init,
     lora_alpha: alpha,
     lora_dropout: new PythonFloat(dropout),

@@ -4,17 +4,25 @@
  * @module
  */
 
+/** Which biases are trained: none, all of the model's linear maps, or those of maps with an update. */
+export const BIASES = ["none", "all", "lora_only"] as const;
+export type TrainedBias = (typeof BIASES)[number];
+
 /** Kinds, by PEFT's names for them. */
 export interface LoraKind {
   /** Scales the update by alpha / √rank, which keeps high ranks learning; default false. */
   readonly useRslora?: boolean;
   /** Trains a magnitude for each output apart from its direction, which the update turns (DoRA); default false. */
   readonly useDora?: boolean;
+  /** Default none. */
+  readonly bias?: TrainedBias;
 }
 
 /** The kind alone, every default spelt out. */
-export function loraKindOf({ useRslora = false, useDora = false }: LoraKind): Required<LoraKind> {
-  return { useRslora, useDora };
+export function loraKindOf(
+  { useRslora = false, useDora = false, bias = "none" }: LoraKind,
+): Required<LoraKind> {
+  return { useRslora, useDora, bias };
 }
 
 /**
@@ -28,7 +36,8 @@ export function loraScaling(
   return alpha / (useRslora ? Math.sqrt(rank) : rank);
 }
 
-/** The method in words, such as `rank-stabilised LoRA`. */
-export function loraMethod({ useRslora = false, useDora = false }: LoraKind): string {
-  return `${useRslora ? "rank-stabilised " : ""}${useDora ? "DoRA" : "LoRA"}`;
+/** The method in words, such as `rank-stabilised LoRA and all biases`. */
+export function loraMethod({ useRslora = false, useDora = false, bias = "none" }: LoraKind): string {
+  const biases = { none: "", all: " and all biases", lora_only: " and its biases" }[bias];
+  return `${useRslora ? "rank-stabilised " : ""}${useDora ? "DoRA" : "LoRA"}${biases}`;
 }

@@ -56,7 +56,7 @@ export async function exportGgufLora(
   }
   if (base.weights instanceof ReplacedWeights) {
     throw new UnsupportedModelError(
-      `Cannot export the adapter of "${uri}" as GGUF: it holds modules whole (modules_to_save), and llama.cpp's adapters ` +
+      `Cannot export the adapter of "${uri}" as GGUF: it holds modules whole (modules_to_save, bias), and llama.cpp's adapters ` +
         "are updates alone; export the merged model",
     );
   }

@@ -24,6 +24,7 @@ export function overruledOptions(
     ["lora_alpha", lora.alpha, alpha],
     ["use_rslora", lora.useRslora, kind.useRslora],
     ["use_dora", lora.useDora, kind.useDora],
+    ["bias", lora.bias, kind.bias],
     ["target_modules", named(lora.targetModules), named(targetModules)],
   ] as const;
   const overruled = options.flatMap(([name, given, taken]) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { wholeKey } from "../checkpoint/adapter.ts";
+import { biasKey, wholeKey } from "../checkpoint/adapter.ts";
 import type { LoraSettings } from "../checkpoint/lora_settings.ts";
 import { targetIssues } from "../checkpoint/target_issues.ts";
 import {
@@ -28,7 +28,8 @@ export function loraTargets(model: Model, lora: LoraSettings): ReadonlyMap<strin
 /**
  * Checks what a user asks for.
  *
- * @throws {ConfigError} If an entry means no module of the model, or a rank is larger than a map's smaller side.
+ * @throws {ConfigError} If an entry means no module of the model, a rank is larger than a map's smaller side, or biases are
+ * to be trained where there are none.
  */
 export function checkTargets({ family, config }: Model, lora: LoraSettings): void {
   const paths = linearPaths(family, config.numHiddenLayers);
@@ -43,11 +44,39 @@ export function checkTargets({ family, config }: Model, lora: LoraSettings): voi
       message: `must be at most ${most}, the smaller side of "${path}": current value is ${rank}`,
     }]);
   }
+  checkBiases({ family, config }, lora);
 }
 
-/** Names in an adapter of the tensors of modules that are trained themselves; null for other tensors. */
-export function wholeNames(rules: TargetRules): (tensor: string) => string | null {
-  return (tensor) => isSavedWhole(rules, tensor.replace(/\.(weight|bias)$/, "")) ? wholeKey(tensor) : null;
+/** A family without biases would train without a word what was not asked for. */
+function checkBiases(model: Model, lora: LoraSettings): void {
+  const { bias = "none" } = lora;
+  if (bias === "none") return;
+  const nameOf = wholeNames({ ...lora, modulesToSave: [] }, loraTargets(model, lora));
+  const tensors = [...weightShapes(model.family, model.config).keys()];
+  if (tensors.some((name) => nameOf(name) !== null)) return;
+  const maps = bias === "all" ? "no linear map of this model" : "no map with an update";
+  throw new ConfigError([{
+    path: "bias",
+    message: `must be none as ${maps} has a bias: current value is ${bias}`,
+  }]);
+}
+
+/**
+ * Names in an adapter of tensors that are trained themselves, modules and biases; null for other tensors.
+ *
+ * @param targets By path, the maps that have an update.
+ */
+export function wholeNames(
+  lora: LoraSettings,
+  targets: ReadonlyMap<string, LoraTarget>,
+): (tensor: string) => string | null {
+  const { bias = "none" } = lora;
+  return (tensor) => {
+    const path = tensor.replace(/\.(weight|bias)$/, ""), hasUpdate = targets.has(path);
+    if (isSavedWhole(lora, path)) return wholeKey(tensor);
+    const isTrained = tensor.endsWith(".bias") && (bias === "all" || (bias === "lora_only" && hasUpdate));
+    return isTrained ? biasKey(path, hasUpdate) : null;
+  };
 }
 
 function targetPaths({ family, config }: Model, rules: TargetRules): string[] {

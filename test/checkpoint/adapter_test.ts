@@ -3,9 +3,11 @@ import {
   type Adapter,
   ADAPTER_CONFIG_FILE,
   ADAPTER_WEIGHTS_FILE,
+  biasKey,
   loraKey,
   loraUpdates,
   readAdapter,
+  wholeTensors,
   writeAdapter,
 } from "../../src/checkpoint/adapter.ts";
 import { formatAdapterConfig, parseAdapterConfig } from "../../src/checkpoint/adapter_config.ts";
@@ -26,6 +28,7 @@ function adapter(more: Partial<Adapter["config"]> = {}): Adapter {
     targetModules: ["q_proj"],
     useRslora: false,
     useDora: false,
+    bias: "none" as const,
     ...more,
   };
   const tensors = new Map([
@@ -83,6 +86,37 @@ Deno.test("an adapter of DoRA has a magnitude for each output, and no other has"
   ];
   for (const [wrong, message] of cases) {
     await assert.rejects(writeAdapter(folder, wrong), { name: "RangeError", message });
+  }
+});
+
+Deno.test("an adapter holds the biases that its config says are trained, and no others", async () => {
+  const folder = new MemoryFolder("out"), data = ramp(3, { phase: 2 });
+  const K = Q.replace("q_proj", "k_proj");
+  const withBiases = (bias: "none" | "all" | "lora_only", ...keys: string[]): Adapter => {
+    const { config, tensors } = adapter({ bias });
+    return {
+      config,
+      tensors: new Map([...tensors, ...keys.map((key) => [key, { shape: [3], data }] as const)]),
+    };
+  };
+  const [ofTarget, ofOther] = [biasKey(Q, true), biasKey(K, false)];
+  assert.deepEqual([ofTarget, ofOther].map((key) => key.slice("base_model.model.".length)), [
+    `${Q}.base_layer.bias`,
+    `${K}.bias`,
+  ]);
+  for (const whole of [withBiases("all", ofTarget, ofOther), withBiases("lora_only", ofTarget)]) {
+    await writeAdapter(folder, whole);
+    assert.deepEqual(await readAdapter(folder), whole);
+  }
+  assert.deepEqual(
+    [...wholeTensors(withBiases("all", ofTarget, ofOther)).keys()],
+    [`${Q}.bias`, `${K}.bias`],
+  );
+  for (const wrong of [withBiases("none", ofTarget), withBiases("lora_only", ofOther)]) {
+    await assert.rejects(writeAdapter(folder, wrong), {
+      name: "UnsupportedModelError",
+      message: /\.bias" is not lora_A/,
+    });
   }
 });
 
@@ -153,6 +187,7 @@ Deno.test("parseAdapterConfig() takes PEFT's defaults for the keys that an old f
     targetModules: null,
     useRslora: false,
     useDora: false,
+    bias: "none",
   });
 });
 
@@ -160,7 +195,6 @@ Deno.test("parseAdapterConfig() refuses by name, with a cure", () => {
   const cases: readonly [Record<string, unknown>, RegExp][] = [
     [{ peft_type: "IA3" }, /peft_type is "IA3", only "LORA"/],
     [{ peft_type: undefined, lora_parameters: {} }, /in MLX's format; convert/],
-    [{ bias: "all" }, /bias is "all"/],
     [{ ensure_weight_tying: true }, /ensure_weight_tying is true/],
     [{ init_lora_weights: "pissa_niter_4" }, /init_lora_weights is "pissa_niter_4"[^]*changes the base/],
     [{ trainable_token_indices: [1] }, /trainable_token_indices is \[1\]/],
@@ -184,6 +218,7 @@ Deno.test("parseAdapterConfig() names the key, what it is and what it should be"
     ['{"peft_type":"LORA","r":0}', /r is 0, a whole number/],
     ['{"peft_type":"LORA","lora_alpha":"16"}', /lora_alpha is "16", a number/],
     ['{"peft_type":"LORA","lora_dropout":1}', /lora_dropout is 1, 0 up to below 1/],
+    ['{"peft_type":"LORA","bias":"some"}', /bias is "some", one of none, all, lora_only is wanted/],
     ['{"peft_type":"LORA","use_rslora":1}', /use_rslora is 1, true or false/],
     ['{"peft_type":"LORA","target_modules":[1]}', /target_modules is \[1\], a string, a list/],
     ['{"peft_type":"LORA","layers_to_transform":["1"]}', /layers_to_transform is \["1"\], a whole number/],

@@ -32,6 +32,7 @@ onGpu(
       alphaPattern: wire.alpha_pattern,
       useRslora: false,
       useDora: false,
+      bias: "none",
     });
     assert.deepEqual(
       [...loraUpdates(adapter)].map(([name, { rank, scaling }]) => [name, rank, scaling]).sort(),

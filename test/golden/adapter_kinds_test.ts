@@ -92,7 +92,6 @@ function assertSame(what: string, kind: "gradient" | "parameters", got: Values, 
 type Values = ReadonlyMap<string, Float32Array>;
 
 for (const [kind, { losses, nf4 }] of Object.entries(KINDS)) {
-  if (kind.includes("bias")) continue;
   onEachCompiler(`PEFT's adapter (${kind}) gives its logits, gradients and steps here`, async (adapter) => {
     const file = await SafetensorsFile.open(HERE, "adapter_kinds.safetensors");
     const folder = await adapterFolder(file, kind);

@@ -5,6 +5,7 @@
  */
 
 import * as z from "zod/mini";
+import { BIASES } from "../lora_kind.ts";
 import { fieldMeta, fraction, modules, wanted, wholeNumber } from "../field_types.ts";
 
 const STARTS = "must be true, false, gaussian, orthogonal, pissa, pissa_niter_N or olora";
@@ -35,6 +36,10 @@ export const loraSchema = z.strictObject({
   lora_dropout: z._default(fraction(), 0).register(fieldMeta, {
     section: "LoRA",
     help: "Share of the update's input that a training step leaves out",
+  }),
+  bias: z._default(z.enum(BIASES), "none").register(fieldMeta, {
+    section: "LoRA",
+    help: "Biases to train beside the updates: all, or those of maps with one; only some families have any",
   }),
   init_lora_weights: z._default(
     z.union(
