@@ -44,6 +44,8 @@ interface Bpe {
   readonly vocab: Readonly<Record<string, number>>;
   readonly merges: readonly (string | readonly [string, string])[];
   readonly byteFallback: boolean;
+  /** Place of the first merge that makes a token. */
+  readonly ranks: ReadonlyMap<string, number>;
 }
 
 /**
@@ -129,7 +131,12 @@ function readBpe({ tokenizer, uri }: TokenizerFiles): Bpe {
         "supported",
     );
   }
-  return { vocab: model.vocab as Bpe["vocab"], merges: model.merges as Bpe["merges"], byteFallback };
+  const merges = model.merges as Bpe["merges"], ranks = new Map<string, number>();
+  for (const [i, merge] of merges.entries()) {
+    const joined = pairOf(merge).join("");
+    if (!ranks.has(joined)) ranks.set(joined, i);
+  }
+  return { vocab: model.vocab as Bpe["vocab"], merges, byteFallback, ranks };
 }
 
 function pairOf(merge: string | readonly [string, string]): readonly [string, string] {
@@ -162,7 +169,9 @@ function listTokens({ addedTokens, specialTokens, uri }: TokenizerFiles, bpe: Bp
   }
   for (const { id, content, special } of addedTokens) {
     if (id >= rows) continue; // such as the image token of a text model: nothing is computed of it
-    // SentencePiece's own tokens are found in text that still has its spaces
+    // runs of spaces are joined by merges: their own spelling is found in text that holds it, which none does
+    if (bpe.byteFallback && !special && content.includes(SPACE) && bpe.ranks.has(content)) continue;
+    // SentencePiece's other tokens are found in text that still has its spaces
     tokens[id] = !special && bpe.byteFallback ? content.replaceAll(SPACE, " ") : content;
     kinds[id] = bpe.byteFallback && content === specialTokens.unk_token
       ? Kind.UNKNOWN
@@ -179,14 +188,9 @@ function scored(
   bpe: Bpe,
   { tokens, kinds }: TokenList,
 ): [string, GgufEntry][] {
-  const rank = new Map<string, number>();
-  for (const [i, merge] of bpe.merges.entries()) {
-    const joined = pairOf(merge).join("");
-    if (!rank.has(joined)) rank.set(joined, i);
-  }
   const scores = tokens.map((token, id) => {
     if (kinds[id] === Kind.BYTE) return 0;
-    return kinds[id] === Kind.NORMAL ? -(rank.get(token) ?? bpe.merges.length) : NO_SCORE;
+    return kinds[id] === Kind.NORMAL ? 0 - (bpe.ranks.get(token) ?? bpe.merges.length) : NO_SCORE;
   });
   return [["scores", f32s(scores)], ["add_space_prefix", bool(prefixesSpace(tokenizer))]];
 }

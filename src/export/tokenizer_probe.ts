@@ -14,6 +14,7 @@ import { Tokenizer } from "../data/tokenizer.ts";
 const PROBES = [
   "Hello, world! It's 3.14 or 12345678 and they'LL say I'VE.",
   "  two  spaces\n\n\tand\ttabs \r\n lines\n\n\n end ",
+  `a${" ".repeat(40)}b${"\n".repeat(40)}c${"\t".repeat(9)}`,
   "camelCase HTTPServer ÀÉîõ e\u0301tude naïve Straße ǅ",
   "日本語と中文 한국어 العربية हिन्दी ไทย 👩‍👩‍👧🏽 Ⅷ ½ ²",
   "a_b-c/d\\e (f)[g]{h} <i> == != -> ::: ... $5 100% 'quoted' \"double\"",

@@ -99,6 +99,39 @@ Deno.test("ggufVocabulary() finds the way to cut that gives the same ids, and re
   await assert.rejects(preOf(words), /it is WordPiece, and byte-level BPE/);
 });
 
+Deno.test("ggufVocabulary() leaves runs of spaces to the merges, and takes other words of SentencePiece's whole", async () => {
+  const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const tokens = ["<unk>", "<s>", "</s>", ...bytes, "▁", "a", "▁▁", "▁a", "<a▁b>"];
+  const added = (content: string, special: boolean) => {
+    return { id: tokens.indexOf(content), content, special, normalized: false };
+  };
+  const folder = new MemoryFolder("spm", {
+    "tokenizer.json": JSON.stringify({
+      added_tokens: [added("<unk>", true), added("<s>", true), added("▁▁", false), added("<a▁b>", false)],
+      normalizer: { type: "Replace", pattern: { String: " " }, content: "▁" },
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: { type: "Sequence", decoders: [{ type: "ByteFallback" }, { type: "Fuse" }] },
+      model: {
+        type: "BPE",
+        unk_token: "<unk>",
+        fuse_unk: true,
+        byte_fallback: true,
+        vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+        merges: [["▁", "a"], ["▁", "▁"]],
+      },
+    }),
+    "tokenizer_config.json": JSON.stringify({ unk_token: "<unk>", bos_token: "<s>" }),
+  });
+  const value = valuesOf((await ggufVocabulary(folder, modelOf(tokens.length), null)).entries);
+  const kinds = value("token_type") as number[], scores = value("scores") as number[], at = tokens.length - 3;
+  assert.deepEqual([...kinds].slice(at), [1, 1, 4]);
+  assert.deepEqual((value("tokens") as string[]).slice(at), ["▁▁", "▁a", "<a b>"]);
+  assert.deepEqual([...scores].slice(at), [-1, 0, -1000]);
+  assert.equal(value("add_space_prefix"), false);
+  assert.equal(kinds[0], 2);
+});
+
 const STORIES = new URL("../../../shared/models/stories260K-hf", import.meta.url).pathname;
 const hasStories = existsSync(STORIES);
 

@@ -31,8 +31,8 @@ export const EXPORT_MUTANTS: readonly Mutant[] = [
   ...inFile("src/export/gguf_vocabulary.ts", ["test/export/gguf_vocabulary_test.ts"], [
     [
       "the last merge scores best",
-      "-(rank.get(token) ?? bpe.merges.length)",
-      "(rank.get(token) ?? bpe.merges.length)",
+      "0 - (bpe.ranks.get(token)",
+      "0 + (bpe.ranks.get(token)",
     ],
     ["every token of a chat is plain text", "? Kind.CONTROL", "? Kind.NORMAL"],
   ]),
