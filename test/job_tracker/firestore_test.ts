@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import type { Firestore } from "@google-cloud/firestore";
 import { FirestoreServer } from "@firestore-emulator/server";
 import { ServerCredentials } from "@grpc/grpc-js";
+import { openTracker } from "../../src/cli/open_tracker.ts";
+import { runCommand } from "../../src/cli/run.ts";
 import { FirestoreJobRecords } from "../../src/job_tracker/firestore.ts";
 import { QueuedTracker } from "../../src/job_tracker/queued.ts";
+import { fakeIo, FINISHED_EVENT, stepEvent, SUMMARY_EVENT } from "../cli/fake_io.ts";
 import { recordsContract } from "./records_contract.ts";
 
 let emulator: FirestoreServer, emulatorHost: string;
@@ -74,6 +77,28 @@ Deno.test("FirestoreJobRecords writes documents as the Python service did", asyn
   ]);
   for (const time of Object.values(times)) assert.ok(Math.abs(time.toMillis() - Date.now()) < 60_000);
   await database.terminate();
+});
+
+Deno.test("train --firestore-project records a run in Firestore", async () => {
+  const collection = `jobs-${++collections}`;
+  const before = Deno.env.get("FIRESTORE_EMULATOR_HOST");
+  Deno.env.set("FIRESTORE_EMULATOR_HOST", emulatorHost);
+  try {
+    const { io, stderr } = fakeIo({ events: () => [SUMMARY_EVENT, stepEvent(200, 1), FINISHED_EVENT] });
+    const args = ["--base-model", "google/gemma-2-2b", "--output-model-name", "my-model"]
+      .concat("--training-data-path", "data/train.jsonl", "--job-id", "job-9")
+      .concat("--firestore-project", "test", "--firestore-collection", collection);
+    assert.equal(await runCommand(["train", ...args], { ...io, openTracker }), 0, stderr.text);
+    assert.equal(stderr.text, "");
+  } finally {
+    if (before === undefined) Deno.env.delete("FIRESTORE_EMULATOR_HOST");
+    else Deno.env.set("FIRESTORE_EMULATOR_HOST", before);
+  }
+  const store = new FirestoreJobRecords({ projectId: "test", collection, emulatorHost });
+  const record = (await store.read("job-9"))!;
+  assert.deepEqual([record.status, record.progress, record.error], ["completed", 1, null]);
+  assert.ok(record.createdAt <= record.startedAt! && record.startedAt! <= record.completedAt!);
+  await store.close();
 });
 
 Deno.test("a tracker whose Firestore is down gives up in time", async () => {

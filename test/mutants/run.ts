@@ -16,7 +16,8 @@ import { type Mutant, MUTANTS, occurrences } from "./mutants.ts";
 const ROOT = new URL("../../", import.meta.url);
 /** The slowest file of tests takes some seconds. */
 const TIMEOUT_MS = 180_000;
-const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-run"];
+const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-run"]
+  .concat("--allow-net=127.0.0.1,localhost");
 
 /** Copies what git tracks or would track, as it lies here. */
 async function copyTree(to: string): Promise<void> {
