@@ -87,6 +87,30 @@ onGpu("run() resumes from a checkpoint of a decomposed base to the same bits", a
   );
 });
 
+onGpu("run() loads the best weights of a decomposed base from their checkpoint", async () => {
+  const root = await jobDisk();
+  const events = await run(root, {
+    init_lora_weights: "olora",
+    load_best_model_at_end: true,
+    metric_for_best_model: "eval_mean_token_accuracy",
+    learning_rate: 1e-4, // too little for another right token: the first evaluation stays the best
+    eval_steps: 1,
+    max_steps: 4,
+    save: "both",
+  });
+  assert.ok(ofType(events, "phase").some(({ message }) => message.startsWith("loading the best weights")));
+  const { evalLossAfter } = ofType(events, "finished")[0]!;
+  assert.equal(evalLossAfter, evalLosses(events)[1]);
+  assert.notEqual(evalLossAfter, evalLosses(events).at(-1));
+  const further = {
+    adapter_path: "runs/ember/adapter",
+    output_dir: "runs/more",
+    max_steps: 1,
+    save: "adapter",
+  };
+  assertNear(evalLosses(await run(root, further))[0]!, evalLossAfter!);
+});
+
 onGpu("run() begins with drawn factors as the option says", async () => {
   const root = await jobDisk();
   const begin = async (init: unknown) => {
