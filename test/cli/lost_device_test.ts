@@ -11,6 +11,9 @@ import { readJson } from "../helpers/job_runs.ts";
 import { writeTinyModel } from "../helpers/tiny_model.ts";
 import { fakeIo } from "./fake_io.ts";
 
+/** A run takes seconds; one that stands still is not waited for longer. */
+const LIMIT_MS = 120_000;
+
 /** Trains four steps on disk, losing the device after some of them. */
 async function train(steps: readonly number[], ...more: string[]) {
   const path = await Deno.makeTempDir({ prefix: "lowrank-lost-" });
@@ -19,7 +22,11 @@ async function train(steps: readonly number[], ...more: string[]) {
     await Deno.writeTextFile(`${path}/train.jsonl`, ROWS);
     const { io, stdout, stderr } = fakeIo();
     const worker = new URL(`lossy_worker.ts?steps=${steps}`, import.meta.url);
-    const start = () => new Worker(worker, { type: "module" }) as unknown as JobWorker;
+    const workers: Worker[] = [];
+    const start = () => {
+      workers.push(new Worker(worker, { type: "module" }));
+      return workers.at(-1) as unknown as JobWorker;
+    };
     const createJob: typeof io.createJob = (config, options) =>
       Promise.resolve(new WorkerJob(config, options, start));
     const places = [
@@ -31,7 +38,15 @@ async function train(steps: readonly number[], ...more: string[]) {
       `${path}/run`,
     ];
     const args = ["--output-model-name", "ember", "--lora-r", "4", "--max-steps", "4", "--save-steps", "2"];
-    const code = await runCommand(["train", ...places, ...args, ...more], { ...io, createJob });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const standstill = new Promise<never>((_, failed) => {
+      timer = setTimeout(() => {
+        for (const each of workers) each.terminate();
+        failed(new Error(`The run stands still after:\n${stdout.text}${stderr.text}`));
+      }, LIMIT_MS);
+    });
+    const running = runCommand(["train", ...places, ...args, ...more], { ...io, createJob });
+    const code = await Promise.race([running, standstill]).finally(() => clearTimeout(timer));
     return {
       code,
       out: stdout.text,
