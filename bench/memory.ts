@@ -6,6 +6,7 @@
  */
 import { formatBytes } from "../src/cli/format.ts";
 import type { BenchDevice, BenchOptions, Part, PartResult } from "./part.ts";
+import { LAUNCHER_MEMORY } from "./launcher_memory.ts";
 import { peakResidentOf } from "./process_memory.ts";
 import { table } from "./table.ts";
 import { type ChildReport, trainInChild } from "./trained_child.ts";
@@ -101,7 +102,12 @@ async function peakOfCommand(model: string, length: number, recompute: boolean):
 }
 
 async function watchedPeak(args: readonly string[]): Promise<number | null> {
-  const process = new Deno.Command(Deno.execPath(), { args: [...args], stdout: "piped", stderr: "piped" })
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    env: LAUNCHER_MEMORY,
+    stdout: "piped",
+    stderr: "piped",
+  })
     .spawn();
   let peak: number | null = null;
   const watch = setInterval(async () => peak = await peakResidentOf(process.pid) ?? peak, POLL_MS);

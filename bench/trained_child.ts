@@ -11,6 +11,7 @@ import { openGpu } from "../src/gpu/device.ts";
 import { totalBytes } from "../src/memory_plan.ts";
 import { chooseVariants } from "../src/nn/variants.ts";
 import { GpuLedger } from "./gpu_ledger.ts";
+import { LAUNCHER_MEMORY } from "./launcher_memory.ts";
 import { LoadedModel, type StepSizes } from "./loaded_model.ts";
 import { peakResidentOf } from "./process_memory.ts";
 
@@ -51,7 +52,7 @@ export async function trainInChild(
 ): Promise<ChildReport> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--config", CONFIG, "--no-check", "--allow-all", SELF, JSON.stringify(request)],
-    env: { ...env },
+    env: { ...LAUNCHER_MEMORY, ...env },
   }).output();
   if (!success) {
     throw new Error(

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { LAUNCHER_MEMORY } from "../bench/launcher_memory.ts";
 
 const LAUNCHER = new URL("../lowrank", import.meta.url).pathname;
 /** What the launcher calls of the system and must not be faked. */
@@ -47,7 +48,8 @@ async function withMachine(
 /** A Deno that says its version, or else where it was called and with what. */
 const fakeDeno = (version: string) =>
   `if [ "$1" = --version ]; then echo "deno ${version} (stable)"; exit; fi
-echo "cwd $(pwd -P)"; echo "runtime $XDG_RUNTIME_DIR"; for word; do echo "[$word]"; done`;
+echo "cwd $(pwd -P)"; echo "runtime $XDG_RUNTIME_DIR"; echo "memory $MALLOC_ARENA_MAX $MALLOC_MMAP_THRESHOLD_ $MALLOC_TRIM_THRESHOLD_ $DENO_V8_FLAGS"
+for word; do echo "[$word]"; done`;
 
 const ignore = Deno.build.os !== "linux";
 
@@ -63,6 +65,7 @@ Deno.test({
       assert.match(out, /\[train\]\n\[--base-model\]\n\[my model\]\n$/);
       assert.match(out, /\[--no-prompt\]/);
       assert.doesNotMatch(out, /\[-A\]|allow-all|allow-run|allow-ffi|allow-net/);
+      assert.equal(/^memory (.+)$/m.exec(out)![1], Object.values(LAUNCHER_MEMORY).join(" "));
       const runtime = /runtime (.+)/.exec(out)![1]!;
       assert.equal((await Deno.stat(runtime)).mode! & 0o777, 0o700);
     }),

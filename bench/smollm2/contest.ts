@@ -38,7 +38,11 @@ export const stepContest: Part = {
     await using process = peft ? new PeftProcess(peft, smollm2) : null;
     const results: RankResult[] = [], kernels: PartResult[] = [];
     for (const rank of quick ? QUICK_RANKS : RANKS) {
-      const tuned = await tunedFor(device, options, await workOfModel(smollm2, length, rank));
+      const tuned = await tunedFor(
+        device,
+        options,
+        await workOfModel(device, smollm2, { tokens: length, rank }),
+      );
       await using model = await LoadedModel.open(tuned, smollm2, { length, rank });
       results.push(await contest(model, process, { rank, length, rounds }));
       if (kernels.length === 0 && device.gpu.features.has("timestamp-query")) {
@@ -74,10 +78,14 @@ export const stepContest: Part = {
 };
 
 /** The products of a micro-batch of one row. */
-async function workOfModel(folder: string, tokens: number, rank: number): Promise<Work> {
+async function workOfModel(
+  { variants }: BenchDevice,
+  folder: string,
+  { tokens, rank }: { tokens: number; rank: number },
+): Promise<Work> {
   const { family, config, weights } = await new ModelManager((uri) => new LocalFolder(uri)).open(folder);
   await weights.close();
-  return modelWork(family, config, { tokens, rank });
+  return modelWork(family, config, { tokens, rank, logitBytes: variants.logitBytes });
 }
 
 async function contest(

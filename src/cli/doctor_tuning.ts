@@ -5,7 +5,6 @@
  */
 import type { Gpu } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
-import { headChunkRows } from "../nn/lm_head.ts";
 import { chooseVariants, type Variants } from "../nn/variants.ts";
 import type { Folder } from "../storage.ts";
 import { TuningCache, type TuningEntry } from "../tuning/cache.ts";
@@ -34,7 +33,7 @@ export interface TunedTile {
   readonly compileSeconds: number;
 }
 
-const SMOLLM2_VOCABULARY = 49152, TOKENS = 256;
+const SMOLLM2_VOCABULARY = 49152, TOKENS = 256, HEAD_ROWS = 64;
 
 /** What `--retune` measures: a micro-batch of SmolLM2-135M, 256 tokens, every linear map with an update of rank 16. */
 export const RETUNE_WORK: Work = workOf({
@@ -46,7 +45,7 @@ export const RETUNE_WORK: Work = workOf({
   ],
   head: { out: SMOLLM2_VOCABULARY, in: 576 },
   tokens: TOKENS,
-  headRows: headChunkRows(SMOLLM2_VOCABULARY, TOKENS),
+  headRows: HEAD_ROWS,
   rank: 16,
 });
 /** A run so long that every candidate's compilation would pay. */

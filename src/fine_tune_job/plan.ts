@@ -10,7 +10,7 @@ import type { QuantizationPlan, TrainingEvent } from "../job.ts";
 import { fitPlan, planQuantizations } from "../memory_plan.ts";
 import { ModelManager, type PlannedModel } from "../model_manager.ts";
 import type { BatchLimits } from "../models/trainable_model.ts";
-import type { Variants } from "../nn/variants.ts";
+import { chooseVariants, type Variants } from "../nn/variants.ts";
 import { momentCount } from "../optim/optimizer.ts";
 import type { PreparedRun, RunInputs } from "../prepared_run.ts";
 import { resumeWarnings } from "../run_checkpoints.ts";
@@ -125,7 +125,11 @@ function chooseKernels(
     gpu,
     pipelines,
     setting: job.variant,
-    work: modelWork(base.family, base.config, { tokens: typicalTokens(data, training), rank: lora.rank }),
+    work: modelWork(base.family, base.config, {
+      tokens: typicalTokens(data, training),
+      rank: lora.rank,
+      logitBytes: chooseVariants(gpu).logitBytes,
+    }),
     microBatches: dryRun ? 0 : steps.totalSteps * training.gradientAccumulationSteps,
     tiles: (checkpoint?.record.tiles ?? identity.tiles) as RunTiles | undefined ?? null,
     folder: tuning ?? null,

@@ -50,6 +50,9 @@ const LOSS_GRACE_MS = 100;
 
 const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|basic render|software/i;
 
+/** Bytes that may be on their way to a software adapter. */
+const MOST_ON_THE_WAY = 4 << 20;
+
 /** An open device with its adapter's facts. */
 export class Gpu {
   /** What the adapter calls itself, such as `NVIDIA H100` or `llvmpipe (LLVM 15.0.6, 256 bits)`. */
@@ -62,6 +65,8 @@ export class Gpu {
   /** Sizes submissions. */
   readonly pacer: Pacer;
   #failure: Error | null = null;
+  /** Bytes written since the last wait. */
+  #onTheWay = 0;
   #closed = false;
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, submissionMs?: number) {
@@ -117,6 +122,19 @@ export class Gpu {
   async settle(): Promise<void> {
     await this.device.queue.onSubmittedWorkDone();
     this.check();
+  }
+
+  /**
+   * To be called after bytes were written to buffers or textures. On an adapter that computes on the CPU their copies on
+   * the way are memory of this process, and are never given back: it waits before many have gathered.
+   */
+  async wrote(bytes: number): Promise<void> {
+    this.device.queue.submit([]); // copies live until the next submit
+    if (!this.software) return;
+    this.#onTheWay += bytes;
+    if (this.#onTheWay < MOST_ON_THE_WAY) return;
+    this.#onTheWay = 0;
+    await this.settle();
   }
 
   /** Copies bytes back from a buffer. @throws {GpuLostError} If the device fails before they arrive. */

@@ -111,7 +111,12 @@ export class Decoder {
     this.embedding = this.#weights.vocabulary(`${family.embedding}.weight`, V, C);
     this.blocks = config.layers.map((_, i) => this.#block(i));
     this.linears = this.#linears;
-    this.head = new LmHead(this.#norm(family.finalNorm, C), this.#headWeight(trained), config.logitSoftcap);
+    this.head = new LmHead(
+      this.#norm(family.finalNorm, C),
+      this.#headWeight(trained),
+      variants.logitBytes,
+      config.logitSoftcap,
+    );
     const angles = this.#angleBounds.reduce((sum, bound) => sum + bound, 0);
     this.ropes = new Map(config.layers.map(({ rope }) => [rope, plannedTables(rope, angles)]));
   }

@@ -12,8 +12,8 @@ import { inStorage } from "./step_recorder.ts";
 import type { Variants } from "./variants.ts";
 import type { MatrixWeight } from "./weight.ts";
 
-/** Host bytes that may wait in staging copies before an empty submit releases them. */
-const UPLOAD_CHUNK_BYTES = 1 << 20;
+/** Bytes that are read and written at a time. */
+const UPLOAD_CHUNK_BYTES = 1 << 18;
 
 /** A gradient sums over the rows of a shard, four a step; tiles with workgroup memory loop over their loads as well. */
 const MOST_SHARD_ROWS = 2 * LOOP_BUDGET;
@@ -91,7 +91,7 @@ export class FrozenMatrix implements MatrixWeight {
       for (let row = 0; row < shard.rows; row += perChunk) {
         const count = Math.min(perChunk, shard.rows - row);
         upload(this.#gpu.device, shard.operand, row, await read(shard.firstRow + row, count), this.cols);
-        this.#gpu.device.queue.submit([]); // staging copies live until the next submit
+        await this.#gpu.wrote(4 * count * this.cols);
       }
     }
     this.#gpu.check();

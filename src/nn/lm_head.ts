@@ -25,9 +25,7 @@ import { rowLanes } from "./row_lanes.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 import type { MatrixWeight } from "./weight.ts";
 
-/** Logits of one chunk stay about this large, so that small vocabularies need few chunks. */
-const CHUNK_BYTES = 16 << 20;
-const LEAST_CHUNK_ROWS = 64;
+const LEAST_CHUNK_ROWS = 32;
 /** So that the rows of a chunk fit a texture, one side of a grid and the loops of one invocation on any adapter. */
 const MOST_CHUNK_ROWS = 8192;
 
@@ -47,9 +45,9 @@ export interface LossSinks {
   readonly scalars: Tensor;
 }
 
-/** Labelled tokens whose logits over a vocabulary exist at a time, of a batch of `rows` tokens. */
-export function headChunkRows(vocabulary: number, rows: number): number {
-  const fitting = Math.floor(CHUNK_BYTES / (4 * vocabulary) / 32) * 32;
+/** Labelled tokens whose logits over a vocabulary exist at a time, in about so many bytes, of a batch of `rows` tokens. */
+export function headChunkRows(vocabulary: number, rows: number, bytes: number): number {
+  const fitting = Math.floor(bytes / (4 * vocabulary) / 32) * 32;
   return Math.min(rows, MOST_CHUNK_ROWS, Math.max(LEAST_CHUNK_ROWS, fitting));
 }
 
@@ -58,16 +56,19 @@ export class LmHead {
   readonly weight: MatrixWeight;
   /** c of c·tanh(z / c) on logits; null for none. */
   readonly softcap: number | null;
+  readonly #logitBytes: number;
 
-  constructor(norm: RmsNorm, weight: MatrixWeight, softcap: number | null = null) {
+  /** @param logitBytes About so many bytes of logits exist at a time; see {@link headChunkRows}. */
+  constructor(norm: RmsNorm, weight: MatrixWeight, logitBytes: number, softcap: number | null = null) {
     this.norm = norm;
     this.weight = weight;
     this.softcap = softcap;
+    this.#logitBytes = logitBytes;
   }
 
   /** Rows of one chunk for a batch of `rows` rows. */
   chunkRows(rows: number): number {
-    return headChunkRows(this.weight.rows, rows);
+    return headChunkRows(this.weight.rows, rows, this.#logitBytes);
   }
 
   /** Logits [rows, shard] of the chunk that starts at labelled row `first`, one tensor a shard. */

@@ -93,7 +93,7 @@ export class PackedMatrix implements MatrixWeight {
       }
       words.buffer = device.createBuffer({ label: this.label, size: words.bytes, usage });
       device.queue.writeBuffer(words.buffer, 0, values);
-      device.queue.submit([]); // staging copies live until the next submit
+      await this.#gpu.wrote(values.byteLength);
     }
     this.#gpu.check();
   }

@@ -39,6 +39,8 @@ export interface Variants {
   readonly packed: "unpack" | "read";
   /** Floating-point operations of one launch of a product at most; longer ones are divided. */
   readonly dispatchFlops: number;
+  /** Logits that exist at a time: few keep memory small, many keep a GPU's processors busy. */
+  readonly logitBytes: number;
   readonly attention: AttentionLanes;
   /** Lanes that work on a query of attention over a cache; a power of two. */
   readonly rowLanes: number;
@@ -63,6 +65,7 @@ const LLVMPIPE: Variants = {
   vector: registerTile(4, 8, 8),
   packed: "unpack",
   dispatchFlops: Infinity,
+  logitBytes: 8 << 20,
   attention: { LANES: 8, laneVectors: 256, stepKeys: 2, staged: false },
   rowLanes: 16,
   rows: { WORKGROUP_SIZE: 8, ROW_LANES: 1 },
@@ -87,6 +90,7 @@ const SOFTWARE: Variants = {
   vector: registerTile(4, 4, 8),
   packed: "unpack",
   dispatchFlops: Infinity,
+  logitBytes: 8 << 20,
   attention: { LANES: 8, laneVectors: 32, stepKeys: 1, staged: false },
   rowLanes: 16,
   rows: { WORKGROUP_SIZE: 8, ROW_LANES: 1 },
@@ -103,6 +107,7 @@ const HARDWARE: Variants = {
   vector: vectorTile(4, 1, 4, 16),
   packed: "read",
   dispatchFlops: 5e10,
+  logitBytes: 64 << 20,
   attention: { LANES: 64, laneVectors: 32, stepKeys: 1, staged: true },
   rowLanes: 64,
   rows: { WORKGROUP_SIZE: 64, ROW_LANES: 64 },

@@ -14,13 +14,15 @@ export interface ModelWorkRequest {
   readonly tokens: number;
   /** Rank of the update, taken as if every linear map had one. */
   readonly rank: number;
+  /** As the adapter's variants have it. */
+  readonly logitBytes: number;
 }
 
 /** Counts the products of one micro-batch. */
 export function modelWork(
   family: ModelFamily,
   config: ModelConfig,
-  { tokens, rank }: ModelWorkRequest,
+  { tokens, rank, logitBytes }: ModelWorkRequest,
 ): Work {
   const shapes = weightShapes(family, config);
   const counts = new Map<string, MapShape>();
@@ -33,7 +35,7 @@ export function modelWork(
     maps: [...counts.values()],
     head: { out: config.vocabSize, in: config.hiddenSize },
     tokens,
-    headRows: headChunkRows(config.vocabSize, tokens),
+    headRows: headChunkRows(config.vocabSize, tokens, logitBytes),
     rank,
   });
 }

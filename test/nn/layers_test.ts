@@ -197,7 +197,12 @@ for (const variants of CHOICES) {
         const matrix = await frozen(adapter, w, vocab, cols, variants, limits);
         assert.equal(matrix.shards.length, 3);
         using run = new TestProgram(adapter, variants);
-        const head = new LmHead(new RmsNorm(run.holding(weight, [cols], "norm"), 1e-5), matrix, cap),
+        const head = new LmHead(
+            new RmsNorm(run.holding(weight, [cols], "norm"), 1e-5),
+            matrix,
+            16 << 20,
+            cap,
+          ),
           r = run.recorder;
         const u32 = (values: readonly number[]) =>
           run.holding(Uint32Array.from(values, (value) => value >>> 0));
@@ -303,11 +308,11 @@ for (const variants of CHOICES) {
 }
 
 Deno.test("LmHead.chunkRows() keeps chunks of a tiny vocabulary within a grid and a texture", () => {
-  const head = (vocab: number) => new LmHead(null!, { rows: vocab } as MatrixWeight);
+  const head = (vocab: number) => new LmHead(null!, { rows: vocab } as MatrixWeight, 16 << 20);
   assert.equal(head(3).chunkRows(200_000), 8192);
   assert.equal(head(3).chunkRows(100), 100);
   assert.equal(head(49_152).chunkRows(200_000), 64);
-  assert.equal(head(262_144).chunkRows(200_000), 64);
+  assert.equal(head(262_144).chunkRows(200_000), 32);
 });
 
 Deno.test("rowPositions() starts anew with each row and each packed document; padding counts on", () => {
