@@ -4,49 +4,28 @@
  *
  * @module
  */
-import { rowsById } from "../../kernels/embedding/kernel.ts";
-import { NO_TARGET } from "../../kernels/cross_entropy/kernel.ts";
-import { NO_ROW } from "../../kernels/rows/kernel.ts";
-import { dropoutNumbers, dropoutSize } from "../../kernels/dropout/kernel.ts";
-import { noiseNumbers, noiseSize } from "../../kernels/noise/kernel.ts";
 import { Arena } from "../gpu/arena.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DispatchProfile } from "../gpu/profile.ts";
 import type { PlannedProgram, Program } from "../gpu/program.ts";
 import { BufferUsage } from "../gpu/usage.ts";
-import type { LabelledRows, LossSinks } from "../nn/lm_head.ts";
-import { attentionSpans, type SpanTensors } from "../nn/attention_spans.ts";
+import type { LossSinks } from "../nn/lm_head.ts";
 import { Magnitude } from "../nn/magnitude.ts";
 import { ParameterPool } from "../nn/parameter_pool.ts";
-import { rowPositions } from "../nn/rope.ts";
 import { StepRecorder } from "../nn/step_recorder.ts";
 import type { Variants } from "../nn/variants.ts";
 import { streamOf } from "../random.ts";
 import { type Tensor, tensor } from "../tensor.ts";
+import { BatchInputs, type BatchPlace, type ModelBatch } from "./batch_inputs.ts";
 import type { ModelConfig } from "./config.ts";
 import type { PackedSource, TrainedTensors } from "./decoder_weights.ts";
-import { Decoder, type DecoderInputs } from "./decoder.ts";
+import { Decoder } from "./decoder.ts";
 import type { LoraSpec } from "./lora_spec.ts";
 import type { ModelFamily } from "./registry.ts";
 import { RowNorms } from "./row_norms.ts";
 
-const NOISE_STREAM = streamOf("neftune");
-
-/** Rows of tokens with their targets, as the model takes them. */
-export interface ModelBatch {
-  /** Batch rows and padded tokens of each. */
-  readonly rows: number;
-  readonly length: number;
-  /** [rows · length] */
-  readonly inputIds: Uint32Array;
-  /** [rows · length]: the token that should follow each position, negative where none is trained. */
-  readonly targets: Int32Array;
-  /** [rows]: real tokens of each row. */
-  readonly lengths: Uint32Array;
-  /** Tokens of the documents packed into each row, which do not see each other; default one a row. */
-  readonly documents?: readonly (readonly number[])[];
-}
+export type { BatchPlace, ModelBatch } from "./batch_inputs.ts";
 
 /** What is trained: low-rank updates, every weight, or nothing. */
 export type Trainable = LoraSpec | "all" | null;
@@ -89,14 +68,6 @@ export interface ModelDevice {
   readonly seed?: number;
 }
 
-/** Where a micro-batch stands in a run, for what is drawn for it. */
-export interface BatchPlace {
-  /** Optimizer step, from 1. */
-  readonly step: number;
-  /** Tokens of the step before this micro-batch. */
-  readonly firstToken: number;
-}
-
 export class TrainableModel {
   readonly decoder: Decoder;
   readonly pool: ParameterPool;
@@ -106,13 +77,7 @@ export class TrainableModel {
   readonly resources: { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly arena: Arena };
   readonly #variants: Variants;
   readonly #limits: BatchLimits;
-  readonly #neftuneAlpha: number | null;
-  readonly #seed: number;
-  readonly #noise: Tensor;
-  /** Null where nothing is left out. */
-  readonly #dropout: Tensor | null;
-  readonly #inputs: Readonly<Record<"ids" | "positions" | "index" | "targets" | "order" | "starts", Tensor>>;
-  readonly #spans: SpanTensors;
+  readonly #inputs: BatchInputs;
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #plans = new Map<string, PlannedProgram>();
 
@@ -125,11 +90,6 @@ export class TrainableModel {
     const { gpu, pipelines = new PipelineCache(gpu), variants, limits, formatOf } = device;
     this.#variants = variants;
     this.#limits = limits;
-    this.#neftuneAlpha = device.neftuneAlpha ?? null;
-    this.#seed = device.seed ?? 0;
-    this.#noise = tensor("noise numbers", [noiseSize(limits.rows)], "u32");
-    const drops = trainable !== null && trainable !== "all" && (trainable.dropout ?? 0) > 0;
-    this.#dropout = drops ? tensor("dropout numbers", [dropoutSize(limits.rows)], "u32") : null;
     this.resources = { gpu, pipelines, arena: new Arena(gpu) };
     this.pool = new ParameterPool(gpu);
     this.decoder = new Decoder(config, family, {
@@ -152,18 +112,11 @@ export class TrainableModel {
       },
     });
     this.rowNorms = new RowNorms(this.decoder.linears, this.pool, this.resources, variants);
-    const tokens = limits.rows * limits.length;
-    this.#inputs = {
-      ids: tensor("token ids", [tokens], "u32"),
-      positions: tensor("positions", [tokens], "u32"),
-      index: tensor("labelled rows", [tokens], "u32"),
-      targets: tensor("targets", [tokens], "u32"),
-      order: tensor("rows by id", [tokens], "u32"),
-      starts: tensor("first row of each id", [tokens + 1], "u32"),
-    };
-    this.#spans = new Map(
-      this.decoder.windows.map((window) => [window, tensor("attention spans", [tokens, 2], "u32")]),
-    );
+    this.#inputs = new BatchInputs(this.decoder, limits, {
+      neftuneAlpha: device.neftuneAlpha ?? null,
+      dropout: trainable !== null && trainable !== "all" && (trainable.dropout ?? 0) > 0,
+      seed: device.seed ?? 0,
+    });
     this.sinks = {
       totals: tensor("totals", [4]),
       flags: tensor("flags", [1], "u32"),
@@ -222,7 +175,7 @@ export class TrainableModel {
     const program = await this.#programOf("train", batch.rows, batch.length);
     await this.rowNorms.refresh();
     const chunks = this.#write(batch, tokenWeight);
-    this.#writeDraws(batch, place);
+    this.#inputs.writeDraws(this.resources.gpu.device.queue, batch, place);
     program.run(["forward", ...chunks.map((i) => `head ${i}`), "backward"]);
   }
 
@@ -312,10 +265,7 @@ export class TrainableModel {
   /** Tensors outside of the pool and of the arena. */
   get #fixed(): readonly Tensor[] {
     return [
-      ...Object.values(this.#inputs),
-      this.#noise,
-      ...(this.#dropout ? [this.#dropout] : []),
-      ...this.#spans.values(),
+      ...this.#inputs.tensors,
       ...Object.values(this.sinks),
       ...this.rowNorms.kept,
     ];
@@ -328,47 +278,12 @@ export class TrainableModel {
   }
 
   /** Uploads a batch; returns the chunks of labelled rows that it fills. */
-  #write({ rows, length, inputIds, targets, lengths, documents }: ModelBatch, tokenWeight: number): number[] {
-    const queue = this.resources.gpu.device.queue;
-    const tokens = rows * length;
-    const index = new Uint32Array(tokens).fill(NO_ROW);
-    const compact = new Uint32Array(tokens).fill(NO_TARGET);
-    let labelled = 0;
-    for (let i = 0; i < tokens; i++) {
-      if (targets[i]! < 0) continue;
-      index[labelled] = i;
-      compact[labelled++] = targets[i]!;
-    }
-    const write = (to: Tensor, values: Uint32Array) =>
-      queue.writeBuffer(to.buffer!, 0, values as Uint32Array<ArrayBuffer>);
-    refuseUnknownIds(inputIds, this.decoder.config.vocabSize);
-    write(this.#inputs.ids, inputIds);
-    const first = this.decoder.firstPosition(Math.max(...documents?.flat() ?? lengths));
-    write(this.#inputs.positions, rowPositions(rows, length, documents).map((position) => first + position));
-    for (const [window, spans] of this.#spans) {
-      write(spans, attentionSpans({ lengths, rowLength: length, window, documents }));
-    }
-    write(this.#inputs.index, index);
-    write(this.#inputs.targets, compact);
-    if (this.decoder.embedding.grad) {
-      const { order, starts } = rowsById(inputIds);
-      write(this.#inputs.order, order);
-      write(this.#inputs.starts, starts);
-    }
-    queue.writeBuffer(this.sinks.scalars.buffer!, 0, Float32Array.of(tokenWeight));
-    const perChunk = this.decoder.head.chunkRows(tokens);
-    return [...Array(Math.ceil(labelled / perChunk)).keys()];
-  }
-
-  /** Uploads what noise and dropout of a micro-batch follow from. */
-  #writeDraws({ lengths }: ModelBatch, { step, firstToken }: BatchPlace): void {
+  #write(batch: ModelBatch, tokenWeight: number): number[] {
     const { queue } = this.resources.gpu.device;
-    const place = { seed: this.#seed, step, firstToken, lengths };
-    if (this.#neftuneAlpha !== null) {
-      const numbers = noiseNumbers({ ...place, alpha: this.#neftuneAlpha, stream: NOISE_STREAM });
-      queue.writeBuffer(this.#noise.buffer!, 0, numbers);
-    }
-    if (this.#dropout) queue.writeBuffer(this.#dropout.buffer!, 0, dropoutNumbers(place));
+    const labelled = this.#inputs.write(queue, batch);
+    queue.writeBuffer(this.sinks.scalars.buffer!, 0, Float32Array.of(tokenWeight));
+    const perChunk = this.decoder.head.chunkRows(batch.rows * batch.length);
+    return [...Array(Math.ceil(labelled / perChunk)).keys()];
   }
 
   #programOf(kind: ProgramKind, rows: number, length: number): Promise<Program> {
@@ -398,22 +313,7 @@ export class TrainableModel {
       );
     }
     const run = new StepRecorder(`${label} ${rows}x${length}`, this.resources, this.#variants);
-    const tokens = rows * length;
-    const inputs: DecoderInputs = {
-      ids: this.#inputs.ids.first([tokens]),
-      positions: this.#inputs.positions.first([tokens]),
-      spans: new Map([...this.#spans].map(([window, spans]) => [window, spans.first([tokens, 2])])),
-      rowsById: {
-        order: this.#inputs.order.first([tokens]),
-        starts: this.#inputs.starts.first([tokens + 1]),
-      },
-      rowLength: length,
-    };
-    const labelled: LabelledRows = {
-      index: this.#inputs.index.first([tokens]),
-      targets: this.#inputs.targets.first([tokens]),
-    };
-    return { run, inputs, labelled };
+    return { run, ...this.#inputs.of(rows, length) };
   }
 
   #record(kind: ProgramKind, rows: number, length: number): StepRecorder {
@@ -421,9 +321,10 @@ export class TrainableModel {
     const tokens = rows * length;
     const { head } = this.decoder;
     run.section("forward");
-    const noise = kind === "train" && this.#neftuneAlpha !== null ? { noise: this.#noise } : {};
-    if (kind === "train" && this.#dropout) run.draws = { numbers: this.#dropout, rowLength: length };
-    const { x, saved } = this.decoder.forward(run, { ...inputs, ...noise }, this.#limits.recompute);
+    const { noise, dropout } = this.#inputs;
+    if (kind === "train" && dropout) run.draws = { numbers: dropout, rowLength: length };
+    const drawn = kind === "train" && noise ? { ...inputs, noise } : inputs;
+    const { x, saved } = this.decoder.forward(run, drawn, this.#limits.recompute);
     const dx = kind === "train" ? run.tensor("dx", x.shape) : null;
     if (dx) run.clear(dx);
     const perChunk = head.chunkRows(tokens);
@@ -440,16 +341,4 @@ export class TrainableModel {
     }
     return run;
   }
-}
-
-/** @throws {RangeError} At the first id that the embedding has no row for. */
-function refuseUnknownIds(ids: Uint32Array, vocabSize: number): void {
-  const at = ids.findIndex((id) => id >= vocabSize);
-  if (at < 0) return;
-  throw new RangeError(
-    `Cannot embed token id ${ids[at]} at position ${at} of the batch: the model knows ids 0..${
-      vocabSize - 1
-    }; ` +
-      "use the tokenizer that came with it",
-  );
 }

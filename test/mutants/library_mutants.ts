@@ -88,7 +88,7 @@ const MODEL: readonly Mutant[] = [
   ...inFile("src/models/rope_config.ts", ["test/models/families_test.ts"], [
     ["yarn scales by one of its two numbers", "growth(mscale) / growth(mscaleAll)", "growth(mscale)"],
   ]),
-  ...inFile("src/models/trainable_model.ts", ["test/golden/families_test.ts"], [
+  ...inFile("src/models/batch_inputs.ts", ["test/golden/families_test.ts"], [
     ["rows of every length take the angles of short ones", "first + position", "position"],
   ]),
   ...inFile("src/generate/generator.ts", ["test/generate/generator_test.ts"], [
