@@ -134,6 +134,9 @@ export class LmHead {
     const { cols } = matrixShape(dx);
     const dnormed = run.tensor("head dnorm", [rows, cols]);
     const weights = this.weight.shardsOn(run);
+    // several shards add up from zero: one large kernel to compile and hold, not two
+    const mode = shards.length === 1 ? "set" : "accumulate";
+    if (mode === "accumulate") run.clear(dnormed);
     shards.forEach((logits, i) => {
       const shard = weights[i]!;
       const dlogits = run.tensor("dlogits", [rows, shard.rows]);
@@ -145,7 +148,7 @@ export class LmHead {
       );
       recordBackwardInput(run, {
         y: dnormed,
-        mode: i === 0 ? "set" : "accumulate",
+        mode,
         x: run.operand(dlogits),
         w: shard.operand,
         inner: shard.rows,
