@@ -3,11 +3,16 @@
  *
  * @module
  */
-import type { ModelBatch } from "../../src/models/trainable_model.ts";
+import assert from "node:assert/strict";
+import { loraKey } from "../../src/checkpoint/adapter.ts";
+import { ModelManager } from "../../src/model_manager.ts";
+import { type ModelBatch, TrainableModel } from "../../src/models/trainable_model.ts";
+import { chooseVariants } from "../../src/nn/variants.ts";
+import type { TestAdapter } from "../helpers/gpu.ts";
 import { encodeFloats } from "../../src/quant/float16.ts";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { CONFIG_FILE, parseModelConfig } from "../../src/models/config.ts";
-import { MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
+import { linearPaths, MODEL_FAMILIES, weightShapes } from "../../src/models/registry.ts";
 import { type Folder, writeFile } from "../../src/storage.ts";
 
 /** Numbers in [-1, 1) from a name: FNV-1a of it, then a mix of each index. */
@@ -60,4 +65,45 @@ export function formulaBatch(lengths: readonly number[], vocabSize: number): Mod
     }
   });
   return { rows, length, inputIds, targets, lengths: Uint32Array.from(lengths) };
+}
+
+const RANK = 2, ALPHA = 4;
+
+/** A base with LoRA on every linear map, for batches of two rows of so many tokens. */
+export async function openFormulaModel({ gpu, pipelines }: TestAdapter, files: Folder, length: number) {
+  const base = await new ModelManager(() => files).open(files.uri);
+  const paths = linearPaths(base.family, base.config.numHiddenLayers);
+  const lora = {
+    targets: new Map(paths.map((path) => [path, { rank: RANK, scaling: ALPHA / RANK }])),
+    nameOf: loraKey,
+  };
+  const limits = { rows: 2, length }, variants = chooseVariants(gpu);
+  const model = new TrainableModel(base.config, base.family, lora, { gpu, pipelines, variants, limits });
+  model.allocate();
+  await model.decoder.load(base.weights);
+  for (const parameter of model.pool.parameters) {
+    model.pool.write(parameter, factorValues(parameter.name, parameter.value.bytes / 4));
+  }
+  return {
+    model,
+    close: async () => {
+      model.destroy();
+      await base.weights.close();
+    },
+  };
+}
+
+/** The parts of one array that belong to tensors of these sizes. */
+export function partsOf(whole: Float32Array, sizes: readonly number[]): Float32Array[] {
+  let at = 0;
+  const parts = sizes.map((size) => whole.subarray(at, at += size));
+  assert.equal(at, whole.length, "the golden holds gradients of other tensors");
+  return parts;
+}
+
+export function assertOk(
+  what: string,
+  { ok, value, limit }: { ok: boolean; value: number; limit: number },
+): void {
+  assert.ok(ok, `${what} is ${value} off, allowed are ${limit}`);
 }

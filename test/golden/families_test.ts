@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
-import { loraKey } from "../../src/checkpoint/adapter.ts";
 import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
-import { ModelManager } from "../../src/model_manager.ts";
 import { parseModelConfig } from "../../src/models/config.ts";
-import { linearPaths } from "../../src/models/registry.ts";
-import { TrainableModel } from "../../src/models/trainable_model.ts";
-import { chooseVariants } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import type { Folder } from "../../src/storage.ts";
-import { onEachCompiler, type TestAdapter } from "../helpers/gpu.ts";
+import { onEachCompiler } from "../helpers/gpu.ts";
 import { compareNumber, compareTensor } from "./compare.ts";
 import goldens from "./families.json" with { type: "json" };
-import { factorValues, formulaBatch, writeFormulaModel } from "./families_fixture.ts";
+import { assertOk, formulaBatch, openFormulaModel, partsOf, writeFormulaModel } from "./families_fixture.ts";
 
 /** What `make_families.py` says of a case: config.json in both spellings, or a folder that holds a whole model. */
 interface Case {
@@ -25,7 +20,6 @@ interface Case {
 
 const HERE = new LocalFolder(new URL(".", import.meta.url).pathname);
 const CASES: Readonly<Record<string, Case>> = goldens.cases;
-const RANK = 2, ALPHA = 4;
 
 async function baseOf({ config, folder }: Case): Promise<Folder> {
   if (folder) return HERE.folder(folder);
@@ -34,43 +28,14 @@ async function baseOf({ config, folder }: Case): Promise<Folder> {
   return made;
 }
 
-/** A base with LoRA on every linear map, for batches up to the longest of the case. */
-async function openCase({ gpu, pipelines }: TestAdapter, one: Case) {
-  const files = await baseOf(one), base = await new ModelManager(() => files).open(files.uri);
-  const paths = linearPaths(base.family, base.config.numHiddenLayers);
-  const lora = {
-    targets: new Map(paths.map((path) => [path, { rank: RANK, scaling: ALPHA / RANK }])),
-    nameOf: loraKey,
-  };
-  const limits = { rows: 2, length: Math.max(...one.batches.flat()) };
-  const variants = chooseVariants(gpu);
-  const model = new TrainableModel(base.config, base.family, lora, { gpu, pipelines, variants, limits });
-  model.allocate();
-  await model.decoder.load(base.weights);
-  for (const parameter of model.pool.parameters) {
-    model.pool.write(parameter, factorValues(parameter.name, parameter.value.bytes / 4));
-  }
-  return {
-    model,
-    close: async () => {
-      model.destroy();
-      await base.weights.close();
-    },
-  };
-}
-
-/** The parts of one array that belong to tensors of these sizes. */
-function partsOf(whole: Float32Array, sizes: readonly number[]): Float32Array[] {
-  let at = 0;
-  const parts = sizes.map((size) => whole.subarray(at, at += size));
-  assert.equal(at, whole.length, "the golden holds gradients of other tensors");
-  return parts;
-}
-
 for (const [name, one] of Object.entries(CASES)) {
   onEachCompiler(`${name}: logits, losses and every LoRA gradient are PEFT's`, async (adapter) => {
     const file = await SafetensorsFile.open(HERE, "families.safetensors");
-    const { model, close } = await openCase(adapter, one);
+    const { model, close } = await openFormulaModel(
+      adapter,
+      await baseOf(one),
+      Math.max(...one.batches.flat()),
+    );
     try {
       const vocab = model.decoder.config.vocabSize;
       for (const [i, lengths] of one.batches.entries()) {
@@ -99,10 +64,6 @@ for (const [name, one] of Object.entries(CASES)) {
       await file.close();
     }
   });
-}
-
-function assertOk(what: string, { ok, value, limit }: { ok: boolean; value: number; limit: number }): void {
-  assert.ok(ok, `${what} is ${value} off, allowed are ${limit}`);
 }
 
 for (const [name, { config, legacy }] of Object.entries(CASES)) {
