@@ -39,7 +39,11 @@ const LAYERS: readonly Mutant[] = [
     ["staged copies outlive their tensor", "this.#staged.delete(tensor);", ""],
   ]),
   ...inFile("src/nn/lm_head.ts", ["test/nn/layers_test.ts"], [
-    ["head's gradient of the last shard alone", 'i === 0 ? "set" : "accumulate"', '"set"'],
+    [
+      "head's gradient of the last shard alone",
+      'shards.length === 1 ? "set" : "accumulate"',
+      '"set" as "set" | "accumulate"',
+    ],
     ["every shard begins at token 0", "first_id: firstRow,", "first_id: 0,"],
   ]),
   ...inFile("src/nn/frozen_matrix.ts", ["test/nn/frozen_matrix_test.ts"], [
