@@ -73,7 +73,8 @@ const quantizationFlag: FlagSpec = {
   defaultText: "none",
 };
 
-const general = (name: string, help: string, more: Partial<FlagSpec> = {}): FlagSpec => ({
+/** A switch under the heading General, unless `more` says otherwise. */
+export const general = (name: string, help: string, more: Partial<FlagSpec> = {}): FlagSpec => ({
   name,
   help,
   aliases: [],

@@ -4,41 +4,37 @@
  * @module
  */
 import { ConfigError } from "../errors.ts";
-import { type FlagSpec, GENERAL_FLAGS, type ParsedFlags } from "./flags.ts";
+import { type FlagSpec, general, GENERAL_FLAGS, type ParsedFlags } from "./flags.ts";
 import { exitCodeTable, flagTable } from "./help.ts";
 
-const flag = (
-  name: string,
-  placeholder: string | null,
-  help: string,
-  more: Partial<FlagSpec> = {},
-): FlagSpec => ({ name, placeholder, help, aliases: [], section: "General", ...more });
-
-const JSON_FLAG = flag("json", null, "The same as JSON");
+const JSON_FLAG = general("json", "The same as JSON");
 
 /** Flags of `merge`. */
 export const MERGE_FLAGS: readonly FlagSpec[] = [
-  flag("base-model", "PATH", "Folder of the base model, or a GGUF file", {
+  general("base-model", "Folder of the base model, or a GGUF file", {
+    placeholder: "PATH",
     short: "m",
     aliases: ["model"],
     section: "Model",
   }),
-  flag("adapter", "PATH", "Folder of an adapter that was trained on it", {
+  general("adapter", "Folder of an adapter that was trained on it", {
+    placeholder: "PATH",
     aliases: ["adapter-path"],
     section: "Model",
   }),
-  flag("output-dir", "DIR", "Folder of the merged model, which must not hold one yet", {
+  general("output-dir", "Folder of the merged model, which must not hold one yet", {
+    placeholder: "DIR",
     short: "o",
     aliases: ["out"],
     section: "Output",
   }),
-  flag("quiet", null, "Only warnings and errors", { short: "q" }),
+  general("quiet", "Only warnings and errors", { short: "q" }),
   ...GENERAL_FLAGS,
 ];
 
 /** Flags of `inspect`. */
 export const INSPECT_FLAGS: readonly FlagSpec[] = [
-  flag("tensors", null, "List every tensor with its type and shape"),
+  general("tensors", "List every tensor with its type and shape"),
   JSON_FLAG,
   ...GENERAL_FLAGS,
 ];
