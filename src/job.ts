@@ -138,6 +138,17 @@ export type TrainingEvent =
   /** A checkpoint of the run after this many steps is on the medium. */
   | { readonly type: "checkpointed"; readonly step: number; readonly path: string }
   | { readonly type: "saved"; readonly what: "adapter" | "merged"; readonly path: string }
+  /** Files move to or from a bucket; `files` equals `totalFiles` in the last event of a transfer, and only there. */
+  | {
+    readonly type: "transfer";
+    readonly direction: "download" | "upload";
+    /** What moves, in a few words for people, such as `the training data`. */
+    readonly what: string;
+    readonly files: number;
+    readonly totalFiles: number;
+    readonly bytes: number;
+    readonly totalBytes: number;
+  }
   | {
     readonly type: "finished";
     readonly status: "completed";

@@ -48,6 +48,8 @@ export { QueuedTracker, type QueuedTrackerOptions } from "./job_tracker/queued.t
 export type {
   Checksum,
   FolderTransferOptions,
+  OpenedUri,
+  OpenStorage,
   StorageManager,
   StoredFile,
   TransferOptions,

@@ -94,6 +94,16 @@ export interface TransferSummary {
   readonly skipped: number;
 }
 
+/** A bucket and a name within it. */
+export interface OpenedUri {
+  readonly storage: StorageManager;
+  /** Empty for the whole bucket. */
+  readonly name: string;
+}
+
+/** Opens the bucket that a URI names. @throws {ConfigError} If the URI is not spelt as one. */
+export type OpenStorage = (uri: string) => Promise<OpenedUri>;
+
 /** Bytes of a file. */
 export interface ByteRange {
   readonly offset: number;

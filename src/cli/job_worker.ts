@@ -10,6 +10,7 @@ import { cacheFolder } from "./cache_folder.ts";
 import { dataFiles } from "./hub.ts";
 import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
 import { openLocalScratch } from "../storage/local_scratch.ts";
+import { openStorage } from "../storage/open.ts";
 import { openFolder } from "./open_folder.ts";
 
 /** What a worker's global scope has, and the types of the main thread do not name. */
@@ -31,6 +32,7 @@ async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Pr
   try {
     const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
       files: openFolder,
+      storage: openStorage,
       dataFiles,
       scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,

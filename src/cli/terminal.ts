@@ -15,6 +15,7 @@ import {
   formatShare,
 } from "./format.ts";
 import { type Paint, painter } from "./paint.ts";
+import { TransferLines } from "./transfer_line.ts";
 
 /** How to draw. */
 export interface TerminalOptions {
@@ -23,6 +24,8 @@ export interface TerminalOptions {
   readonly live: boolean;
   readonly color: boolean;
   readonly columns: number;
+  /** Milliseconds on a clock that never goes back; default that of the process. */
+  readonly now?: () => number;
 }
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
@@ -30,6 +33,7 @@ type EvaluatedEvent = Extract<TrainingEvent, { type: "evaluated" }>;
 type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
 type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 type DeviceLostEvent = Extract<TrainingEvent, { type: "device_lost" }>;
+type TransferEvent = Extract<TrainingEvent, { type: "transfer" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
 
 const CLEAR_LINE = "\r\x1b[K";
@@ -41,6 +45,7 @@ const WIDEST_LINE = 100;
 export class TerminalReport {
   readonly #options: TerminalOptions;
   readonly #paint: Paint;
+  readonly #transfers: TransferLines;
   readonly #saved: { what: string; path: string }[] = [];
   #evalLoss: number | null = null;
   #meanLoss: number | null = null;
@@ -51,6 +56,7 @@ export class TerminalReport {
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.#paint = painter(options.color);
+    this.#transfers = new TransferLines(options.now);
   }
 
   show(event: TrainingEvent): void {
@@ -81,6 +87,8 @@ export class TerminalReport {
       case "saved":
         this.#saved.push({ what: event.what, path: event.path });
         return;
+      case "transfer":
+        return this.#transfer(event);
       case "finished":
         return this.#line(this.#summary(event).join("\n"));
     }
@@ -104,6 +112,17 @@ export class TerminalReport {
       : (1 - NEWEST) * this.#meanLoss + NEWEST * event.loss;
     const line = stepLine(event, trend, this.#evalLoss, Math.min(this.#options.columns, WIDEST_LINE));
     if (!this.#options.live) return this.#line(line);
+    this.#redraw(line);
+  }
+
+  /** On a terminal a live line; elsewhere one line when all has come. */
+  #transfer(event: TransferEvent): void {
+    const { text, isOver } = this.#transfers.line(event);
+    if (isOver) this.#line(this.#paint("dim", text));
+    else if (this.#options.live) this.#redraw(text.slice(0, this.#options.columns - 1));
+  }
+
+  #redraw(line: string): void {
     this.#options.write(CLEAR_LINE + line);
     this.#lineIsOpen = true;
   }

@@ -8,11 +8,14 @@ import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import type { JobTracker } from "../job_tracker.ts";
 import type { Folder, Scratch } from "../storage.ts";
+import type { OpenStorage } from "../storage_manager.ts";
 
 /** What a job needs from the outside. */
 export interface FineTuneJobDeps {
   /** Opens a folder by its uri. */
   readonly files: (uri: string) => Folder;
+  /** Opens the buckets that `gs://`, `s3://`, `az://` and `hf://` URIs name; without it a job stays on `files`. */
+  readonly storage?: OpenStorage;
   /** Plan and tell, then stop before anything is trained or written. Default false. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;

@@ -4,15 +4,10 @@
  * @module
  */
 import { parseStorageUri } from "../storage_uri.ts";
-import type { StorageManager } from "../storage_manager.ts";
+import type { OpenedUri } from "../storage_manager.ts";
 import { LocalStorageManager } from "./local_store.ts";
 
-/** A bucket and a name within it. */
-export interface OpenedUri {
-  readonly storage: StorageManager;
-  /** Empty for the whole bucket. */
-  readonly name: string;
-}
+export type { OpenedUri } from "../storage_manager.ts";
 
 /**
  * Opens the bucket of a URI with the credentials of the environment. Of a path on this machine, its folder is the bucket.

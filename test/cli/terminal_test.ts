@@ -189,3 +189,43 @@ done in`),
   );
   assert.ok(text.includes("  exact      0.0 % before, 97.5 % after, of 240 held-out prompts\n"), text);
 });
+
+/** Twenty files of 1 MiB, after so many seconds. */
+function transfer(files: number): TrainingEvent {
+  const bytes = files * 2 ** 20, totalBytes = 20 * 2 ** 20;
+  return {
+    type: "transfer",
+    direction: "upload",
+    what: "the model",
+    files,
+    totalFiles: 20,
+    bytes,
+    totalBytes,
+  };
+}
+
+function drawTransfer(live: boolean, columns = 100): string {
+  let text = "", seconds = 0;
+  const now = () => 1000 * seconds;
+  const report = new TerminalReport({ write: (part) => text += part, live, color: false, columns, now });
+  for (const files of [0, 5, 20]) {
+    seconds = files;
+    report.show(transfer(files));
+  }
+  report.close();
+  return text;
+}
+
+Deno.test("TerminalReport shows how far, how fast and how long still files move, in place", () => {
+  assert.equal(
+    drawTransfer(true),
+    "\r\x1b[Kuploading the model | 0 of 20 files | 0 B of 20.0 MiB 0% | -- | ETA --:--" +
+      "\r\x1b[Kuploading the model | 5 of 20 files | 5.0 MiB of 20.0 MiB 25% | 1.0 MiB/s | ETA 00:15" +
+      "\r\x1b[Kuploaded the model: 20 files, 20.0 MiB in 00:20 (1.0 MiB/s)\n",
+  );
+  assert.match(drawTransfer(true, 30), /\r\x1b\[Kuploading the model \| 5 of 20\r/);
+});
+
+Deno.test("TerminalReport says once that files have come where there is no terminal", () => {
+  assert.equal(drawTransfer(false), "uploaded the model: 20 files, 20.0 MiB in 00:20 (1.0 MiB/s)\n");
+});

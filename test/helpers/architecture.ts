@@ -21,7 +21,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["kernels"],
   ["gpu"],
   ["tensor", "storage_manager"],
-  ["config", "storage", "storage_uri", "random"],
+  ["config", "storage", "storage_uri", "random", "transfer_events"],
   ["job", "errors", "version", "html", "protobuf", "crc32c"],
 ];
 
