@@ -21,6 +21,7 @@ import type { MemoryRow, RunSummary } from "./job.ts";
 import { type BaseModel, type LoraSettings, ModelManager } from "./model_manager.ts";
 import type { TrainableModel } from "./models/trainable_model.ts";
 import type { Variants } from "./nn/variants.ts";
+import { redactedData } from "./redact.ts";
 import type { RunRecord } from "./run_files.ts";
 import type { Progress } from "./run_progress.ts";
 import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
@@ -114,7 +115,7 @@ function countTargets(rows: ExampleRows): number {
   return count;
 }
 
-/** The content of run.json. */
+/** The content of run.json, without secrets. */
 export function runRecord(
   config: FineTuneJobConfig,
   { base, dataset, data, gpu, variants, model, recompute, steps }: PreparedRun,
@@ -122,7 +123,7 @@ export function runRecord(
   status: RunRecord["status"],
   error: string | null,
 ): RunRecord {
-  return {
+  return redactedData({
     status,
     config: toWire(config),
     seed: config.training.seed,
@@ -153,7 +154,7 @@ export function runRecord(
     merged: progress.merged,
     error,
     device_recoveries: progress.recoveries,
-  };
+  });
 }
 
 function dataRecord(report: DataReport): RunRecord["data"][number] {
@@ -170,7 +171,7 @@ export async function cardFacts(
   const cardFile = ({ file, sha256 }: DataReport, examples: number) => {
     return { name: file.slice(file.lastIndexOf("/") + 1), sha256, examples };
   };
-  return {
+  return redactedData({
     name: job.outputModelName,
     baseModel: base.uri,
     baseLicense: await readLicense(base.folder),
@@ -196,5 +197,5 @@ export async function cardFacts(
     device: { name: gpu.name, software: gpu.software },
     seconds: progress.seconds,
     versions: { Lowrank: VERSION, Runtime: runtimeVersion() },
-  };
+  });
 }

@@ -18,6 +18,7 @@ import { type BaseModel, mergeParts, ModelManager, withWholeTensors } from "./mo
 import type { WeightSource } from "./models/decoder_weights.ts";
 import { linearPaths } from "./models/registry.ts";
 import type { PreparedRun } from "./prepared_run.ts";
+import { redacted } from "./redact.ts";
 import { type Folder, writeFile } from "./storage.ts";
 import { batchLimits, ModelTrainer } from "./trainer.ts";
 
@@ -40,7 +41,11 @@ export async function trainedAdapter({ model, lora, base, residual }: PreparedRu
   const paths = linearPaths(family, config.numHiddenLayers);
   const rules = adapterTargets(lora, paths, family.within ?? null);
   const adapter = {
-    config: { baseModel: base.uri, dropout: lora.dropout ?? 0, ...savedSettings(lora, rules, names) },
+    config: {
+      baseModel: redacted(base.uri),
+      dropout: lora.dropout ?? 0,
+      ...savedSettings(lora, rules, names),
+    },
     tensors: new Map(
       model.pool.parameters.map(({ name, value: { shape } }) => [name, { shape, data: values.get(name)! }]),
     ),

@@ -25,6 +25,7 @@ import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
 import { train } from "./train.ts";
 import { inspectHelp, mergeHelp, runsHelp } from "./verb_flags.ts";
+import { withoutSecrets } from "./without_secrets.ts";
 
 type Verb = (args: readonly string[], io: CliIo) => void | Promise<void>;
 
@@ -75,6 +76,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
   "--version": (_, io) => io.stdout.write(`lowrank ${VERSION}\n`),
 };
 
+/** Verbs whose standard output is a model's words, which stay as they are. */
+const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat"]);
+
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
@@ -99,12 +103,13 @@ function colorChoice(args: readonly string[]): string {
 }
 
 /** Runs one command line. Without a verb it shows the help and counts as wrong usage. */
-export async function runCommand(args: readonly string[], io: CliIo): Promise<ExitCode> {
+export async function runCommand(args: readonly string[], outside: CliIo): Promise<ExitCode> {
   const [name, ...rest] = args;
   if (name === undefined) {
-    io.stderr.write(mainHelp());
+    outside.stderr.write(mainHelp());
     return 2;
   }
+  const io = withoutSecrets(outside, WRITES_TEXT.has(name));
   try {
     await verbFor(name)(rest, io);
     return 0;

@@ -5,6 +5,7 @@
  */
 
 import * as z from "zod/mini";
+import { secretIn } from "../redact.ts";
 import { show } from "./issues.ts";
 
 /** Headings under which `--help` and forms list the options, in this order. */
@@ -39,8 +40,18 @@ export interface FieldMeta {
 /** The {@link FieldMeta} of each declared zod type. */
 export const fieldMeta: z.core.$ZodRegistry<FieldMeta> = z.registry<FieldMeta>();
 
-/** A non-empty path or URI. */
-export const path = () => z.string().check(z.minLength(1));
+/** A non-empty path or URI. What it holds is written into records, so that secrets have no place in it. */
+export const path = () =>
+  z.string().check(
+    z.minLength(1),
+    z.refine((uri) => secretIn(uri) === null, {
+      error: ({ input }) =>
+        `must not hold ${
+          secretIn(String(input))
+        }, as options are recorded with the run: take it out and give ` +
+        "credentials by the environment, such as HF_TOKEN, AWS_SECRET_ACCESS_KEY or AZURE_STORAGE_SAS_TOKEN",
+    }),
+  );
 /** One path or several. */
 export const paths = () => z.union([path(), z.array(path()).check(z.minLength(1))]);
 /** Module names, or a regular expression for their paths; the text says what was wanted. */

@@ -5,13 +5,14 @@
  */
 
 import type * as z from "zod/mini";
+import { redacted } from "../redact.ts";
 import { didYouMean } from "./nearest.ts";
 
 type RawIssue = z.core.$ZodRawIssue;
 
-/** A value as it would be written in JSON, cut to 60 characters. */
+/** A value as it would be written in JSON, without secrets, cut to 60 characters. */
 export function show(value: unknown): string {
-  const text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? String(value);
+  const text = typeof value === "number" ? String(value) : redacted(JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

@@ -12,6 +12,7 @@ import {
   type JobUpdate,
   type TrackerReport,
 } from "../job_tracker.ts";
+import { redactedData } from "../redact.ts";
 
 /** How patient a tracker is. */
 export interface QueuedTrackerOptions {
@@ -97,7 +98,7 @@ export class QueuedTracker implements JobTracker {
 
   #add(fields: Omit<JobUpdate, "at">): void {
     if (this.#closed) return;
-    const update = { ...fields, at: this.#options.now() };
+    const update = { ...redactedData(fields), at: this.#options.now() };
     const last = this.#line.at(-1);
     if (last && isMinor(last) && isMinor(update)) this.#line[this.#line.length - 1] = { ...last, ...update };
     else this.#line.push(update);

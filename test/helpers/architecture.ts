@@ -22,7 +22,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["gpu"],
   ["tensor", "storage_manager"],
   ["config", "storage", "storage_uri", "random", "transfer_events"],
-  ["job", "errors", "version", "html", "protobuf", "crc32c"],
+  ["job", "errors", "version", "html", "protobuf", "crc32c", "redact"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */
@@ -34,6 +34,7 @@ const BACKEND_IMPORTS = [
   "errors",
   "job",
   "crc32c",
+  "redact",
 ];
 
 /** Everything else of the library runs in the browser too. */
