@@ -38,7 +38,10 @@ export interface FolderWriter {
   abort(): Promise<void>;
 }
 
-/** A folder held for one writer, until it is released or its process ends. */
+/** Who may hold a folder at the same time: one alone, or any number of those who share it. */
+export type LockMode = "exclusive" | "shared";
+
+/** A folder held for one writer, or by several who want it to stay, until it is released or its process ends. */
 export interface FolderLock {
   /** Lets others write. A folder that the lock created and that holds nothing is removed, where the backend has such. */
   release(): Promise<void>;
@@ -92,11 +95,13 @@ export interface Folder extends ReadableFolder {
   /** Removes a folder with all that it holds; a crash leaves it whole or gone. Does nothing where there is none. */
   removeFolder(name: string): Promise<void>;
   /**
-   * Holds this folder for one writer; null if another holds it. Absent where the backend has no locks.
+   * Holds this folder for one writer, or `"shared"` with others; null if another holds it. Absent where the backend has
+   * no locks.
    *
+   * @param mode Default `"exclusive"`.
    * @throws {StorageDeniedError} If the folder cannot be written to.
    */
-  lock?(): Promise<FolderLock | null>;
+  lock?(mode?: LockMode): Promise<FolderLock | null>;
   /** Removes what writers that were never committed left directly in this folder: those of a crashed process. */
   removeLeftovers(): Promise<void>;
 }

@@ -141,6 +141,15 @@ export interface StorageManager {
     to: Folder,
     options?: TransferOptions & { readonly as?: string },
   ): Promise<StoredFile>;
+  /**
+   * Downloads a file that was looked at before. It grows under its own last part or `as`, and a call after one that broke
+   * off, in a later process too, goes on behind what is there. The whole is verified; a damaged file is removed.
+   */
+  continueDownload(
+    file: StoredFile,
+    to: Folder,
+    options?: TransferOptions & { readonly as?: string },
+  ): Promise<void>;
   /** Uploads the file `file` of a folder; large ones in parts, each tried again on its own. */
   uploadFile(from: ReadableFolder, file: string, name: string, options?: UploadOptions): Promise<StoredFile>;
   /** Downloads all below `prefix/` with its folders. @throws {StorageNotFoundError} If there is nothing. */

@@ -13,6 +13,7 @@ import {
   type Folder,
   type FolderLock,
   type FolderWriter,
+  type LockMode,
 } from "../src/storage.ts";
 import { webLock } from "./web_lock.ts";
 import {
@@ -150,9 +151,9 @@ export class OpfsFolder implements Folder {
     await this.#told("remove", name, () => whileTorn(parent!, name, async () => {}));
   }
 
-  async lock(): Promise<FolderLock | null> {
+  async lock(mode: LockMode = "exclusive"): Promise<FolderLock | null> {
     const existed = await this.#find() !== undefined;
-    const lock = await webLock(`lowrank folder ${this.uri}`);
+    const lock = await webLock(`lowrank folder ${this.uri}`, mode);
     return lock && {
       release: async () => {
         if (!existed) await this.#removeIfEmpty();

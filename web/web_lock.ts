@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { FolderLock } from "../src/storage.ts";
+import type { FolderLock, LockMode } from "../src/storage.ts";
 
 /** Takes a lock by its name; null if another tab or worker holds it. */
-export function webLock(name: string): Promise<FolderLock | null> {
+export function webLock(name: string, mode: LockMode = "exclusive"): Promise<FolderLock | null> {
   return new Promise((taken, failed) => {
-    const over = navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+    const over = navigator.locks.request(name, { mode, ifAvailable: true }, (lock) => {
       if (!lock) return taken(null);
       return new Promise<void>((done) => {
         taken({

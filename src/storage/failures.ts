@@ -74,9 +74,18 @@ export function statusFailure(
   return new Error(`Cannot ${attempt.verb} "${attempt.uri}": the service answered with status ${status}`);
 }
 
+/** This process may not use the network. What is at hand may still be used. */
+export class NoNetworkError extends StorageDeniedError {}
+
 /** The error for a request that got no answer. An abort stays what it is. */
 export function networkFailure(attempt: Attempt, error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted) return signal.reason;
+  if (error instanceof Error && error.name === "NotCapable") {
+    return new NoNetworkError(
+      `Cannot ${attempt.verb} "${attempt.uri}" as this program was started without the right to use the network: ` +
+        "add --allow-net",
+    );
+  }
   return interrupted(attempt, `the connection failed (${withoutAddresses(error)})`);
 }
 

@@ -14,17 +14,35 @@
 import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
 import type { Checksum, FilePage, PageRequest, StoredFile } from "../storage_manager.ts";
 import { type Attempt, bodyOf, conflict, fetchFor } from "./failures.ts";
-import { type HubOptions, HubRequests } from "./hub_requests.ts";
+import { type HubOptions, HubRequests, type HubState } from "./hub_requests.ts";
+import type { HubRepository } from "./hub_snapshots.ts";
+import { hubToken } from "./hub_token.ts";
 import { nodeDigest } from "./node_digests.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { Digest, ObjectStore, PartUpload } from "./object_store.ts";
-import type { RetryPolicy } from "./retry.ts";
+import { DEFAULT_RETRIES, retried, type RetryPolicy } from "./retry.ts";
 
 /** The files of one repository, all of one commit. */
-export class HubStorageManager extends ObjectStorageManager {
+export class HubStorageManager extends ObjectStorageManager implements HubRepository {
+  readonly #hub: HubStore;
+  readonly #policy: RetryPolicy;
+
   /** @param repository Such as `owner/model`, `owner/model@revision`, `datasets/owner/data`. */
   constructor(repository: string, options: HubOptions & { readonly retries?: RetryPolicy } = {}) {
-    super(new HubStore(repository, options), options.retries);
+    const store = new HubStore(repository, options);
+    super(store, options.retries);
+    this.#hub = store;
+    this.#policy = options.retries ?? DEFAULT_RETRIES;
+  }
+
+  /** The commit that all files are of, and the repository's name by now. */
+  async state(signal?: AbortSignal): Promise<HubState> {
+    return await retried(this.#policy, signal, () => this.#hub.state(signal));
+  }
+
+  /** Names of repositories that may be meant where this one is not there. */
+  async similar(signal?: AbortSignal): Promise<string[]> {
+    return await retried(this.#policy, signal, () => this.#hub.similar(signal));
   }
 }
 
@@ -45,7 +63,15 @@ export class HubStore implements ObjectStore {
 
   constructor(repository: string, options: HubOptions = {}) {
     this.uri = `hf://${repository}`;
-    this.#client = new HubRequests(repository, options);
+    this.#client = new HubRequests(repository, { ...options, token: options.token ?? hubToken() });
+  }
+
+  state(signal?: AbortSignal): Promise<HubState> {
+    return this.#client.state({ verb: "read", uri: this.uri }, signal);
+  }
+
+  similar(signal?: AbortSignal): Promise<string[]> {
+    return this.#client.similar({ verb: "list", uri: this.uri }, signal);
   }
 
   async head(name: string, signal?: AbortSignal): Promise<StoredFile> {

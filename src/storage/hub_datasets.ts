@@ -5,35 +5,18 @@
  * @module
  */
 import { StorageNotFoundError } from "../errors.ts";
-import { type FileReader, type Folder, readText, writeFile } from "../storage.ts";
+import type { FileReader, Folder } from "../storage.ts";
+import type { StoredFile } from "../storage_manager.ts";
 import { type DataPurpose, type DatasetAddress, parseDatasetAddress, splitFiles } from "./hub_address.ts";
-import {
-  type DatasetRevision,
-  type HubAccess,
-  HubClient,
-  type HubFile,
-  HubUnreachableError,
-} from "./hub_client.ts";
+import { type HubSnapshot, type HubSnapshots, notCached } from "./hub_snapshots.ts";
 import { ReadOnlyFolder } from "./read_only.ts";
 
-/** What {@link HubDatasets} needs. */
-export interface HubOptions extends HubAccess {
-  /** Where files are kept; it grows until somebody empties it. */
-  readonly cache: Folder;
-  /** Ask nobody: take what the cache holds. Default false. */
-  readonly offline?: boolean;
-}
-
 export class HubDatasets {
-  readonly #cache: Folder;
-  readonly #client: HubClient;
-  readonly #offline: boolean;
-  readonly #revisions = new Map<string, Promise<DatasetRevision>>();
+  readonly #hub: HubSnapshots;
+  readonly #snapshots = new Map<string, Promise<HubSnapshot>>();
 
-  constructor({ cache, offline = false, ...access }: HubOptions) {
-    this.#cache = cache;
-    this.#client = new HubClient(access);
-    this.#offline = offline;
+  constructor(hub: HubSnapshots) {
+    this.#hub = hub;
   }
 
   /** A folder of a data set by its uri; null if that names none. */
@@ -50,63 +33,38 @@ export class HubDatasets {
   async dataFiles(path: string, purpose: DataPurpose): Promise<string[]> {
     const address = parseDatasetAddress(path);
     if (!address || address.path !== "") return [path];
-    const { files } = await this.revision(address);
-    return splitFiles(address, files.map((file) => file.path), purpose).map((file) =>
+    const files = await this.files(address);
+    return splitFiles(address, files.map(({ name }) => name), purpose).map((file) =>
       `${address.uri}/${file}`
     );
   }
 
-  /** The files of a data set; asked once, and remembered in the cache for when the Hub cannot be reached. */
-  revision(address: DatasetAddress): Promise<DatasetRevision> {
-    let found = this.#revisions.get(address.uri);
-    if (!found) {
-      found = this.#ask(address);
-      this.#revisions.set(address.uri, found);
-    }
-    return found;
+  /** The files of a data set; asked once. */
+  async files(address: DatasetAddress): Promise<readonly StoredFile[]> {
+    return (await this.#snapshot(address)).snapshot.files;
   }
 
   /** Opens a file, which is fetched first unless the cache has it. */
-  async open(address: DatasetAddress, { commit }: DatasetRevision, file: HubFile): Promise<FileReader> {
-    const slash = file.path.lastIndexOf("/"), name = file.path.slice(slash + 1);
-    const root = this.#folderOf(address).folder(commit);
-    const folder = slash < 0 ? root : root.folder(file.path.slice(0, slash));
-    if (!await folder.exists(name)) {
-      if (this.#offline) throw notCached(`${address.uri}/${file.path}`);
-      await this.#client.download(address, commit, file, () => folder.create(name));
+  async open(address: DatasetAddress, path: string): Promise<FileReader> {
+    const { snapshot, source } = await this.#snapshot(address), { cache, isOffline } = this.#hub;
+    const uri = `${address.uri}/${path}`;
+    if ((await cache.missing(snapshot, [path])).length > 0) {
+      if (isOffline) throw notCached(uri);
+      await cache.fetch(snapshot, [path], source);
     }
-    return renamed(await folder.open(name), `${address.uri}/${file.path}`);
+    const slash = path.lastIndexOf("/"), root = cache.folderOf(snapshot);
+    const folder = slash < 0 ? root : root.folder(path.slice(0, slash));
+    return renamed(await folder.open(path.slice(slash + 1)), uri);
   }
 
-  async #ask(address: DatasetAddress): Promise<DatasetRevision> {
-    const folder = this.#folderOf(address), name = `${encodeURIComponent(address.revision)}.json`;
-    const remembered = async () =>
-      await folder.exists(name) ? JSON.parse(await readText(folder, name)) as DatasetRevision : null;
-    if (this.#offline) {
-      const found = await remembered();
-      if (found) return found;
-      throw notCached(address.uri);
+  #snapshot({ uri, repo, revision }: DatasetAddress): Promise<HubSnapshot> {
+    let found = this.#snapshots.get(uri);
+    if (!found) {
+      found = this.#hub.at(`datasets/${repo}`, revision);
+      this.#snapshots.set(uri, found);
     }
-    try {
-      const revision = await this.#client.revision(address);
-      await writeFile(folder, name, `${JSON.stringify(revision)}\n`);
-      return revision;
-    } catch (error) {
-      const found = error instanceof HubUnreachableError ? await remembered() : null;
-      if (found) return found;
-      throw error;
-    }
+    return found;
   }
-
-  #folderOf({ repo }: DatasetAddress): Folder {
-    return this.#cache.folder("datasets").folder(repo.replace("/", "--"));
-  }
-}
-
-function notCached(uri: string): StorageNotFoundError {
-  return new StorageNotFoundError(
-    `Cannot read "${uri}" as HF_HUB_OFFLINE is set and the cache does not hold it: unset it, or fetch it once`,
-  );
 }
 
 /** A cached file under the name that the user gave. */
@@ -141,7 +99,7 @@ class HubFolder extends ReadOnlyFolder {
 
   async open(name: string): Promise<FileReader> {
     const found = (await this.#below()).find(({ rest }) => rest === name);
-    if (found) return await this.#datasets.open(this.#address, await this.#revision(), found.file);
+    if (found) return await this.#datasets.open(this.#address, found.path);
     const there = (await this.list()).slice(0, 8).join(", ") || "nothing";
     throw new StorageNotFoundError(`Cannot open "${this.uri}/${name}" as it is not there (found: ${there})`);
   }
@@ -158,15 +116,11 @@ class HubFolder extends ReadOnlyFolder {
     return [...new Set(names)].sort();
   }
 
-  #revision(): Promise<DatasetRevision> {
-    return this.#datasets.revision(this.#address);
-  }
-
   /** Files in this folder and below, with their paths from here. */
-  async #below(): Promise<{ file: HubFile; rest: string }[]> {
-    const { files } = await this.#revision(), { path } = this.#address;
+  async #below(): Promise<{ path: string; rest: string }[]> {
+    const files = await this.#datasets.files(this.#address), { path } = this.#address;
     const start = path === "" ? "" : `${path}/`;
-    return files.filter((file) => file.path.startsWith(start))
-      .map((file) => ({ file, rest: file.path.slice(start.length) }));
+    return files.filter(({ name }) => name.startsWith(start))
+      .map(({ name }) => ({ path: name, rest: name.slice(start.length) }));
   }
 }

@@ -13,6 +13,7 @@ import {
   type Folder,
   type FolderLock,
   type FolderWriter,
+  type LockMode,
 } from "../storage.ts";
 import { LOCK_FILE, lockFolder } from "./local_lock.ts";
 
@@ -159,9 +160,9 @@ export class LocalFolder implements Folder {
     }
   }
 
-  async lock(): Promise<FolderLock | null> {
+  async lock(mode: LockMode = "exclusive"): Promise<FolderLock | null> {
     try {
-      return await lockFolder(this.uri);
+      return await lockFolder(this.uri, mode);
     } catch (error) {
       throw storageError("write to", this.uri, error);
     }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { FolderLock } from "../storage.ts";
+import type { FolderLock, LockMode } from "../storage.ts";
 
 /** No listing shows it. Where a process was killed it stays, and is taken over. */
 export const LOCK_FILE = ".lowrank.lock";
@@ -12,7 +12,7 @@ export const LOCK_FILE = ".lowrank.lock";
  * Takes a folder, creating it if needed; null if another holds it. Folders that were created for the lock and are empty
  * when it is released are removed then.
  */
-export async function lockFolder(path: string): Promise<FolderLock | null> {
+export async function lockFolder(path: string, mode: LockMode): Promise<FolderLock | null> {
   const created = await missingFolders(path);
   const lockPath = `${path}/${LOCK_FILE}`;
   while (true) {
@@ -20,12 +20,16 @@ export async function lockFolder(path: string): Promise<FolderLock | null> {
     const file = await Deno.open(lockPath, { write: true, create: true }).catch(absent);
     if (!file) continue; // whoever held it before has just removed the folder
     // some network disks know no locks: a run there is as alone as its user makes it
-    const isTaken = await file.tryLock(true).catch(() => true);
+    const isTaken = await file.tryLock(mode === "exclusive").catch(() => true);
     if (!isTaken) {
       file.close();
       return null;
     }
-    if (await isStill(file, lockPath)) return { release: () => release(file, lockPath, created) };
+    if (await isStill(file, lockPath)) {
+      // others may share the file: it stays
+      if (mode === "shared") return { release: () => Promise.resolve(file.close()) };
+      return { release: () => release(file, lockPath, created) };
+    }
     file.close(); // whoever held it before has just removed it
   }
 }

@@ -7,6 +7,7 @@ import {
   type Folder,
   type FolderLock,
   type FolderWriter,
+  type LockMode,
 } from "../storage.ts";
 
 /**
@@ -17,7 +18,8 @@ export class MemoryFolder implements Folder {
   readonly uri: string;
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #folders = new Map<string, MemoryFolder>();
-  #isLocked = false;
+  /** Those who share the folder; infinitely many stand for one alone. */
+  #holders = 0;
 
   /**
    * @param uri Name for messages.
@@ -112,11 +114,12 @@ export class MemoryFolder implements Folder {
     this.folder(name).#takeOver(new MemoryFolder());
   }
 
-  lock(): Promise<FolderLock | null> {
-    if (this.#isLocked) return Promise.resolve(null);
-    this.#isLocked = true;
+  lock(mode: LockMode = "exclusive"): Promise<FolderLock | null> {
+    const isAlone = mode === "exclusive";
+    if (this.#holders > (isAlone ? 0 : Number.MAX_SAFE_INTEGER)) return Promise.resolve(null);
+    this.#holders += isAlone ? Infinity : 1;
     const release = () => {
-      this.#isLocked = false;
+      this.#holders = isAlone ? 0 : this.#holders - 1;
       return Promise.resolve();
     };
     return Promise.resolve({ release });

@@ -19,6 +19,7 @@ import type {
 } from "../storage_manager.ts";
 import { BucketFolder } from "./bucket_folder.ts";
 import { isStored } from "./checksums.ts";
+import { continueDownload } from "./continued_download.ts";
 import { bytesOf, download, type Transfer } from "./download.ts";
 import { filesBelow, moveAll } from "./folder_transfer.ts";
 import { assertObjectName, folderName, lastPart } from "./object_names.ts";
@@ -108,6 +109,15 @@ export class ObjectStorageManager implements StorageManager {
     const writer = await to.create(as ?? lastPart(name));
     await download(this.#transfer(options, file), file, writer);
     return file;
+  }
+
+  async continueDownload(
+    file: StoredFile,
+    to: Folder,
+    { as, ...options }: TransferOptions & { readonly as?: string } = {},
+  ): Promise<void> {
+    assertObjectName(this.uri, file.name);
+    await continueDownload(this.#transfer(options, file), file, to, as ?? lastPart(file.name));
   }
 
   async uploadFile(

@@ -63,7 +63,7 @@ Deno.test({
       assert.equal(denied.code, 4);
       assert.match(
         denied.err,
-        /^error: Cannot read "hf:\/\/datasets\/fen\/tide" as it is not there, private or gated/,
+        /^error: Cannot read "hf:\/\/datasets\/fen\/tide" as http:.* does not accept the token/,
       );
       assert.ok(!denied.err.includes("hf_wrong"));
     }),

@@ -39,7 +39,7 @@ const BACKEND_IMPORTS = [
 
 /** Everything else of the library runs in the browser too. */
 const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_upload|hub|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts)/;
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_upload|hub|hub_token|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts)/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 

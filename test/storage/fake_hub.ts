@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 
 /** What the fake holds, and how it behaves. */
 export interface FakeHubOptions {
@@ -46,18 +47,31 @@ export class FakeHub {
     }
     const revision = /^\/api\/datasets\/fen\/tide\/revision\/([^/]+)$/.exec(pathname)?.[1];
     if (revision === "main" || revision === "refs%2Fconvert%2Fparquet") {
-      const siblings = Object.entries(files).map(([rfilename, text]) => ({
-        rfilename,
-        size: bytesOf(text).length,
-      }));
-      return Response.json({ sha: COMMIT, siblings });
+      return Response.json({ id: "fen/tide", sha: COMMIT });
+    }
+    if (pathname === `/api/datasets/fen/tide/tree/${COMMIT}`) {
+      return Response.json(
+        Object.entries(files).map(([path, text]) => {
+          return { type: "file", path, size: bytesOf(text).length, oid: gitName(bytesOf(text)) };
+        }),
+      );
     }
     const named = new RegExp(`^/datasets/fen/tide/resolve/${COMMIT}/(.+)$`).exec(pathname)?.[1];
     const text = named === undefined ? undefined : files[decodeURIComponent(named)];
     if (text === undefined) return new Response("not found", { status: 404 });
     if (redirect !== undefined) return Response.redirect(`${redirect}/${named}`, 302);
-    return new Response(bytesOf(text));
+    return partOf(request, bytesOf(text));
   }
+}
+
+function partOf(request: Request, bytes: Uint8Array<ArrayBuffer>): Response {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "") ?? [];
+  if (first === undefined) return new Response(bytes);
+  return new Response(bytes.slice(Number(first), Number(last) + 1), { status: 206 });
+}
+
+function gitName(bytes: Uint8Array): string {
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
 
 function bytesOf(text: string): Uint8Array<ArrayBuffer> {
@@ -76,7 +90,9 @@ if (import.meta.main) {
     Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer).addr.port;
   const files = listen((request) =>
     // a token that reaches another server is a token told
-    request.headers.has("authorization") ? new Response("token told", { status: 400 }) : new Response(ROWS)
+    request.headers.has("authorization")
+      ? new Response("token told", { status: 400 })
+      : partOf(request, bytesOf(ROWS))
   );
   const hub = new FakeHub({
     files: { "README.md": "a data set", "data/train.jsonl": ROWS, "data/test.jsonl": ROWS },

@@ -56,6 +56,26 @@ export function folderContract(
     assert.deepEqual(await folder.folder("runs").folders(), ["one"]);
   });
 
+  contract(
+    "lets several share its lock, and gives it to one alone once they all released it",
+    async (folder) => {
+      const model = folder.folder("model");
+      if (!model.lock) return;
+      await writeFile(model, "f", "text");
+      const shared = [await model.lock("shared"), await folder.folder("model").lock!("shared")];
+      assert.ok(shared[0] && shared[1]);
+      assert.equal(await model.lock(), null);
+      await shared[0].release();
+      assert.equal(await model.lock(), null);
+      await shared[1].release();
+      const alone = await model.lock();
+      assert.ok(alone);
+      assert.equal(await model.lock("shared"), null);
+      await alone.release();
+      assert.deepEqual(await model.list(), ["f"]);
+    },
+  );
+
   contract("gives concurrent reads their own ranges", async (folder) => {
     await writeFile(folder, "ramp", Uint8Array.from({ length: 251 }, (_, i) => i));
     const file = await folder.open("ramp");

@@ -1,0 +1,107 @@
+/**
+ * Repositories of the Hub of Hugging Face in the state that a revision is at, through a cache: a state that is known costs
+ * one small request, or none where the Hub is not to be asked.
+ *
+ * @module
+ */
+import { StorageInterruptedError, StorageNotFoundError } from "../errors.ts";
+import type { StorageManager } from "../storage_manager.ts";
+import { NoNetworkError } from "./failures.ts";
+import type { HubState } from "./hub_requests.ts";
+import type { Snapshot, SnapshotCache, SnapshotSource } from "./snapshot_cache.ts";
+
+/** One repository, all files of one commit. */
+export interface HubRepository extends StorageManager {
+  state(signal?: AbortSignal): Promise<HubState>;
+  similar(signal?: AbortSignal): Promise<string[]>;
+}
+
+/** What {@link HubSnapshots} needs. */
+export interface HubSnapshotsOptions {
+  readonly cache: SnapshotCache;
+  /** Opens a repository, such as `owner/model` or `datasets/owner/data@v1`. */
+  readonly open: (repository: string) => HubRepository;
+  /** Ask nobody: take what the cache holds. Default false. */
+  readonly offline?: boolean;
+}
+
+/** A state, and where its files come from. */
+export interface HubSnapshot {
+  readonly snapshot: Snapshot;
+  readonly source: SnapshotSource;
+  /** What the user should know of it; null for nothing. */
+  readonly note: string | null;
+}
+
+const COMMIT = /^[0-9a-f]{40}$/;
+
+export class HubSnapshots {
+  readonly cache: SnapshotCache;
+  readonly isOffline: boolean;
+  readonly #open: HubSnapshotsOptions["open"];
+
+  constructor({ cache, open, offline = false }: HubSnapshotsOptions) {
+    this.cache = cache;
+    this.isOffline = offline;
+    this.#open = open;
+  }
+
+  repository(repository: string): HubRepository {
+    return this.#open(repository);
+  }
+
+  /**
+   * The state of a repository.
+   *
+   * @param repository Such as `owner/model` or `datasets/owner/data`.
+   * @param revision Branch, tag or commit.
+   * @throws {StorageNotFoundError} If the Hub is not to be asked and the cache does not know it.
+   * @throws {StorageBucketError} @throws {StorageDeniedError} @throws {StorageInterruptedError} As the Hub answers.
+   */
+  async at(repository: string, revision: string, signal?: AbortSignal): Promise<HubSnapshot> {
+    const uri = `hf://${repository}`;
+    const storage = this.#open(revision === "main" ? repository : `${repository}@${revision}`);
+    const found = (snapshot: Snapshot, note: string | null = null): HubSnapshot => {
+      return { snapshot, source: { storage, prefix: "" }, note };
+    };
+    const known = COMMIT.test(revision) ? await this.cache.known(uri, revision) : null;
+    if (known) return found(known);
+    if (this.isOffline) {
+      const latest = await this.cache.latest(uri, revision);
+      if (latest) return found(latest);
+      throw notCached(revision === "main" ? uri : `${uri}@${revision}`);
+    }
+    let state: HubState;
+    try {
+      state = await storage.state(signal);
+    } catch (error) {
+      const isAway = error instanceof StorageInterruptedError || error instanceof NoNetworkError;
+      const latest = isAway ? await this.cache.latest(uri, revision) : null;
+      if (latest) return found(latest, `${(error as Error).message}; what the cache holds is used`);
+      throw error;
+    }
+    const snapshot = await this.cache.known(uri, state.commit) ?? await listed(uri, state.commit, storage);
+    await this.cache.remember(snapshot, revision);
+    const isRenamed = state.id !== repository.replace(/^(datasets|models|spaces)\//, "");
+    return found(snapshot, isRenamed ? `"${repository}" is called "${state.id}" now` : null);
+  }
+}
+
+async function listed(uri: string, revision: string, storage: StorageManager): Promise<Snapshot> {
+  const files = await Array.fromAsync(storage.list());
+  return { uri, revision, files: files.filter(({ name }) => isSafe(name)) };
+}
+
+/** Whether a path stays inside the folder that it is put into. */
+function isSafe(path: string): boolean {
+  return path.split("/").every((part) =>
+    part !== "" && part !== "." && part !== ".." && !/[\\\0]/.test(part)
+  );
+}
+
+/** What the Hub is not asked for. */
+export function notCached(uri: string): StorageNotFoundError {
+  return new StorageNotFoundError(
+    `Cannot read "${uri}" as HF_HUB_OFFLINE is set and the cache does not hold it: unset it, or fetch it once`,
+  );
+}
