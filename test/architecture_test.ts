@@ -30,14 +30,14 @@ function judge(path: string, source: string): string[] {
   return violations(new Map([[path, source]]), PACKAGES);
 }
 
-Deno.test("src, kernels and web import downwards only, run in the browser, and name their packages in deno.json", async () => {
-  const files = await sources(["src", "kernels", "web"]);
+Deno.test("src, kernels, web and server import downwards only, run in the browser but for the server, and name their packages in deno.json", async () => {
+  const files = await sources(["src", "kernels", "web", "server"]);
   assert.ok(files.size > 20, `only ${files.size} files found`);
   assert.deepEqual(violations(files, PACKAGES), []);
 });
 
 Deno.test("no file of the project is named after nothing", async () => {
-  const paths = (await Promise.all(["src", "kernels", "web", "test"].map(filesBelow))).flat();
+  const paths = (await Promise.all(["src", "kernels", "web", "server", "test"].map(filesBelow))).flat();
   assert.deepEqual(namelessFiles(paths), []);
 });
 
@@ -126,7 +126,7 @@ Deno.test("violations() sees Deno, node: and packages that deno.json does not na
 Deno.test("violations() wants every unit to have a layer", () => {
   assert.deepEqual(judge("src/magic/wand.ts", ""), ['src/magic/wand.ts: "magic" is in no layer']);
   assert.deepEqual(judge("src/config.ts", 'import "../server/app.ts";'), [
-    'src/config.ts imports ../server/app.ts: "server" is in no layer',
+    "src/config.ts imports ../server/app.ts: arrows point down",
   ]);
 });
 
@@ -144,6 +144,15 @@ const e = await import("./e.ts");
 export const text = "not from here";
 `;
   assert.deepEqual(importsOf(source), ["./a.ts", "./b.ts", "./c.ts", "./d.ts", "./e.ts"]);
+});
+
+Deno.test("violations() keeps the server above the library, and its roots above it", () => {
+  assert.deepEqual(judge("server/job_runner.ts", 'import { progressAt } from "../src/tracked_run.ts";'), []);
+  assert.deepEqual(judge("server/main.ts", 'import { parseFlags } from "../src/cli/flags.ts";'), []);
+  assert.deepEqual(judge("server/app.ts", 'import "../src/cli/flags.ts";\nimport "../web/gate.ts";'), [
+    "server/app.ts imports ../src/cli/flags.ts: arrows point down",
+    "server/app.ts imports ../web/gate.ts: they stand side by side",
+  ]);
 });
 
 Deno.test("unitOf() tells an interface from its backends, and roots from the library", () => {

@@ -7,7 +7,7 @@
 /** Layers from the top: a unit may import units of lower layers and itself, nothing above or beside it. */
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
-  ["web"],
+  ["server", "web"],
   ["evaluation"],
   ["fine_tune_job", "language_model", "explain", "export", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
@@ -37,15 +37,19 @@ const BACKEND_IMPORTS = [
   "redact",
 ];
 
-/** Everything else of the library runs in the browser too. */
+/** Everything else of the library and the page runs in the browser too. */
 const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_upload|hub|hub_token|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts)/;
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_upload|hub|hub_token|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts|server\/)/;
+
+/** What names concrete parts. */
+const ROOTS =
+  /^(src\/(main\.ts|mod\.ts|cli\/|entries\/)|web\/(main|worker)\.ts|server\/(main\.ts|job_process\.ts|data_check_worker\.ts|cli\/))/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 
 /** The part of the program that a source file belongs to. */
 export function unitOf(path: string): string {
-  if (/^src\/(main\.ts|mod\.ts|cli\/|entries\/)|^web\/(main|worker)\.ts/.test(path)) return "roots";
+  if (ROOTS.test(path)) return "roots";
   if (path.startsWith("kernels/")) return "kernels";
   const [, first, rest] = /^src\/([^/.]+)(.*)$/.exec(path) ?? [];
   if (!first) return path.split("/")[0]!;

@@ -1,0 +1,117 @@
+/**
+ * Forms with one file, written to the disk as they come: memory does not grow with the file.
+ *
+ * @module
+ */
+import { createWriteStream } from "node:fs";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream as NodeReadableStream } from "node:stream/web";
+import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
+import { ApiError, badRequest } from "./errors.ts";
+
+/** What a form held. */
+export interface UploadedForm {
+  readonly fields: ReadonlyMap<string, string>;
+  /** Null if no file was in the field. */
+  readonly file: { readonly filename: string; readonly bytes: number } | null;
+}
+
+/** How much a form may hold. */
+export interface FormLimits {
+  readonly maxFileBytes: number;
+}
+
+/** Bytes of all that is no file. */
+const MOST_FIELDS = 32, LONGEST_FIELD = 4096, MOST_PARTS = 40;
+
+/**
+ * Receives a form whose field `file` holds a file.
+ *
+ * @param path Where the file is written; what is there after an error is the caller's to remove.
+ * @throws {ApiError} 400 for a broken form, 413 for a file that is too large, 415 for another kind of body.
+ */
+export async function receiveForm(
+  request: Request,
+  path: string,
+  { maxFileBytes }: FormLimits,
+): Promise<UploadedForm> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!/^multipart\/form-data\s*;/i.test(type)) {
+    throw new ApiError(415, "The body must be multipart/form-data with the fields file and purpose.");
+  }
+  if (!request.body) throw badRequest("The form is empty: send the fields file and purpose.", "file");
+  const parser = parserOf(type, maxFileBytes), fields = new Map<string, string>();
+  const refuse = (error: ApiError) => void parser.destroy(error);
+  /** The file, once its part has begun. */
+  const received: { filename: string; stream: BusboyFileStream; written: Promise<number> }[] = [];
+  parser.on("field", (name, value, isNameCut, isValueCut) => {
+    if (isNameCut || isValueCut) refuse(badRequest(`The field ${shown(name)} is too long.`, shown(name)));
+    else if (fields.has(name)) refuse(badRequest(`The field ${shown(name)} is given twice.`, shown(name)));
+    else fields.set(name, value);
+  });
+  parser.on("file", (name, stream, filename) => {
+    if (name !== "file") {
+      stream.resume();
+      return refuse(badRequest(`The field ${shown(name)} must not be a file.`, shown(name)));
+    }
+    stream.on("limit", () => refuse(tooLarge(maxFileBytes)));
+    const written = writeAll(stream, path);
+    written.catch(() => {}); // waited for below, unless the parser fails first
+    received.push({ filename: filename ?? "", stream, written });
+  });
+  parser.on("filesLimit", () => refuse(badRequest("The form holds more than one file.", "file")));
+  for (const limit of ["partsLimit", "fieldsLimit"] as const) {
+    parser.on(limit, () => refuse(badRequest("The form holds too many parts.")));
+  }
+  try {
+    await pipeline(Readable.fromWeb(request.body as unknown as NodeReadableStream), parser);
+  } catch (error) {
+    for (const { stream, written } of received) {
+      stream.destroy(); // the parser leaves a part that it gave up neither ended nor failed
+      await written.catch(() => {});
+    }
+    throw error instanceof ApiError ? error : badRequest("The form is broken or was cut off.");
+  }
+  const [file] = received;
+  return { fields, file: file ? { filename: file.filename, bytes: await file.written } : null };
+}
+
+function parserOf(type: string, maxFileBytes: number): BusboyInstance {
+  try {
+    return new Busboy({
+      headers: { "content-type": type },
+      limits: {
+        fileSize: maxFileBytes,
+        files: 1,
+        fields: MOST_FIELDS,
+        parts: MOST_PARTS,
+        fieldSize: LONGEST_FIELD,
+        fieldNameSize: 100,
+        headerPairs: 20,
+        headerSize: 8192,
+      },
+    });
+  } catch {
+    throw badRequest("The form's content type names no boundary.");
+  }
+}
+
+async function writeAll(stream: NodeJS.ReadableStream, path: string): Promise<number> {
+  const target = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  await pipeline(stream, target);
+  return target.bytesWritten;
+}
+
+/** The refusal of a file that is too large. */
+export function tooLarge(maxFileBytes: number): ApiError {
+  const megabytes = Math.floor(maxFileBytes / 1e6);
+  return new ApiError(413, `The file is too large: this server takes up to ${megabytes} MB.`, {
+    param: "file",
+    code: "file_too_large",
+  });
+}
+
+function shown(name: string): string {
+  return name.replace(/[^\w[\].-]/g, "?").slice(0, 40);
+}

@@ -1,0 +1,125 @@
+/**
+ * How routes say what they take and give: for the OpenAPI document and for the checks of requests alike.
+ *
+ * @module
+ */
+import { describeRoute, type DescribeRouteOptions, resolver, validator } from "hono-openapi";
+import type { MiddlewareHandler } from "hono";
+import * as z from "zod/mini";
+import { describeIssue } from "../src/config/issues.ts";
+import { badRequest } from "./errors.ts";
+import type { Scope } from "./scopes.ts";
+
+type Schema = z.ZodMiniType;
+type Responses = NonNullable<DescribeRouteOptions["responses"]>;
+
+/** What a refusal under `/v1` looks like. */
+export const errorSchema = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.nullable(z.string()),
+    code: z.nullable(z.string()),
+  }),
+});
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  400: "The request is wrong",
+  401: "No key, or one that is unknown",
+  403: "The key lacks the scope",
+  404: "There is no such thing",
+  409: "It is in another state, or a request with the same key is under way",
+  413: "The body is too large",
+  415: "The body is of another type",
+  422: "The Idempotency-Key was used for another request",
+  429: "Too many requests",
+  503: "Not now",
+};
+
+/** One route, for the document. */
+export interface Operation {
+  readonly id: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** The scope that a token needs; null for routes that anybody may use. */
+  readonly scope: Scope | null;
+  /** What it answers where all goes well. */
+  readonly ok: {
+    readonly status?: number;
+    readonly description: string;
+    readonly schema?: Schema;
+    /** Where the answer is no JSON. */
+    readonly content?: Readonly<Record<string, object>>;
+  };
+  /** Statuses of refusals beside 401, 403 and 429. */
+  readonly refusals?: readonly (keyof typeof REFUSALS & number)[];
+  /** Where hono-openapi cannot tell: bodies that are read by the route itself, and headers. */
+  readonly requestBody?: DescribeRouteOptions["requestBody"];
+  readonly parameters?: DescribeRouteOptions["parameters"];
+}
+
+/** Puts a route into the OpenAPI document. */
+export function operation(
+  { id, tag, summary, description, scope, ok, refusals = [], requestBody, parameters }: Operation,
+): MiddlewareHandler {
+  const content = ok.content ??
+    (ok.schema ? { "application/json": { schema: resolver(ok.schema) } } : undefined);
+  const refused = [...new Set([...(scope ? [401, 403] : []), 429, ...refusals])];
+  const responses: Responses = {
+    [ok.status ?? 200]: { description: ok.description, ...(content ? { content } : {}) },
+    ...Object.fromEntries(refused.map((status) => [status, {
+      description: REFUSALS[status]!,
+      content: { "application/json": { schema: resolver(errorSchema) } },
+    }])),
+  };
+  return describeRoute({
+    operationId: id,
+    tags: [tag],
+    summary,
+    ...(description || scope
+      ? { description: [description, scope && `Scope: \`${scope}\`.`].filter(Boolean).join(" ") }
+      : {}),
+    security: scope ? [{ bearer: [] }] : [],
+    responses,
+    ...(requestBody ? { requestBody } : {}),
+    ...(parameters ? { parameters } : {}),
+  });
+}
+
+/** Checks the query of a request. @throws {ApiError} 400 that names the first field that is wrong. */
+export function query<S extends Schema>(schema: S) {
+  return validator("query", schema, refuseInvalid);
+}
+
+/** Checks the JSON body of a request. @throws {ApiError} 400 that names the first field that is wrong. */
+export function jsonBody<S extends Schema>(schema: S) {
+  return validator("json", schema, refuseInvalid);
+}
+
+interface Issue {
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+  readonly message: string;
+}
+
+function refuseInvalid(result: { success: boolean; error?: unknown }): void {
+  if (result.success) return;
+  const [{ path = [], message }] = result.error as [Issue, ...Issue[]];
+  const param = path.map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+  throw badRequest(
+    `Invalid value${param ? ` for '${param}'` : ""}: ${message}`,
+    param || null,
+    "invalid_value",
+  );
+}
+
+// zod/mini says "Invalid input" to everything until it is told how to word issues
+z.config({ customError: describeIssue as NonNullable<Parameters<typeof z.config>[0]>["customError"] });
+
+/** `limit` and `after` of a list. */
+export function pageQuery(defaultLimit: number, mostLimit: number) {
+  return {
+    limit: z._default(z.coerce.number().check(z.int(), z.gte(1), z.lte(mostLimit)), defaultLimit),
+    after: z.optional(z.string().check(z.minLength(1), z.maxLength(100))),
+  };
+}

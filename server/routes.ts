@@ -1,0 +1,20 @@
+/**
+ * Which routes there are: one line each. A new group is a file in `routes/` and a line here.
+ *
+ * @module
+ */
+import type { Hono } from "hono";
+import type { ServerEnv } from "./env.ts";
+import { type FileRouteDeps, fileRoutes } from "./routes/files.ts";
+import { type HealthDeps, healthRoutes } from "./routes/health.ts";
+import { openApiRoutes } from "./routes/openapi.ts";
+
+/** What all routes need together. */
+export type RouteDeps = FileRouteDeps & HealthDeps;
+
+/** Puts every group of routes in its place. */
+export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
+  app.route("/v1/files", fileRoutes(deps));
+  app.route("/", healthRoutes(deps));
+  app.route("/", openApiRoutes(app));
+}

@@ -1,0 +1,36 @@
+/**
+ * What the operator decides about the server.
+ *
+ * @module
+ */
+
+/** Settings of the app; the command line fills them. */
+export interface ServerSettings {
+  /** Whether requests without a token may do everything: only where the server is bound to loopback and has no tokens. */
+  readonly anonymous: boolean;
+  /** Origins of pages on other hosts that may use the server, such as `https://tune.example.com`. */
+  readonly allowedOrigins: readonly string[];
+  /** Largest file, bytes. */
+  readonly maxFileBytes: number;
+  /** Largest body of other requests, bytes. */
+  readonly maxBodyBytes: number;
+  /** Requests a second of one caller, over a longer time; twice as many at once. */
+  readonly requestsPerSecond: number;
+  /** Streams of events open at a time, of all callers. */
+  readonly maxEventStreams: number;
+  /** Jobs that may wait in line. */
+  readonly maxQueuedJobs: number;
+  /** Between two signs of life of an idle stream of events. */
+  readonly heartbeatMs: number;
+}
+
+export const DEFAULT_SETTINGS: ServerSettings = {
+  anonymous: false,
+  allowedOrigins: [],
+  maxFileBytes: 4 * 2 ** 30,
+  maxBodyBytes: 2 ** 20,
+  requestsPerSecond: 100,
+  maxEventStreams: 1000,
+  maxQueuedJobs: 1000,
+  heartbeatMs: 15_000,
+};
