@@ -48,6 +48,10 @@ export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
   readonly adapterUri: string;
   /** Folder of the merged model, `<outputDir>/merged`. */
   readonly mergedUri: string;
+  /** What `gcs_bucket` and `gcs_prefix` name, such as `gs://my-bucket/team`; null without a bucket. */
+  readonly bucketUri: string | null;
+  /** Where the results are copied to: `output_uri`, else `models/<outputModelName>` in the bucket; null for nowhere. */
+  readonly uploadUri: string | null;
 };
 
 /** The low-rank update. */
@@ -177,6 +181,9 @@ function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
   const outputDir = (flat.output_dir ?? `runs/${flat.output_model_name}`).replace(/(?<=.)\/+$/, "");
   const training_data_path = oneOrMore(flat.training_data_path);
   const eval_data_path = flat.eval_data_path === null ? null : oneOrMore(flat.eval_data_path);
+  const gcs_prefix = flat.gcs_prefix?.replace(/^\/+|\/+$/g, "") || null;
+  const bucketUri = flat.gcs_bucket && `gs://${flat.gcs_bucket}${gcs_prefix ? `/${gcs_prefix}` : ""}`;
+  const uploadUri = flat.output_uri ?? (bucketUri && `${bucketUri}/models/${flat.output_model_name}`);
   const scaling = loraScaling({
     rank: flat.lora_r,
     alpha: flat.lora_alpha,
@@ -184,9 +191,11 @@ function complete(flat: z.output<typeof flatSchema>): FineTuneJobConfig {
   });
   return freezeAll({
     job: {
-      ...pickGroup({ ...flat, training_data_path, eval_data_path, output_dir: outputDir }, "job"),
+      ...pickGroup({ ...flat, training_data_path, eval_data_path, output_dir: outputDir, gcs_prefix }, "job"),
       adapterUri: `${outputDir}/adapter${flat.adapter_name === "default" ? "" : `/${flat.adapter_name}`}`,
       mergedUri: `${outputDir}/merged`,
+      bucketUri,
+      uploadUri: uploadUri && uploadUri.replace(/\/+$/, ""),
     } as unknown as JobConfig,
     lora: { ...pickGroup(flat, "lora"), scaling } as unknown as LoraConfig,
     quantization: pickGroup(flat, "quantization") as unknown as QuantizationConfig,

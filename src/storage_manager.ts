@@ -83,6 +83,8 @@ export interface FolderTransferOptions extends TransferOptions {
   readonly concurrency?: number;
   /** Leave alone what is there already with the same size and checksum. Default false. */
   readonly skipSame?: boolean;
+  /** Which files move, by their paths below the folder. Default all. */
+  readonly include?: (path: string) => boolean;
   readonly sessions?: Folder;
 }
 

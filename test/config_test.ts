@@ -308,3 +308,42 @@ Deno.test("CONFIG_FIELDS never gives two options the same name", () => {
   const names = CONFIG_FIELDS.flatMap(({ wireName, aliases }) => [wireName, ...aliases ?? []]);
   assert.deepEqual(names.filter((name, index) => names.indexOf(name) !== index), []);
 });
+
+Deno.test("a bucket says where the results go, and output_uri overrules it", () => {
+  const places = (wire: Record<string, unknown>) => {
+    const { job } = parseFineTuneJobConfig({ ...REQUIRED, ...wire });
+    return [job.bucketUri, job.uploadUri];
+  };
+  assert.deepEqual(places({}), [null, null]);
+  assert.deepEqual(places({ gcs_bucket: "my-bucket" }), ["gs://my-bucket", "gs://my-bucket/models/ember"]);
+  assert.deepEqual(places({ gcs_bucket: "my-bucket", gcs_prefix: "/team/a/" }), [
+    "gs://my-bucket/team/a",
+    "gs://my-bucket/team/a/models/ember",
+  ]);
+  assert.deepEqual(places({ gcs_bucket: "my-bucket", output_uri: "s3://other/x/" }), [
+    "gs://my-bucket",
+    "s3://other/x",
+  ]);
+});
+
+Deno.test("places that are none are refused by name", () => {
+  const refused = (wire: Record<string, unknown>, issue: string) =>
+    assert.throws(() => parseFineTuneJobConfig({ ...REQUIRED, ...wire }), {
+      name: "ConfigError",
+      message: issue,
+    });
+  refused(
+    { gcs_bucket: "gs://my-bucket" },
+    'gcs_bucket: must be the name of a bucket of Google Cloud Storage, without gs://: current value is "gs://my-bucket"',
+  );
+  refused({ gcs_prefix: "a" }, "gcs_prefix: must come with gcs_bucket, in which it is a folder");
+  refused(
+    { output_uri: "hf://owner/model" },
+    "output_uri: must be gs://BUCKET/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or file:///PATH: " +
+      'current value is "hf://owner/model"',
+  );
+  refused(
+    { output_dir: "gs://my-bucket/x" },
+    'output_dir: must be a folder of this machine, and output_uri the place in a bucket: current value is "gs://my-bucket/x"',
+  );
+});

@@ -18,6 +18,7 @@ export function issuesAcross(options: Options): ConfigIssue[] {
   if (sgd_nesterov && sgd_momentum === 0) {
     issues.push({ path: "sgd_momentum", message: "must be above 0 for sgd_nesterov: current value is 0" });
   }
+  issues.push(...placeIssues(options));
   if (options.job_id === null && (options.tracker === "sqlite" || options.tracker === "firestore")) {
     issues.push({
       path: "job_id",
@@ -30,6 +31,22 @@ export function issuesAcross(options: Options): ConfigIssue[] {
       message:
         "must be above 0, or eval_strategy epoch, as early_stopping_patience and schedules that follow " +
         `evaluations need some: current value is ${options.eval_steps}, with eval_strategy ${options.eval_strategy}`,
+    });
+  }
+  return issues;
+}
+
+/** Runs are written to a folder and copied to a bucket. */
+function placeIssues({ gcs_bucket, gcs_prefix, output_dir }: Options): ConfigIssue[] {
+  const issues: ConfigIssue[] = [];
+  if (gcs_prefix !== null && gcs_bucket === null) {
+    issues.push({ path: "gcs_prefix", message: "must come with gcs_bucket, in which it is a folder" });
+  }
+  if (output_dir !== undefined && /^[a-z][a-z0-9+.-]+:\/\//.test(output_dir)) {
+    issues.push({
+      path: "output_dir",
+      message:
+        `must be a folder of this machine, and output_uri the place in a bucket: current value is "${output_dir}"`,
     });
   }
   return issues;

@@ -16,6 +16,7 @@ export const SECTIONS = [
   "Quantization",
   "Training",
   "Device",
+  "Storage",
   "Output",
   "Tracking",
 ] as const;

@@ -148,7 +148,8 @@ export class ObjectStorageManager implements StorageManager {
     const folder = folderName(prefix);
     const all = await Array.fromAsync(this.list(folder));
     // names that end with a slash are what consoles make to show an empty folder
-    const files = all.filter(({ name }) => !name.endsWith("/"));
+    const { include = () => true } = options;
+    const files = all.filter(({ name }) => !name.endsWith("/") && include(name.slice(folder.length)));
     if (files.length === 0) throw nothingBelow(this.uri, folder);
     return await moveAll(files, options, async (file, moved, signal) => {
       const path = file.name.slice(folder.length).split("/");
@@ -169,7 +170,8 @@ export class ObjectStorageManager implements StorageManager {
     prefix: string,
     options: FolderTransferOptions = {},
   ): Promise<TransferSummary> {
-    const files = await filesBelow(from);
+    const { include = () => true } = options;
+    const files = (await filesBelow(from)).filter(({ name }) => include(name));
     if (files.length === 0) {
       throw new StorageNotFoundError(`Cannot upload "${from.uri}" as it holds no file: check the path`);
     }

@@ -275,6 +275,10 @@ export function storageContract(
     }
     if ((await storage.stat("runs/x/a")).checksum === null) return;
     await writeFile(local, "b", "23");
+    const include = (path: string) => path.startsWith("deep/") || path === "none";
+    const some = await storage.downloadFolder("runs/x", new MemoryFolder(), { include });
+    const sent = await storage.uploadFolder(local, "runs/y", { include });
+    assert.deepEqual([some.files, sent.files], [2, 2]);
     const again = await storage.uploadFolder(local, "runs/x", { skipSame: true });
     assert.deepEqual([again.files, again.skipped], [1, 4]);
     const down = await storage.downloadFolder("runs/x", back, { skipSame: true });

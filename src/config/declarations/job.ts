@@ -5,6 +5,7 @@
  */
 
 import * as z from "zod/mini";
+import { storageFields } from "./storage.ts";
 import { trackingFields } from "./tracking.ts";
 import { fieldMeta, MAX_STEPS, path, paths, stepsOrShare, wanted, wholeNumber } from "../field_types.ts";
 
@@ -139,5 +140,6 @@ export const jobSchema = z.strictObject({
     aliases: ["memory_limit"],
     placeholder: "GB",
   }),
+  ...storageFields,
   ...trackingFields,
 });
