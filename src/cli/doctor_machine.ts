@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type MachineMemory, machineMemory } from "./machine_memory.ts";
 
 /** A Vulkan driver's description, an "installable client driver" file. */
 export interface VulkanDriver {
@@ -19,7 +20,7 @@ export interface Machine {
   /** `linux`, `darwin`, `windows`. */
   readonly os: string;
   readonly platform: string;
-  readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
+  readonly memory: MachineMemory;
   /** WebGPU's entry point; undefined where the runtime has none. */
   readonly entry: GPU | undefined;
   readonly env: Readonly<Record<string, string>>;
@@ -135,7 +136,6 @@ function findDeviceFiles(): string[] | null {
 /** The machine of this process. */
 export function thisMachine(): Machine {
   const { os, arch } = Deno.build;
-  const { total, available } = Deno.systemMemoryInfo();
   const env = Deno.env.toObject();
   const linux = os === "linux";
   const drivers = linux ? driverFiles(env).map((file) => readDriver(file, textOf(file), exists)) : [];
@@ -143,7 +143,7 @@ export function thisMachine(): Machine {
     runtime: `Deno ${Deno.version.deno} (V8 ${Deno.version.v8})`,
     os,
     platform: `${os} ${arch}, ${Deno.osRelease()}, ${navigator.hardwareConcurrency} processors`,
-    memory: { totalBytes: total, availableBytes: available },
+    memory: machineMemory(),
     entry: globalThis.navigator?.gpu,
     env,
     vulkan: { loader: linux ? findLoader() : null, drivers },

@@ -23,7 +23,8 @@ export function formatDoctor(report: DoctorReport, paint: Paint): string {
     ...rows("runtime", [machine.runtime]),
     ...rows("platform", [machine.platform]),
     ...rows("memory", [
-      `${formatBytes(machine.memory.totalBytes)}, ${formatBytes(machine.memory.availableBytes)} available`,
+      `${formatBytes(machine.memory.totalBytes)}, ${formatBytes(machine.memory.availableBytes)} available` +
+      (machine.memory.limitBytes === null ? "" : " (limited by the container or control group)"),
     ]),
     ...rows("webgpu", [machine.webgpu ? "navigator.gpu is there" : "none"]),
     ...vulkanRows(machine),

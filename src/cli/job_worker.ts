@@ -9,6 +9,7 @@ import { createFineTuneJob } from "../fine_tune_job.ts";
 import { cacheFolder } from "./cache_folder.ts";
 import { dataFiles } from "./hub.ts";
 import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
+import { machineMemory } from "./machine_memory.ts";
 import { openLocalScratch } from "../storage/local_scratch.ts";
 import { openStorage } from "../storage/open.ts";
 import { openFolder } from "./open_folder.ts";
@@ -27,7 +28,6 @@ scope.onmessage = ({ data }) => {
 };
 
 async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Promise<void> {
-  const { available } = Deno.systemMemoryInfo();
   const tuning = cacheFolder();
   try {
     const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
@@ -37,7 +37,7 @@ async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Pr
       scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,
       signal: stop.signal,
-      availableMemoryBytes: available,
+      availableMemoryBytes: machineMemory().availableBytes,
       ...(tuning ? { tuning } : {}),
     });
     for await (const event of job.run()) scope.postMessage({ type: "event", event });

@@ -10,7 +10,7 @@ const GOOD: Verification = {
   machine: {
     runtime: "Deno",
     platform: "linux",
-    memory: { totalBytes: 1 << 30, availableBytes: 0 },
+    memory: { totalBytes: 1 << 30, availableBytes: 0, limitBytes: null },
     vulkan: { loader: null, drivers: [{ file: "/x.json", library: "/lib/libx.so", present: true }] },
     nvidiaVersion: null,
   },

@@ -56,7 +56,7 @@ function machine(changes: Partial<Machine> = {}): Machine {
     runtime: "Deno 2.9.6 (V8 15)",
     os: "linux",
     platform: "linux x86_64",
-    memory: { totalBytes: 8 << 30, availableBytes: 4 << 30 },
+    memory: { totalBytes: 8 * 2 ** 30, availableBytes: 4 * 2 ** 30, limitBytes: null },
     entry: entry({}),
     env: { SECRET: "hush" },
     vulkan: { loader: "/usr/lib/libvulkan.so.1", drivers: [DRIVER] },
