@@ -13,17 +13,30 @@ RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates npm \
   && npm install --prefix /opt/deno --no-audit --no-fund "deno@$DENO_VERSION" \
   && install -m 755 /opt/deno/node_modules/@deno/*/deno /usr/local/bin/deno
+# Deno fetches all that these two files name; those of the image name no package of the tests.
+COPY deno.json deno.lock /build/
+COPY deploy/image_config.ts deploy/licenses.ts /build/deploy/
+RUN deno run --no-config --allow-read --allow-write /build/deploy/image_config.ts /build
 
 FROM debian:trixie-slim
-# libx11-6, libxext6 and libegl1 are what NVIDIA's Vulkan driver links, which the container runtime mounts.
+# libx11-6, libxext6 and libegl1 are what NVIDIA's Vulkan driver links, which the container runtime mounts. What is
+# removed draws pictures (OpenGL, overlays) or is for virtual machines that lend a GPU. Group 0 may write where the user
+# may: some clusters run an image as any user of that group.
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends ca-certificates libvulkan1 mesa-vulkan-drivers libx11-6 libxext6 libegl1 \
+  && apt-get install -y --no-install-recommends ca-certificates tini \
+    libvulkan1 mesa-vulkan-drivers libx11-6 libxext6 libegl1 \
   && rm -rf /var/lib/apt/lists/* \
-  && useradd --create-home --uid 10001 lowrank \
-  && install -d -o lowrank /work /var/cache/lowrank
+    /usr/lib/*/libgallium-*.so /usr/lib/*/libEGL_mesa.so* /usr/lib/*/libgbm.so* /usr/lib/*/gbm \
+    /usr/lib/*/libVkLayer_* /usr/share/vulkan/explicit_layer.d /usr/share/vulkan/implicit_layer.d \
+    /usr/lib/*/libvulkan_gfxstream.so /usr/lib/*/libvulkan_virtio.so \
+    /usr/share/vulkan/icd.d/gfxstream_* /usr/share/vulkan/icd.d/virtio_* \
+    /usr/share/glvnd/egl_vendor.d/50_mesa.json \
+  && useradd --create-home --uid 10001 --gid 0 lowrank \
+  && install -d -o lowrank -g 0 -m 775 /work /var/cache/lowrank
 COPY --from=deno /usr/local/bin/deno /usr/local/bin/deno
+COPY --from=deno /build/deno.json /build/deno.lock /opt/lowrank/
 COPY deploy/vulkan/nvidia_icd.json /usr/share/vulkan/icd.d/nvidia_icd.json
-COPY lowrank deno.json deno.lock LICENSE README.md THIRD_PARTY_NOTICES.md /opt/lowrank/
+COPY lowrank LICENSE README.md THIRD_PARTY_NOTICES.md /opt/lowrank/
 COPY examples /opt/lowrank/examples
 COPY kernels /opt/lowrank/kernels
 COPY src /opt/lowrank/src
@@ -37,8 +50,9 @@ RUN cd /opt/lowrank \
 # Vulkan counts as graphics to NVIDIA's runtime, which mounts its driver only where that is asked for.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility
 ENV XDG_CACHE_HOME=/var/cache/lowrank XDG_RUNTIME_DIR=/tmp NO_COLOR=1
-USER lowrank
+USER 10001
 WORKDIR /work
 HEALTHCHECK --interval=60s --timeout=20s CMD ["lowrank", "version"]
-ENTRYPOINT ["lowrank"]
+# The kernel drops a signal for process 1 that it does not wait for; tini hands SIGTERM on at any moment.
+ENTRYPOINT ["tini", "--", "lowrank"]
 CMD ["help"]

@@ -26,7 +26,7 @@ const PERMISSIVE = new Set([
 ]);
 
 /** Packages that only tests, types and benchmarks need: checked, but not handed on. */
-const DEVELOPMENT = new Set([
+export const DEVELOPMENT: ReadonlySet<string> = new Set([
   "@firestore-emulator/server",
   "@types/node",
   "@webgpu/types",

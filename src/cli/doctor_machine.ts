@@ -10,7 +10,7 @@ export interface VulkanDriver {
   readonly file: string;
   /** The driver's library as the file names it: a path, or a name that the linker looks up; null if unreadable. */
   readonly library: string | null;
-  /** False where the library is a path and nothing is there. */
+  /** False where the library is not there: neither at its path, nor among those that the linker knows by name. */
   readonly present: boolean;
 }
 
@@ -86,6 +86,7 @@ export function readDriver(
   file: string,
   text: string | null,
   isThere: (path: string) => boolean,
+  isKnown: (name: string) => boolean,
 ): VulkanDriver {
   let library: string | null = null;
   try {
@@ -95,14 +96,22 @@ export function readDriver(
     // A description that does not read is told as such.
   }
   const folder = file.replace(/\/[^/]*$/, "");
-  const path = !library?.includes("/") ? null : library.startsWith("/") ? library : `${folder}/${library}`;
-  return { file, library, present: library !== null && (path === null || isThere(path)) };
+  if (library === null) return { file, library, present: false };
+  if (!library.includes("/")) return { file, library, present: isKnown(library) };
+  return { file, library, present: isThere(library.startsWith("/") ? library : `${folder}/${library}`) };
 }
 
 /** Folders of shared libraries. */
 function libraryFolders(): string[] {
   const triple = `${Deno.build.arch}-linux-gnu`;
   return [`/usr/lib/${triple}`, `/lib/${triple}`, "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+}
+
+/** Whether the linker finds a library of that name: in its list, which holds names as plain text, or in a folder. */
+function isKnownLibrary(name: string): boolean {
+  if (textOf("/etc/ld.so.cache")?.includes(name)) return true;
+  const named = (Deno.env.get("LD_LIBRARY_PATH") ?? "").split(":").filter(Boolean);
+  return [...named, ...libraryFolders()].some((folder) => exists(`${folder}/${name}`));
 }
 
 function findLoader(): string | null {
@@ -138,7 +147,9 @@ export function thisMachine(): Machine {
   const { os, arch } = Deno.build;
   const env = Deno.env.toObject();
   const linux = os === "linux";
-  const drivers = linux ? driverFiles(env).map((file) => readDriver(file, textOf(file), exists)) : [];
+  const drivers = linux
+    ? driverFiles(env).map((file) => readDriver(file, textOf(file), exists, isKnownLibrary))
+    : [];
   return {
     runtime: `Deno ${Deno.version.deno} (V8 ${Deno.version.v8})`,
     os,

@@ -8,6 +8,12 @@ import type { Machine } from "./doctor_machine.ts";
 
 const CPU_DRIVER = "to compute on the CPU: apt-get install mesa-vulkan-drivers";
 
+const NVIDIA_LIBRARY = "libGLX_nvidia.so.0";
+const NVIDIA_CURE =
+  `where there is an NVIDIA GPU, install its driver with the Vulkan part (nvidia_icd.json, ` +
+  `${NVIDIA_LIBRARY}); a container needs NVIDIA's runtime (docker run --gpus all) and ` +
+  "NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility";
+
 /** Problems in the order in which to mend them. `failure` is what opening or measuring threw. */
 export function findProblems(
   machine: Machine,
@@ -49,12 +55,20 @@ function vulkanProblems(
   const problems: Problem[] = [];
   const hardware = adapters.some(({ software }) => !software);
   const named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].find((name) => env[name]);
-  for (const { file, library } of vulkan.drivers.filter(({ present }) => !present)) {
+  // A list of drivers may be longer than what a machine has: one by name alone is missed where no GPU is found.
+  const missing = vulkan.drivers.filter(({ library, present }) =>
+    !present && (!hardware || named || library === null || library.includes("/"))
+  );
+  for (const { file, library } of missing) {
     problems.push({
       what: library
         ? `${file} names ${library}, which is not there`
         : `${file} cannot be read as a driver's description`,
-      cure: named ? `correct or unset ${named}` : "install that driver again, or remove the file",
+      cure: library === NVIDIA_LIBRARY
+        ? NVIDIA_CURE
+        : named
+        ? `correct or unset ${named}`
+        : "install that driver again, or remove the file",
     });
   }
   if (!vulkan.loader && adapters.length === 0) {
@@ -70,8 +84,7 @@ function vulkanProblems(
   if (hasNvidia) {
     problems.push({
       what: "the kernel knows an NVIDIA GPU, and Vulkan does not",
-      cure: "install the driver's Vulkan part (nvidia_icd.json, libGLX_nvidia.so.0); in a container set " +
-        "NVIDIA_DRIVER_CAPABILITIES=all",
+      cure: NVIDIA_CURE,
     });
   } else if (renderers.length > 0) {
     problems.push({

@@ -139,7 +139,7 @@ Deno.test("doctor prints its report before it fails where there is no adapter or
 Deno.test("findProblems() says what to install for a GPU that the kernel knows and Vulkan does not", () => {
   assert.match(
     problemsOf({ deviceFiles: ["/dev/nvidiactl"] }, [CPU])[0]!,
-    /^the kernel knows an NVIDIA GPU, and Vulkan does not: .*nvidia_icd\.json.*NVIDIA_DRIVER_CAPABILITIES=all$/,
+    /^the kernel knows an NVIDIA GPU, and Vulkan does not: .*nvidia_icd\.json.*NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility$/,
   );
   assert.match(problemsOf({ deviceFiles: ["/dev/nvidia0"] })[0]!, /NVIDIA GPU/);
   assert.match(
@@ -149,6 +149,22 @@ Deno.test("findProblems() says what to install for a GPU that the kernel knows a
   assert.match(problemsOf({ deviceFiles: ["/dev/dxg"] }, [CPU])[0]!, /\/dev\/dxg.*dzn driver/);
   const working = [adapter("AMD", false)];
   assert.deepEqual(problemsOf({ deviceFiles: ["/dev/dri/renderD128", "/dev/nvidia0"] }, working), []);
+});
+
+Deno.test("findProblems() misses a driver that is listed by name only where no GPU is found", () => {
+  const nvidia = {
+    file: "/usr/share/vulkan/icd.d/nvidia_icd.json",
+    library: "libGLX_nvidia.so.0",
+    present: false,
+  };
+  const vulkan = { loader: "/usr/lib/libvulkan.so.1", drivers: [DRIVER, nvidia] };
+  assert.match(
+    problemsOf({ vulkan }, [CPU])[0]!,
+    /nvidia_icd\.json names libGLX_nvidia\.so\.0, which is not there: .*--gpus all.*graphics,compute,utility$/,
+  );
+  assert.deepEqual(problemsOf({ vulkan }, [adapter("AMD", false)]), []);
+  const env = { VK_DRIVER_FILES: nvidia.file };
+  assert.match(problemsOf({ vulkan, env }, [adapter("AMD", false)])[0]!, /libGLX_nvidia/);
 });
 
 Deno.test("doctor says so where it may not look for GPUs in /dev", async () => {
@@ -188,23 +204,25 @@ Deno.test("findProblems() says so where the CPU computes, alone or before a GPU,
   assert.match(problemsOf({ os: "windows" })[0]!, /^WebGPU found no adapter: install the GPU's driver$/);
 });
 
-Deno.test("readDriver() resolves libraries by path, from the file's folder, or leaves names to the linker", () => {
+Deno.test("readDriver() resolves libraries by path, from the file's folder, or by what the linker knows", () => {
   const read = (library: string, there: string[]) =>
     readDriver(
       "/v/icd.d/x.json",
       JSON.stringify({ ICD: { library_path: library } }),
       (path) => there.includes(path),
+      (name) => there.includes(name),
     );
   assert.equal(read("/a/b.so", ["/a/b.so"]).present, true);
   assert.equal(read("/a/b.so", []).present, false);
   assert.equal(read("../b.so", ["/v/icd.d/../b.so"]).present, true);
+  assert.equal(read("libGLX_nvidia.so.0", ["libGLX_nvidia.so.0"]).present, true);
   assert.deepEqual(read("libGLX_nvidia.so.0", []), {
     file: "/v/icd.d/x.json",
     library: "libGLX_nvidia.so.0",
-    present: true,
+    present: false,
   });
   for (const text of [null, "{", "{}", '{"ICD":{"library_path":1}}']) {
-    assert.deepEqual(readDriver("/x.json", text, () => true), {
+    assert.deepEqual(readDriver("/x.json", text, () => true, () => true), {
       file: "/x.json",
       library: null,
       present: false,

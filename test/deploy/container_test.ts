@@ -4,6 +4,8 @@ import { parseFlags, TRAIN_FLAGS } from "../../src/cli/flags.ts";
 import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
 import { resolveConfig } from "../../src/cli/sources.ts";
 import { VERSION } from "../../src/version.ts";
+import { withoutDevelopment } from "../../deploy/image_config.ts";
+import { copyOf, parseDockerfile } from "./dockerfile.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
@@ -47,8 +49,10 @@ Deno.test("the image has the launcher's Deno and every path that it copies", asy
   const [, inLauncher] = /^DENO_VERSION=(.*)$/m.exec(launcher)!;
   assert.equal(inImage, inLauncher);
   const ignored = await read(".dockerignore");
-  const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) =>
-    paths!.split(" ")
+  const copied = parseDockerfile(dockerfile).flatMap(({ instructions }) =>
+    instructions.filter(({ name }) => name === "COPY").map(({ text }) => copyOf(text)).filter(({ from }) =>
+      from === null
+    ).flatMap(({ sources }) => sources)
   );
   assert.ok(copied.length > 5);
   for (const path of copied) {
@@ -58,4 +62,31 @@ Deno.test("the image has the launcher's Deno and every path that it copies", asy
     );
     assert.ok(isAllowed, `.dockerignore leaves out ${path}`);
   }
+});
+
+Deno.test("parseDockerfile() joins lines, leaves comments out and parts stages", () => {
+  assert.deepEqual(
+    parseDockerfile("# a\nFROM x AS y\nRUN a \\\n  # b\n  && c\nFROM z\nCOPY --from=y a b /c/\n"),
+    [
+      { base: "x", name: "y", instructions: [{ name: "RUN", text: "a && c" }] },
+      { base: "z", name: null, instructions: [{ name: "COPY", text: "--from=y a b /c/" }] },
+    ],
+  );
+  assert.deepEqual(copyOf("--from=y a b /c/"), { from: "y", sources: ["a", "b"], target: "/c/" });
+  assert.throws(() => parseDockerfile("RUN a"), SyntaxError);
+});
+
+Deno.test("withoutDevelopment() leaves the locked packages of the command, with their hashes", async () => {
+  const config = JSON.parse(await read("deno.json")), lock = JSON.parse(await read("deno.lock"));
+  const lean = withoutDevelopment(config, lock);
+  const names = Object.keys(lean.lock.npm);
+  assert.ok(names.length > 10 && names.length < Object.keys(lock.npm).length);
+  for (const name of names) assert.equal(lean.lock.npm[name], lock.npm[name]);
+  assert.ok(names.some((name) => name.startsWith("zod@")));
+  assert.ok(
+    !names.some((name) => /^(webgpu|playwright-core|@firestore-emulator)/.test(name)),
+    names.join(" "),
+  );
+  assert.equal(lean.config.imports["playwright-core"], undefined);
+  assert.equal(lean.config.imports.lowrank, "./src/mod.ts");
 });
