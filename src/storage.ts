@@ -13,9 +13,10 @@ export interface FileReader {
   /**
    * Bytes [offset, offset + length).
    *
+   * @param into Where they may be put, at least as long: saves memory where much is read. Not all readers use it.
    * @throws {RangeError} If the range reaches beyond the file.
    */
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 

@@ -12,10 +12,11 @@
  */
 import type { BlockBlobClient, ContainerListBlobFlatSegmentResponse } from "@azure/storage-blob";
 import type { Checksum, FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
+import { bodyOf } from "./answer_body.ts";
 import { AzureClient, type AzureOptions } from "./azure_client.ts";
 import { azureConditions, AzureUpload } from "./azure_upload.ts";
 import { crcHex } from "./checksums.ts";
-import { type Attempt, bodyOf } from "./failures.ts";
+import type { Attempt } from "./failures.ts";
 import { md5, nodeDigest } from "./node_digests.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { Digest, ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
@@ -83,14 +84,14 @@ export class AzureStore implements ObjectStore {
     end: number,
     signal?: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
-    return await this.#ask("read", name, async (blob) => {
-      const { readableStreamBody } = await blob.download(offset, end - offset, {
-        conditions: { ifMatch: `"${version}"` },
-        maxRetryRequests: 0,
-        ...(signal ? { abortSignal: signal } : {}),
-      });
-      return bodyOf(this.#attempt("read", name), readableStreamBody as AsyncIterable<Uint8Array>, signal);
-    }, signal);
+    const attempt = this.#attempt("read", name);
+    const response = await this.#client.send(attempt, {
+      method: "GET",
+      name,
+      headers: { "x-ms-range": `bytes=${offset}-${end - 1}`, "if-match": `"${version}"` },
+      signal,
+    });
+    return bodyOf(attempt, response.body, signal);
   }
 
   async put(
@@ -100,6 +101,7 @@ export class AzureStore implements ObjectStore {
   ): Promise<StoredFile> {
     const attempt = this.#attempt("write", name);
     const hex = crcHex(crc32c);
+    const blobContentMD5 = await md5(bytes);
     const { etag } = await orConflict(
       attempt,
       condition,
@@ -108,7 +110,7 @@ export class AzureStore implements ObjectStore {
           blob.upload(bytes, bytes.length, {
             conditions: azureConditions(condition),
             metadata: { crc32c: hex },
-            blobHTTPHeaders: { blobContentMD5: md5(bytes) },
+            blobHTTPHeaders: { blobContentMD5 },
             ...(signal ? { abortSignal: signal } : {}),
           }), signal),
     );

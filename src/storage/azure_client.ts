@@ -5,6 +5,7 @@
  */
 import type { ContainerClient } from "@azure/storage-blob";
 import { StorageDamagedError } from "../errors.ts";
+import { type AzureRequest, sendAzure } from "./azure_requests.ts";
 import { variable } from "./environment.ts";
 import {
   type Advice,
@@ -57,6 +58,11 @@ export class AzureClient {
     } catch (error) {
       throw azureFailure(attempt, error, signal);
     }
+  }
+
+  /** Sends a request with a body, or one whose answer has one. @throws What a refusal means. */
+  async send(attempt: Attempt, request: AzureRequest): Promise<Response> {
+    return await this.ask(attempt, (container) => sendAzure(container, request), request.signal);
   }
 
   async #connect(attempt: Attempt): Promise<ContainerClient> {

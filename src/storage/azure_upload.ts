@@ -11,27 +11,39 @@ import { crcHex } from "./checksums.ts";
 import { orConflict, plainTag } from "./entity_tags.ts";
 import type { Attempt } from "./failures.ts";
 import { md5 } from "./node_digests.ts";
-import type { Part, PartUpload, PutOptions } from "./object_store.ts";
+import type { Part, PutOptions, UnorderedUpload } from "./object_store.ts";
 
 /** Azure takes 50,000 blocks at most. */
 const MOST_BLOCKS = 50_000;
-const SMALLEST_BLOCK = 8 << 20;
+const BLOCK = 8 << 20;
+/** Of files from 128 MiB on: half as many requests. */
+const LARGE_BLOCK = 16 << 20;
 
 /** Asks the service about the file. */
 type Ask = <T>(request: (blob: BlockBlobClient) => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
-export class AzureUpload implements PartUpload {
+/** The file that blocks are of. */
+interface UploadedFile {
+  readonly attempt: Attempt;
+  readonly name: string;
+  readonly size: number;
+}
+
+export class AzureUpload implements UnorderedUpload {
   readonly token = null;
   readonly partBytes: number;
   readonly #ask: Ask;
-  readonly #file: { readonly attempt: Attempt; readonly name: string; readonly size: number };
-  /** Names of the blocks that the service has, in their order. */
+  readonly #file: UploadedFile;
+  /** Names of the blocks that make the file, by their place; with gaps until all are there. */
   readonly #blocks: string[] = [];
+  /** Bytes of the blocks that an earlier process sent, by their names. */
+  readonly #found = new Map<string, number>();
 
-  constructor(ask: Ask, file: { readonly attempt: Attempt; readonly name: string; readonly size: number }) {
+  constructor(ask: Ask, file: UploadedFile) {
     this.#ask = ask;
     this.#file = file;
-    this.partBytes = Math.max(SMALLEST_BLOCK, Math.ceil(file.size / MOST_BLOCKS));
+    const block = file.size < 8 * LARGE_BLOCK ? BLOCK : LARGE_BLOCK;
+    this.partBytes = Math.max(block, Math.ceil(file.size / MOST_BLOCKS));
   }
 
   /** Looks which blocks the service has. @returns Whether there is any. */
@@ -40,38 +52,27 @@ export class AzureUpload implements PartUpload {
       if (error instanceof StorageNotFoundError) return null;
       throw error;
     });
-    const named = new Map(
-      listed?.uncommittedBlocks?.map(({ name, size }) => [atob(name), { name, size }]) ?? [],
-    );
-    for (let index = 0; index * this.partBytes < this.#file.size; index++) {
-      const text = [...named.keys()].find((text) => text.startsWith(placeOf(index)));
-      const block = text === undefined ? null : named.get(text)!;
-      if (
-        block === null || block.size !== Math.min(this.partBytes, this.#file.size - index * this.partBytes)
-      ) break;
-      this.#blocks.push(block.name);
-    }
-    return this.#blocks.length > 0;
-  }
-
-  sent(): Promise<number> {
-    return Promise.resolve(Math.min(this.#blocks.length * this.partBytes, this.#file.size));
+    for (const { name, size } of listed?.uncommittedBlocks ?? []) this.#found.set(name, size);
+    return this.#found.size > 0;
   }
 
   async send({ offset, bytes, crc32c }: Part, signal?: AbortSignal): Promise<void> {
     const index = offset / this.partBytes;
     const name = blockName(index, crc32c);
+    const transactionalContentMD5 = await md5(bytes);
     await this.#ask((blob) =>
       blob.stageBlock(name, bytes, bytes.length, {
-        transactionalContentMD5: md5(bytes),
+        transactionalContentMD5,
         ...(signal ? { abortSignal: signal } : {}),
       }), signal);
     this.#blocks[index] = name;
   }
 
-  holds({ offset, crc32c }: Part): boolean {
-    const index = offset / this.partBytes;
-    return this.#blocks[index] === blockName(index, crc32c);
+  holds({ offset, bytes, crc32c }: Part): boolean {
+    const index = offset / this.partBytes, name = blockName(index, crc32c);
+    if (this.#found.get(name) !== bytes.length) return false;
+    this.#blocks[index] = name;
+    return true;
   }
 
   async finish({ condition, crc32c: whole, signal }: PutOptions): Promise<StoredFile> {
@@ -104,9 +105,5 @@ export function azureConditions(condition: WriteCondition | null): BlobRequestCo
 
 /** Names must be equally long, in base 64. */
 function blockName(index: number, sum: number): string {
-  return btoa(placeOf(index) + crcHex(sum));
-}
-
-function placeOf(index: number): string {
-  return `${String(index).padStart(5, "0")}-`;
+  return btoa(`${String(index).padStart(5, "0")}-${crcHex(sum)}`);
 }

@@ -11,6 +11,8 @@ import type { ObjectStore } from "./object_store.ts";
 import { Retries, type RetryPolicy } from "./retry.ts";
 
 const GATHERED_BYTES = 1 << 20;
+/** Pieces that are worth a write of their own. */
+const LARGE_BYTES = 128 << 10;
 
 /** What a transfer of one file needs to know. */
 export interface Transfer {
@@ -72,13 +74,17 @@ export async function download(transfer: Transfer, file: StoredFile, writer: Fil
 }
 
 /**
- * The same bytes in pieces of 1 MiB: networks give small ones, and each write to a disk costs. A piece is only good until
- * the next one is asked for.
+ * The same bytes in large pieces: slow networks give small ones, and each write to a disk costs. A piece is only good until the
+ * next one is asked for.
  */
 async function* gathered(pieces: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(GATHERED_BYTES, size));
-  let filled = 0;
+  let buffer: Uint8Array | null = null, filled = 0;
   for await (const piece of pieces) {
+    if (filled === 0 && piece.length >= LARGE_BYTES) {
+      yield piece;
+      continue;
+    }
+    buffer ??= new Uint8Array(Math.min(GATHERED_BYTES, size));
     for (let taken = 0; taken < piece.length;) {
       const part = piece.subarray(taken, taken + buffer.length - filled);
       buffer.set(part, filled);
@@ -89,5 +95,5 @@ async function* gathered(pieces: AsyncIterable<Uint8Array>, size: number): Async
       filled = 0;
     }
   }
-  if (filled > 0) yield buffer.subarray(0, filled);
+  if (filled > 0) yield buffer!.subarray(0, filled);
 }

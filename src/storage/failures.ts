@@ -109,17 +109,3 @@ export async function fetchFor<T>(
     throw networkFailure(attempt, error, signal);
   }
 }
-
-/** Bytes of an answer; a break in the middle of them becomes a `StorageInterruptedError`. */
-export async function* bodyOf(
-  attempt: Attempt,
-  body: AsyncIterable<Uint8Array> | null,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  if (body === null) return;
-  try {
-    for await (const bytes of body) yield bytes;
-  } catch (error) {
-    throw networkFailure(attempt, error, signal);
-  }
-}

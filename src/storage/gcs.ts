@@ -14,16 +14,9 @@
 import type { Bucket, File, PreconditionOptions, Storage } from "@google-cloud/storage";
 import { StorageBucketError } from "../errors.ts";
 import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
+import { bodyOf } from "./answer_body.ts";
 import { crcBase64 } from "./checksums.ts";
-import {
-  type Attempt,
-  bodyOf,
-  conflict,
-  fetchFor,
-  networkFailure,
-  notFound,
-  statusFailure,
-} from "./failures.ts";
+import { type Attempt, conflict, fetchFor, networkFailure, notFound, statusFailure } from "./failures.ts";
 import { variable } from "./environment.ts";
 import { GCS_ADVICE, type GcsMetadata, GcsUpload, storedFile } from "./gcs_upload.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";

@@ -13,7 +13,8 @@
  */
 import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
 import type { Checksum, FilePage, PageRequest, StoredFile } from "../storage_manager.ts";
-import { type Attempt, bodyOf, conflict, fetchFor } from "./failures.ts";
+import { bodyOf } from "./answer_body.ts";
+import { type Attempt, conflict, fetchFor } from "./failures.ts";
 import { type HubOptions, HubRequests, type HubState } from "./hub_requests.ts";
 import type { HubRepository } from "./hub_snapshots.ts";
 import { hubToken } from "./hub_token.ts";

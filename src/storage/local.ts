@@ -70,14 +70,14 @@ export class LocalFolder implements Folder {
   async create(name: string): Promise<FileWriter> {
     const path = this.#path(name);
     const temporary = this.#temporary(name);
+    const open = () => Deno.open(temporary, { write: true, createNew: true });
     try {
-      await Deno.mkdir(this.uri, { recursive: true });
-      return new LocalWriter(
-        this.uri,
-        path,
-        temporary,
-        await Deno.open(temporary, { write: true, createNew: true }),
-      );
+      const file = await open().catch(async (error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        await Deno.mkdir(this.uri, { recursive: true });
+        return await open();
+      });
+      return new LocalWriter(this.uri, path, temporary, file);
     } catch (error) {
       throw storageError("write", path, error);
     }
@@ -240,19 +240,25 @@ class LocalReader implements FileReader {
   }
 
   // deno-lint-ignore require-await -- async so that a bad range rejects
-  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(
+    offset: number,
+    length: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) {
       throw new RangeError(
         `Cannot read bytes ${offset}..${offset + length} of "${this.uri}" as it has ${this.size}`,
       );
     }
-    const result = this.#turn.then(() => this.#readNow(offset, length));
+    const result = this.#turn.then(() =>
+      this.#readNow(offset, into?.subarray(0, length) ?? new Uint8Array(length))
+    );
     this.#turn = result.catch(() => {});
     return result;
   }
 
-  async #readNow(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(length);
+  async #readNow(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+    const { length } = bytes;
     await this.#file.seek(offset, Deno.SeekMode.Start);
     for (let done = 0; done < length;) {
       const count = await this.#file.read(bytes.subarray(done));

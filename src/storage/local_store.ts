@@ -3,17 +3,12 @@
  *
  * @module
  */
-import { Crc32c } from "../crc32c.ts";
-import {
-  StorageBucketError,
-  StorageDamagedError,
-  StorageDeniedError,
-  StorageNotFoundError,
-} from "../errors.ts";
+import { Buffer } from "node:buffer";
+import { StorageBucketError, StorageDeniedError, StorageNotFoundError } from "../errors.ts";
 import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
 import { type Attempt, conflict, notFound } from "./failures.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
-import type { ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
+import type { ObjectStore, Part, PartUpload, PutOptions, UnorderedUpload } from "./object_store.ts";
 
 const PAGE_SIZE = 1000;
 const PART_BYTES = 8 << 20;
@@ -35,6 +30,7 @@ export class LocalStorageManager extends ObjectStorageManager {
 export class LocalStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = PART_BYTES;
+  readonly sums = false;
 
   constructor(path: string) {
     this.uri = path.length > 1 ? path.replace(/\/+$/, "") : path;
@@ -74,7 +70,7 @@ export class LocalStore implements ObjectStore {
       opened = await Deno.open(attempt.uri);
       const { version } = fileOf(file.name, await opened.stat(), attempt);
       if (version !== file.version) throw conflict(attempt);
-      await opened.seek(offset, Deno.SeekMode.Start);
+      if (offset > 0) await opened.seek(offset, Deno.SeekMode.Start);
       return chunksOf(opened, end - offset);
     } catch (error) {
       opened?.close();
@@ -85,7 +81,7 @@ export class LocalStore implements ObjectStore {
   async put(name: string, bytes: Uint8Array<ArrayBuffer>, options: PutOptions): Promise<StoredFile> {
     const upload = this.#upload(name, crypto.randomUUID().slice(0, 8));
     try {
-      await upload.send({ offset: 0, bytes, crc32c: options.crc32c });
+      await upload.send({ offset: 0, bytes, crc32c: 0 });
       return await upload.finish(options);
     } catch (error) {
       await upload.abort();
@@ -93,7 +89,7 @@ export class LocalStore implements ObjectStore {
     }
   }
 
-  startUpload(name: string, _: UploadStart): Promise<PartUpload> {
+  startUpload(name: string): Promise<PartUpload> {
     return Promise.resolve(this.#upload(name, crypto.randomUUID().slice(0, 8)));
   }
 
@@ -111,8 +107,8 @@ export class LocalStore implements ObjectStore {
     }
   }
 
-  /** @param isResumed Whether its beginning is another process's, and has to be looked at again. */
-  #upload(name: string, token: string, isResumed = false): PartUpload {
+  /** @param isResumed Whether another process began it, so that parts may be there: they are compared byte by byte. */
+  #upload(name: string, token: string, isResumed = false): UnorderedUpload {
     const attempt = this.#attempt("write", name);
     const slash = attempt.uri.lastIndexOf("/");
     const folder = attempt.uri.slice(0, slash);
@@ -127,23 +123,16 @@ export class LocalStore implements ObjectStore {
     return {
       token,
       partBytes: PART_BYTES,
-      sent: () =>
-        Deno.stat(temporary).then(({ size }) => size, (error) => {
-          if (error instanceof Deno.errors.NotFound) return 0;
-          throw error;
-        }),
+      holds: (part) => isResumed ? guarded(() => holdsBytes(temporary, part)) : false,
       send: ({ offset, bytes }) =>
         guarded(async () => {
-          await Deno.mkdir(folder, { recursive: true });
-          using file = await Deno.open(temporary, { write: true, create: true });
-          await file.truncate(offset);
-          await file.seek(offset, Deno.SeekMode.Start);
+          using file = await openWithin(folder, temporary);
+          if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
           for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-          await file.sync();
         }),
-      finish: ({ condition, crc32c }) =>
+      finish: ({ condition }) =>
         guarded(async () => {
-          if (isResumed) await checkSum(temporary, crc32c, attempt);
+          await syncFile(temporary);
           if (condition && "ifAbsent" in condition) {
             await Deno.link(temporary, attempt.uri); // fails where something has the name
             await Deno.remove(temporary);
@@ -216,33 +205,48 @@ function fileOf(name: string, info: Deno.FileInfo, attempt: Attempt): StoredFile
   return { name, size: info.size, version, checksum: null };
 }
 
-/** @throws {StorageDamagedError} If a file has another CRC-32C. */
-async function checkSum(path: string, want: number, { uri }: Attempt): Promise<void> {
-  const sum = new Crc32c();
+/** Whether a file has these bytes at their place. */
+async function holdsBytes(path: string, { offset, bytes }: Part): Promise<boolean> {
   using file = await Deno.open(path);
-  const bytes = new Uint8Array(CHUNK_BYTES);
-  for (let count; (count = await file.read(bytes)) !== null;) sum.update(bytes.subarray(0, count));
-  if (sum.value === want) return;
-  throw new StorageDamagedError(
-    `The upload of "${uri}" went on with another file than it began with: upload it again`,
-  );
+  await file.seek(offset, Deno.SeekMode.Start);
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  for (let done = 0; done < bytes.length;) {
+    const count = await file.read(chunk.subarray(0, bytes.length - done));
+    if (count === null) return false;
+    if (Buffer.compare(chunk.subarray(0, count), bytes.subarray(done, done + count)) !== 0) return false;
+    done += count;
+  }
+  return true;
+}
+
+/** Opens a file to write to it; makes its folder only where there is none, since most have one. */
+async function openWithin(folder: string, path: string): Promise<Deno.FsFile> {
+  const options = { write: true, create: true };
+  try {
+    return await Deno.open(path, options);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    await Deno.mkdir(folder, { recursive: true });
+    return await Deno.open(path, options);
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await file.sync();
 }
 
 /** The next bytes of an open file, which is closed after them. */
-function chunksOf(file: Deno.FsFile, length: number): ReadableStream<Uint8Array> {
-  let left = length;
-  return new ReadableStream({
-    async pull(controller) {
-      const bytes = new Uint8Array(Math.min(CHUNK_BYTES, left));
-      const count = left === 0 ? null : await file.read(bytes);
-      if (count === null) {
-        file.close();
-        controller.close();
-      } else {
-        left -= count;
-        controller.enqueue(bytes.subarray(0, count));
-      }
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 0 });
+async function* chunksOf(file: Deno.FsFile, length: number): AsyncGenerator<Uint8Array> {
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, length));
+  try {
+    for (let left = length; left > 0;) {
+      const count = await file.read(chunk.subarray(0, left));
+      if (count === null) return;
+      left -= count;
+      yield chunk.subarray(0, count);
+    }
+  } finally {
+    file.close();
+  }
 }

@@ -9,7 +9,14 @@ import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../stora
 import { crcHex } from "./checksums.ts";
 import { conflict, notFound } from "./failures.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
-import type { ObjectStore, Part, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
+import type {
+  ObjectStore,
+  OrderedUpload,
+  Part,
+  PartUpload,
+  PutOptions,
+  UploadStart,
+} from "./object_store.ts";
 import type { RetryPolicy } from "./retry.ts";
 
 const PAGE_SIZE = 1000;
@@ -102,7 +109,7 @@ export class MemoryStore implements ObjectStore {
     this.#objects.delete(name);
   }
 
-  #upload(name: string, token: string): PartUpload {
+  #upload(name: string, token: string): OrderedUpload {
     const parts = () => {
       const found = this.#uploads.get(token);
       if (!found) {

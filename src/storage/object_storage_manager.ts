@@ -24,9 +24,13 @@ import { bytesOf, download, type Transfer } from "./download.ts";
 import { filesBelow, moveAll } from "./folder_transfer.ts";
 import { assertObjectName, folderName, lastPart } from "./object_names.ts";
 import type { ObjectStore } from "./object_store.ts";
+import { PartBuffers } from "./part_buffers.ts";
 import { DEFAULT_RETRIES, retried, type RetryPolicy } from "./retry.ts";
 import { put, upload } from "./upload.ts";
 import { UploadSessions } from "./upload_sessions.ts";
+
+/** Parts of files that are uploaded at the same time. With 8 MiB each they fill a fast line, and memory stays small. */
+const PARTS_AT_ONCE = 4;
 
 export class ObjectStorageManager implements StorageManager {
   readonly uri: string;
@@ -134,6 +138,7 @@ export class ObjectStorageManager implements StorageManager {
         name,
         condition: condition ?? null,
         sessions: sessions ? new UploadSessions(sessions) : null,
+        buffers: new PartBuffers(PARTS_AT_ONCE),
       }, reader);
     } finally {
       await reader.close();
@@ -181,6 +186,7 @@ export class ObjectStorageManager implements StorageManager {
       for await (const file of this.list(prefixed)) there.set(file.name, file);
     }
     const sessions = options.sessions ? new UploadSessions(options.sessions) : null;
+    const buffers = new PartBuffers(PARTS_AT_ONCE);
     return await moveAll(files, options, async ({ name, folder, file }, moved, signal) => {
       const target = prefixed + name, listed = there.get(target);
       if (listed && await isStored(folder, file, await this.#withChecksum(listed, signal), this.#store)) {
@@ -189,7 +195,8 @@ export class ObjectStorageManager implements StorageManager {
       const [store, retries] = [this.#store, this.#retries];
       const reader = await folder.open(file);
       try {
-        await upload({ store, retries, signal, moved, name: target, condition: null, sessions }, reader);
+        const job = { store, retries, signal, moved, name: target, condition: null, sessions, buffers };
+        await upload(job, reader);
       } finally {
         await reader.close();
       }
@@ -209,7 +216,8 @@ export class ObjectStorageManager implements StorageManager {
 
   /** S3 does not tell checksums in listings. */
   async #withChecksum(file: StoredFile, signal: AbortSignal): Promise<StoredFile> {
-    return file.checksum === null ? await this.#stat(file.name, signal) : file;
+    const isUnknown = file.checksum === null && (this.#store.sums ?? true);
+    return isUnknown ? await this.#stat(file.name, signal) : file;
   }
 
   #transfer(

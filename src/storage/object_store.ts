@@ -27,23 +27,33 @@ export interface Part {
   readonly crc32c: number;
 }
 
-/** An upload in parts, sent one after the other from the first byte on. */
-export interface PartUpload {
+/** An upload in parts. */
+interface UploadInParts {
   /** What a later process needs to go on, which a part may change; null where the file's name is enough. */
   readonly token: string | null;
   /** Bytes of each part but the last. */
   readonly partBytes: number;
-  /** Bytes that the store has, from the first on without a gap. */
-  sent(signal?: AbortSignal): Promise<number>;
-  /** @throws {StorageNotFoundError} If the store forgot the upload. */
+  /** Its bytes may be written over afterwards. @throws {StorageNotFoundError} If the store forgot the upload. */
   send(part: Part, signal?: AbortSignal): Promise<void>;
-  /** Whether a part that the store has is this one. Where it cannot tell, the checksum of the whole will. */
-  holds?(part: Part): boolean;
   /** Makes the file appear. May be asked again after it was interrupted. */
   finish(options: PutOptions): Promise<StoredFile>;
   /** Forgets the parts. */
   abort(): Promise<void>;
 }
+
+/** Parts are sent one after the other, from the first byte on. */
+export interface OrderedUpload extends UploadInParts {
+  /** Bytes that the store has, from the first on without a gap. */
+  sent(signal?: AbortSignal): Promise<number>;
+}
+
+/** Parts are sent in any order, several at the same time. */
+export interface UnorderedUpload extends UploadInParts {
+  /** Whether the store has this part already. Where it cannot tell whose bytes it has, the checksum of the whole will. */
+  holds(part: Part): boolean | Promise<boolean>;
+}
+
+export type PartUpload = OrderedUpload | UnorderedUpload;
 
 /** How an upload in parts begins. */
 export interface UploadStart {
@@ -57,11 +67,13 @@ export interface ObjectStore {
   readonly uri: string;
   /** Larger files are uploaded in parts. */
   readonly largestPut: number;
+  /** Whether it compares or keeps the CRC-32C of what it is sent; where not, none is computed and 0 is passed. Default true. */
+  readonly sums?: boolean;
   /** @throws {StorageNotFoundError} */
   head(name: string, signal?: AbortSignal): Promise<StoredFile>;
   page(request: PageRequest): Promise<FilePage>;
   /**
-   * Bytes from `offset` to `end` of the version that `file` tells of.
+   * Bytes from `offset` to `end` of the version that `file` tells of. A piece is only good until the next one is asked for.
    *
    * @throws {StorageConflictError} If the file is another version by now.
    */

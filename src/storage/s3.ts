@@ -12,8 +12,9 @@
  */
 import { StorageNotFoundError } from "../errors.ts";
 import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
+import { bodyOf } from "./answer_body.ts";
 import { crcBase64, crcFromBase64, crcHex } from "./checksums.ts";
-import { type Attempt, bodyOf, conflict, notFound } from "./failures.ts";
+import { type Attempt, conflict, notFound } from "./failures.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
 import type { RetryPolicy } from "./retry.ts";

@@ -6,7 +6,7 @@
 import type { StoredFile } from "../storage_manager.ts";
 import { crcBase64, crcHex } from "./checksums.ts";
 import type { Attempt } from "./failures.ts";
-import type { Part, PartUpload, PutOptions } from "./object_store.ts";
+import type { Part, PutOptions, UnorderedUpload } from "./object_store.ts";
 import { conditionHeaders, orConflict, plainTag } from "./entity_tags.ts";
 import type { S3Client } from "./s3_client.ts";
 import { elements, textOf } from "./s3_xml.ts";
@@ -17,17 +17,18 @@ const SMALLEST_PART = 8 << 20;
 
 interface SentPart {
   readonly tag: string;
+  /** Null where the service does not tell it. */
   readonly sum: string | null;
-  readonly bytes: number;
 }
 
-export class S3Upload implements PartUpload {
+export class S3Upload implements UnorderedUpload {
   readonly token: string;
   readonly partBytes: number;
   readonly #client: S3Client;
   readonly #attempt: Attempt;
   readonly #name: string;
   readonly #size: number;
+  /** By their place; with gaps until all are there. */
   readonly #parts: SentPart[] = [];
 
   constructor(client: S3Client, attempt: Attempt, name: string, id: string, size: number) {
@@ -55,18 +56,15 @@ export class S3Upload implements PartUpload {
         signal,
       });
       for (const part of elements(xml, "Part")) {
-        const bytes = Number(textOf(part, "Size"));
-        const isNext = Number(textOf(part, "PartNumber")) === this.#parts.length + 1;
-        const isWhole = bytes === Math.min(this.partBytes, this.#size - this.#sent());
-        if (!isNext || !isWhole) return; // what comes after a gap is sent again
-        this.#parts.push({ tag: textOf(part, "ETag") ?? "", sum: textOf(part, "ChecksumCRC32C"), bytes });
+        const index = Number(textOf(part, "PartNumber")) - 1;
+        const isWhole =
+          Number(textOf(part, "Size")) === Math.min(this.partBytes, this.#size - index * this.partBytes);
+        if (isWhole) {
+          this.#parts[index] = { tag: textOf(part, "ETag") ?? "", sum: textOf(part, "ChecksumCRC32C") };
+        }
       }
       marker = textOf(xml, "IsTruncated") === "true" ? textOf(xml, "NextPartNumberMarker") : null;
     } while (marker !== null);
-  }
-
-  sent(): Promise<number> {
-    return Promise.resolve(this.#sent());
   }
 
   async send({ offset, bytes, crc32c }: Part, signal?: AbortSignal): Promise<void> {
@@ -77,12 +75,12 @@ export class S3Upload implements PartUpload {
     const request = { ...this.#request, method: "PUT", query, headers, body: bytes, signal } as const;
     const response = await this.#client.send(request);
     await response.body?.cancel();
-    this.#parts[number] = { tag: response.headers.get("etag") ?? "", sum, bytes: bytes.length };
+    this.#parts[number] = { tag: response.headers.get("etag") ?? "", sum };
   }
 
   holds({ offset, crc32c }: Part): boolean {
-    const sum = this.#parts[offset / this.partBytes]?.sum;
-    return !sum || sum === crcBase64(crc32c);
+    const there = this.#parts[offset / this.partBytes];
+    return there !== undefined && (!there.sum || there.sum === crcBase64(crc32c));
   }
 
   async finish({ condition, crc32c: whole, signal }: PutOptions): Promise<StoredFile> {
@@ -110,17 +108,13 @@ export class S3Upload implements PartUpload {
     } as const;
     const { xml } = await orConflict(this.#attempt, condition, () => this.#client.ask(request));
     const checksum = { algorithm: "crc32c", hex: crcHex(whole) } as const;
-    return { name: this.#name, size: this.#sent(), version: plainTag(textOf(xml, "ETag")), checksum };
+    return { name: this.#name, size: this.#size, version: plainTag(textOf(xml, "ETag")), checksum };
   }
 
   async abort(): Promise<void> {
     const request = { ...this.#request, method: "DELETE", query: { uploadId: this.token } } as const;
     const response = await this.#client.send(request);
     await response.body?.cancel();
-  }
-
-  #sent(): number {
-    return this.#parts.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   get #request(): { readonly attempt: Attempt; readonly name: string } {

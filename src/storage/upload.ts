@@ -4,14 +4,16 @@
  *
  * @module
  */
-import { crc32c, joinedCrc32c } from "../crc32c.ts";
+import { crc32c } from "../crc32c.ts";
 import { StorageConflictError, StorageInterruptedError, StorageNotFoundError } from "../errors.ts";
 import type { FileReader } from "../storage.ts";
 import type { StoredFile, WriteCondition } from "../storage_manager.ts";
 import { checkStored, crcHex } from "./checksums.ts";
 import type { Transfer } from "./download.ts";
-import type { ObjectStore, Part, PartUpload, PutOptions } from "./object_store.ts";
-import { retried, Retries } from "./retry.ts";
+import type { ObjectStore, PartUpload, PutOptions } from "./object_store.ts";
+import type { PartBuffers } from "./part_buffers.ts";
+import { sendParts } from "./part_sending.ts";
+import { retried } from "./retry.ts";
 import type { UploadSessions } from "./upload_sessions.ts";
 
 /** A file on its way to a store. */
@@ -19,37 +21,47 @@ export interface Upload extends Transfer {
   readonly name: string;
   readonly condition: WriteCondition | null;
   readonly sessions: UploadSessions | null;
+  readonly buffers: PartBuffers;
 }
 
 /** Sends all of a file. @throws {StorageDamagedError} If something else arrived. */
 export async function upload(job: Upload, reader: FileReader): Promise<StoredFile> {
   const { store, name } = job;
-  if (reader.size <= store.largestPut) {
-    const bytes = await reader.read(0, reader.size);
-    const stored = await put(job, bytes);
-    job.moved(bytes.length);
-    return stored;
-  }
+  if (reader.size <= store.largestPut) return await putFile(job, reader);
   const start = { size: reader.size, condition: job.condition, signal: job.signal };
   const begun = await job.sessions?.resumed(store, name, start) ?? null;
+  let told = 0;
+  const moved = (bytes: number) => {
+    told += bytes;
+    job.moved(bytes);
+  };
   try {
-    if (begun) return await sendAll(job, begun, reader);
+    if (begun) return await sendAll({ ...job, moved }, begun, reader);
   } catch (error) {
     if (!(error instanceof StorageNotFoundError)) throw error;
-    job.moved(-await begun!.sent()); // the store forgot it: begin anew
+    job.moved(-told); // the store forgot it: begin anew
   }
-  return await sendAll(
-    job,
-    await retried(job.retries, job.signal, () => store.startUpload(name, start)),
-    reader,
-  );
+  const started = await retried(job.retries, job.signal, () => store.startUpload(name, start));
+  return await sendAll(job, started, reader);
+}
+
+async function putFile(job: Upload, reader: FileReader): Promise<StoredFile> {
+  const buffer = await job.buffers.take(reader.size);
+  try {
+    const stored = await put(job, await reader.read(0, reader.size, buffer));
+    job.moved(reader.size);
+    return stored;
+  } finally {
+    job.buffers.give(buffer);
+  }
 }
 
 async function sendAll(job: Upload, parts: PartUpload, reader: FileReader): Promise<StoredFile> {
   const { store, name, sessions, signal } = job;
   try {
-    await sessions?.keep(store.uri, name, reader.size, parts.token);
-    const sum = await sendParts(job, parts, reader);
+    const keep = async () => await sessions?.keep(store.uri, name, reader.size, parts.token);
+    await keep();
+    const sum = await sendParts({ ...job, arrived: keep }, parts, reader);
     const stored = await shown(job, parts, reader.size, sum);
     await sessions?.forget(store.uri, name, reader.size);
     await refuseDamaged(store, stored, reader.size, sum);
@@ -66,10 +78,10 @@ async function sendAll(job: Upload, parts: PartUpload, reader: FileReader): Prom
 
 /** Writes bytes in one request. */
 export async function put(
-  { store, name, condition, retries, signal }: Omit<Upload, "moved" | "sessions">,
+  { store, name, condition, retries, signal }: Omit<Upload, "moved" | "sessions" | "buffers">,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<StoredFile> {
-  const options: PutOptions = { condition, crc32c: crc32c(bytes), signal };
+  const options: PutOptions = { condition, crc32c: store.sums ?? true ? crc32c(bytes) : 0, signal };
   const stored = await retried(retries, signal, (attempt) =>
     orWrittenBefore(
       store,
@@ -96,46 +108,6 @@ async function refuseDamaged(
     await store.remove(stored.name, { ifVersion: stored.version }).catch(() => {});
     throw error;
   }
-}
-
-/** Sends what the store does not have yet, and returns the CRC-32C of the whole file. */
-async function sendParts(job: Upload, parts: PartUpload, reader: FileReader): Promise<number> {
-  const { size } = reader;
-  const retries = new Retries(job.retries, job.signal);
-  let sum = 0, summed = 0;
-  const read = async (offset: number): Promise<Part> => {
-    const bytes = await reader.read(offset, Math.min(parts.partBytes, size - offset));
-    const part = { offset, bytes, crc32c: crc32c(bytes) };
-    const end = offset + bytes.length;
-    if (offset === summed) sum = joinedCrc32c(sum, part.crc32c, bytes.length);
-    else if (end > summed) sum = joinedCrc32c(sum, crc32c(bytes.subarray(summed - offset)), end - summed);
-    summed = Math.max(summed, end);
-    return part;
-  };
-  let offset = await retried(job.retries, job.signal, () => parts.sent(job.signal));
-  // what an earlier process sent is read again, for the sum and since the file may be another one by now
-  for (let at = 0; at < offset; at += parts.partBytes) {
-    const part = await read(at);
-    if (parts.holds?.(part) === false) offset = at;
-  }
-  job.moved(offset);
-  while (offset < size) {
-    job.signal?.throwIfAborted();
-    const part = await read(offset);
-    try {
-      await parts.send(part, job.signal);
-      job.moved(part.bytes.length);
-      offset += part.bytes.length;
-      retries.progress();
-      await job.sessions?.keep(job.store.uri, job.name, size, parts.token);
-    } catch (error) {
-      await retries.after(error);
-      const there = await retried(job.retries, job.signal, () => parts.sent(job.signal));
-      job.moved(there - offset);
-      offset = there;
-    }
-  }
-  return sum;
 }
 
 /** Makes an upload in parts appear. */

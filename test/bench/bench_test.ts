@@ -8,6 +8,7 @@ import { type BenchHeading, formatResults, resultStem } from "../../bench/report
 import { kernelTotals, mapsOf, shapeTimes } from "../../bench/smollm2/kernels.ts";
 import { TextLineStream } from "../../bench/text_lines.ts";
 import peers from "../../bench/peers.json" with { type: "json" };
+import sdks from "../../bench/sdks.json" with { type: "json" };
 import config from "../../deno.json" with { type: "json" };
 import lock from "../../deno.lock" with { type: "text" };
 import type { DispatchTime } from "../../src/gpu/profile.ts";
@@ -169,13 +170,16 @@ Deno.test("mapsOf() finds each linear map once, those with an update first", () 
   ]);
 });
 
-Deno.test("peers are named for the benchmark alone: what they share with the project has its versions", () => {
+Deno.test("peers are named for the benchmarks alone: what they share with the project has its versions", () => {
   const ours = config.imports as Record<string, string>;
-  const only = ["@jax-js/jax", "@tensorflow/tfjs-backend-webgpu", "@tensorflow/tfjs-core"];
-  for (const [name, target] of Object.entries(peers.imports)) {
-    assert.equal(ours[name], only.includes(name) ? undefined : target, name);
-    assert.match(target, /@\d+\.\d+\.\d+$/);
+  const only = ["@jax-js/jax", "@tensorflow/tfjs-backend-webgpu", "@tensorflow/tfjs-core"]
+    .concat("@aws-sdk/client-s3", "@aws-sdk/lib-storage");
+  for (const { imports, compilerOptions } of [peers, sdks]) {
+    for (const [name, target] of Object.entries(imports)) {
+      assert.equal(ours[name], only.includes(name) ? undefined : target, name);
+      assert.match(target, /@\d+\.\d+\.\d+$/);
+    }
+    assert.deepEqual(compilerOptions, config.compilerOptions);
   }
-  assert.doesNotMatch(lock, /@jax-js|@tensorflow/);
-  assert.deepEqual(peers.compilerOptions, config.compilerOptions);
+  assert.doesNotMatch(lock, /@jax-js|@tensorflow|@aws-sdk/);
 });
