@@ -14,22 +14,16 @@
 
 import * as z from "zod/mini";
 import { ConfigError, type ConfigIssue } from "./errors.ts";
-import {
-  type GroupName,
-  groupSchemas,
-  type jobSchema,
-  type loraSchema,
-  type quantizationSchema,
-  type trainingSchema,
-} from "./config/declarations.ts";
+import { type GroupName, groupSchemas } from "./config/declarations.ts";
 import { issuesAcross } from "./config/across.ts";
 import { loraScaling } from "./config/lora_kind.ts";
 import { flatSchema, QUANTIZATION_WORDS, WIRE_NAME_BY_ANY_NAME } from "./config/fields.ts";
+import type { JobValues, LoraValues, QuantizationValues, TrainingValues } from "./config/groups.ts";
 import { describeIssue, show } from "./config/issues.ts";
-import { type CamelGroup, camelName } from "./config/naming.ts";
+import { camelName } from "./config/naming.ts";
 import { didYouMean } from "./config/nearest.ts";
+import type { FineTuneJobOptions } from "./config/options.ts";
 
-export { jobSchema, loraSchema, quantizationSchema, trainingSchema } from "./config/declarations.ts";
 export { type Section, SECTIONS } from "./config/field_types.ts";
 export {
   CONFIG_FIELDS,
@@ -38,12 +32,14 @@ export {
   QUANTIZATION_WORDS,
   type QuantizationWord,
 } from "./config/fields.ts";
+export type { JobValues, LoraValues, QuantizationValues, TrainingValues } from "./config/groups.ts";
+export type { FineTuneJobOptions } from "./config/options.ts";
 
 /** TRL's switches for what `train_on` says: true for answers alone, false for prompts too. */
 export const TRL_LOSS_OPTIONS = ["completion_only_loss", "assistant_only_loss"] as const;
 
 /** What to train on what, and where the results go. */
-export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
+export interface JobConfig extends JobValues {
   /** Folder of the adapter, `<outputDir>/adapter`, or one in it where the adapter has a name. */
   readonly adapterUri: string;
   /** Folder of the merged model, `<outputDir>/merged`. */
@@ -52,22 +48,22 @@ export type JobConfig = CamelGroup<z.output<typeof jobSchema>, "job"> & {
   readonly bucketUri: string | null;
   /** Where the results are copied to: `output_uri`, else `models/<outputModelName>` in the bucket; null for nowhere. */
   readonly uploadUri: string | null;
-};
+}
 
 /** The low-rank update. */
-export type LoraConfig = CamelGroup<z.output<typeof loraSchema>, "lora"> & {
+export interface LoraConfig extends LoraValues {
   /** alpha / r, or alpha / √r for `useRslora`: the factor before B·A. */
   readonly scaling: number;
-};
+}
 
 /** How frozen base weights are stored. */
-export type QuantizationConfig = CamelGroup<z.output<typeof quantizationSchema>, "quantization">;
+export type QuantizationConfig = QuantizationValues;
 
 /** How long and how fast to learn. */
-export type TrainingConfig = CamelGroup<z.output<typeof trainingSchema>, "training"> & {
+export interface TrainingConfig extends TrainingValues {
   /** Examples of one optimizer step: batchSize · gradientAccumulationSteps. */
   readonly effectiveBatchSize: number;
-};
+}
 
 /** A whole job, frozen to the leaves. */
 export interface FineTuneJobConfig {
@@ -140,6 +136,9 @@ export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
  * ```
  * @throws {ConfigError} Lists every problem at once: unknown names, missing options, wrong types, values out of bounds.
  */
+export function parseFineTuneJobConfig(input: FineTuneJobOptions): FineTuneJobConfig;
+/** The same for what has no type yet: a parsed file, a REST body, options under other names. */
+export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig;
 export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig {
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     throw new ConfigError([{

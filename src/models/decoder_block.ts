@@ -64,6 +64,14 @@ interface QkvSaved {
   readonly keyNorm: RmsNormSaved | null;
 }
 
+/** Queries [R, H·D] and keys [R, G·D], normed and turned, and values [R, G·D]. */
+interface Qkv {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly saved: QkvSaved;
+}
+
 interface GatedUpSaved {
   readonly norm2: RmsNormSaved;
   readonly gateUp: readonly LoraLinearSaved[];
@@ -103,7 +111,7 @@ export class DecoderBlock {
   }
 
   /** Queries and keys, normed and turned, and values. */
-  qkv(run: StepRecorder, x: Tensor, { positions, ropes }: Turning) {
+  qkv(run: StepRecorder, x: Tensor, { positions, ropes }: Turning): Qkv {
     const { layer, norm1, qkv, queryNorm, keyNorm, attention: { headDim } } = this.#layers;
     const a = norm1.forward(run, x);
     const { parts, saved } = qkv.forward(run, a.y);
@@ -111,13 +119,17 @@ export class DecoderBlock {
     const normedQ = queryNorm?.forward(run, plainQ), normedK = keyNorm?.forward(run, plainK);
     const straight = { q: normedQ?.y ?? plainQ, k: normedK?.y ?? plainK };
     const { q, k } = rotate(run, straight, ropes.get(layer.rope)!, { positions, headDim, direction: 1 });
-    const kept: QkvSaved = {
-      norm1: a.saved,
-      qkv: saved,
-      queryNorm: normedQ?.saved ?? null,
-      keyNorm: normedK?.saved ?? null,
+    return {
+      q,
+      k,
+      v,
+      saved: {
+        norm1: a.saved,
+        qkv: saved,
+        queryNorm: normedQ?.saved ?? null,
+        keyNorm: normedK?.saved ?? null,
+      },
     };
-    return { q, k, v, saved: kept };
   }
 
   /** The rest of the block, after attention: y [R, C] from what it gave and the block's input. */

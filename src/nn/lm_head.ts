@@ -20,7 +20,7 @@ import { gatherRows, scatterRows } from "../../kernels/rows/kernel.ts";
 import { matrixShape, type Tensor } from "../tensor.ts";
 import type { Shard } from "./frozen_matrix.ts";
 import { recordBackwardFactor, recordBackwardInput, recordForward } from "./products.ts";
-import type { RmsNorm } from "./rms_norm.ts";
+import type { RmsNorm, RmsNormSaved } from "./rms_norm.ts";
 import { rowLanes } from "./row_lanes.ts";
 import type { StepRecorder } from "./step_recorder.ts";
 import type { MatrixWeight } from "./weight.ts";
@@ -51,6 +51,22 @@ export function headChunkRows(vocabulary: number, rows: number, bytes: number): 
   return Math.min(rows, MOST_CHUNK_ROWS, Math.max(LEAST_CHUNK_ROWS, fitting));
 }
 
+/** What the head computed of a chunk of labelled rows. */
+export interface HeadLogits {
+  /** [rows, shard] by shard of the vocabulary. */
+  readonly shards: readonly Tensor[];
+  /** [rows, C]: norm(x). */
+  readonly normed: Tensor;
+  readonly saved: RmsNormSaved;
+}
+
+/** What {@link LmHead.backward} needs of a chunk. */
+export interface HeadSaved extends HeadLogits {
+  /** [rows, 3]: what turns a row's logits into its softmax. */
+  readonly state: Tensor;
+}
+
+/** Final norm, output head and loss: the end of a decoder. */
 export class LmHead {
   readonly norm: RmsNorm;
   readonly weight: MatrixWeight;
@@ -72,7 +88,7 @@ export class LmHead {
   }
 
   /** Logits [rows, shard] of the chunk that starts at labelled row `first`, one tensor a shard. */
-  logits(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number) {
+  logits(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number): HeadLogits {
     const made = this.#uncapped(run, x, labelled, first, rows), cap = this.softcap;
     if (cap === null) return made;
     const shards = made.shards.map((logits) => {
@@ -83,7 +99,7 @@ export class LmHead {
     return { ...made, shards };
   }
 
-  #uncapped(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number) {
+  #uncapped(run: StepRecorder, x: Tensor, labelled: LabelledRows, first: number, rows: number): HeadLogits {
     const cols = matrixShape(x).cols;
     const gathered = run.tensor("head x", [rows, cols]);
     run.dispatch(gatherRows, { y: gathered, x, index: labelled.index }, { rows, cols, first });
@@ -104,7 +120,7 @@ export class LmHead {
     sinks: LossSinks,
     first: number,
     rows: number,
-  ) {
+  ): HeadSaved {
     const { shards, normed, saved } = this.#uncapped(run, x, labelled, first, rows);
     const state = run.tensor("cross-entropy state", [rows, 3]);
     const { targets } = labelled;
@@ -124,7 +140,7 @@ export class LmHead {
   /** Scatters the gradient of the chunk's rows into dx [R, C], which is zero where no label is. */
   backward(
     run: StepRecorder,
-    { shards, normed, saved, state }: ReturnType<LmHead["forward"]>,
+    { shards, normed, saved, state }: HeadSaved,
     labelled: LabelledRows,
     sinks: LossSinks,
     dx: Tensor,

@@ -1,0 +1,271 @@
+/**
+ * The options of a job as TypeScript sees them, validated, in four groups.
+ * Written by `deno task options` from the declarations; a test holds the two together.
+ *
+ * @module
+ */
+
+/** What to train on what, and where the results go. */
+export interface JobValues {
+  /** Base model: a folder with config.json, tokenizer.json and *.safetensors, or a GGUF file. */
+  readonly baseModel: string;
+  /** Name of the new model; names the default output folder. */
+  readonly outputModelName: string;
+  /**
+   * Training data: JSON Lines, JSON, CSV or Parquet; files by commas, a pattern (data/*.jsonl) or
+   * hf://datasets/OWNER/NAME.
+   */
+  readonly trainingDataPath: string | readonly string[];
+  /** Evaluation data; without it a share of the training data is held out. */
+  readonly evalDataPath: string | readonly string[] | null;
+  /** Folder for adapter, merged model and logs. Default: runs/<output-model-name>. */
+  readonly outputDir: string;
+  /** PEFT adapter folder to continue from. */
+  readonly adapterPath: string | null;
+  /**
+   * Name of the adapter; any but default is saved in a folder of that name below adapter, as PEFT does.
+   * Default: default.
+   */
+  readonly adapterName: string;
+  /** What to write at the end. Default: both. */
+  readonly save: "adapter" | "merged" | "both";
+  /**
+   * What load_in_4bit and load_in_8bit merge onto: the quantised values that were trained on, or the
+   * model's own. Default: quantized.
+   */
+  readonly mergeBase: "quantized" | "original";
+  /** Go on from a checkpoint in the output folder; auto takes the newest whole one, or starts anew. */
+  readonly resume: string | null;
+  /**
+   * Steps between two checkpoints, below 1 a share of all; 0 leaves it to the minutes, the end and an
+   * interruption. Default: 0.
+   */
+  readonly saveSteps: number;
+  /** Minutes between two checkpoints; 0 leaves it to the steps, the end and an interruption. Default: 5. */
+  readonly saveMinutes: number;
+  /** Checkpoints to keep; older ones are removed. Default: 2. */
+  readonly saveTotalLimit: number;
+  /** Use the output folder even if it holds files. Default: false. */
+  readonly overwrite: boolean;
+  /** Refuse adapters that compute on the CPU. Default: false. */
+  readonly requireGpu: boolean;
+  /** Form of the kernels; auto measures what the adapter is fastest at. Default: auto. */
+  readonly variant:
+    | "auto"
+    | "llvmpipe"
+    | "llvmpipe_wide"
+    | "software"
+    | "hardware"
+    | "register64"
+    | "shared64"
+    | "shared128"
+    | "shared_half"
+    | "subgroup";
+  /** Measure the adapter again, whatever earlier runs found. Default: false. */
+  readonly retune: boolean;
+  /** Lost GPUs that a run replaces, going on from its last checkpoint, before it fails. Default: 3. */
+  readonly maxDeviceRecoveries: number;
+  /** Refuse a run whose memory plan is larger than this many GB (10^9 bytes). */
+  readonly memoryLimitGb: number | null;
+  /** Name under which the job's state and progress are recorded; without it nothing is. */
+  readonly id: string | null;
+  /** Where they are recorded; auto takes Firestore if its project is named, else SQLite. Default: auto. */
+  readonly tracker: "auto" | "none" | "sqlite" | "firestore";
+  /** SQLite file of the records. Default: runs/jobs.db. */
+  readonly trackerPath: string;
+  /** Project of Google Cloud whose Firestore keeps the records. */
+  readonly firestoreProject: string | null;
+  /** Collection of the records, a document a job. Default: jobs. */
+  readonly firestoreCollection: string;
+}
+
+/** The low-rank update. */
+export interface LoraValues {
+  /** Rank of the update. Default: 16. */
+  readonly r: number;
+  /** Strength of the update; only alpha / r matters. Default: 32. */
+  readonly alpha: number;
+  /** Scale the update by alpha / sqrt(r) in place of alpha / r, for high ranks. Default: false. */
+  readonly useRslora: boolean;
+  /**
+   * Train the magnitude of each output apart from its direction (DoRA): slower, better at low ranks.
+   * Default: false.
+   */
+  readonly useDora: boolean;
+  /** Share of the update's input that a training step leaves out. Default: 0. */
+  readonly dropout: number;
+  /**
+   * Biases to train beside the updates: all, or those of maps with one; only some families have any.
+   * Default: none.
+   */
+  readonly bias: "none" | "all" | "lora_only";
+  /**
+   * Start of the update: drawn (true, false, gaussian, orthogonal), or the first part of the base weight
+   * (pissa, pissa_niter_N for N rounds of a quicker search, olora). Default: true.
+   */
+  readonly initLoraWeights: boolean | string;
+  /**
+   * Linear layers that get an update: all-linear, names or paths such as q_proj,v_proj, or a regular
+   * expression. Default: all-linear.
+   */
+  readonly targetModules: string | readonly string[];
+  /** Those of them that get none after all: names, paths or a regular expression. */
+  readonly excludeModules: string | readonly string[] | null;
+  /** Numbers of the layers whose maps get an update, from 0; all without it. */
+  readonly layersToTransform: readonly number[] | null;
+  /** What stands before the number of a layer in module paths; any name without it. */
+  readonly layersPattern: readonly string[] | null;
+  /** Modules that are trained themselves and saved whole, such as lm_head,embed_tokens. */
+  readonly modulesToSave: readonly string[] | null;
+  /** Ranks that differ from lora_r, by names, path ends or regular expressions: q_proj=8,mlp.up_proj=32. */
+  readonly rankPattern: Readonly<Record<string, number>>;
+  /** Alphas that differ from lora_alpha, by the same. */
+  readonly alphaPattern: Readonly<Record<string, number>>;
+}
+
+/** How frozen base weights are stored. */
+export interface QuantizationValues {
+  /** Keep the linear maps of the base model in 4 bits (NF4). Default: false. */
+  readonly loadIn4bit: boolean;
+  /** Keep the linear maps of the base model in 8 bits, a scale a row. Default: false. */
+  readonly loadIn8bit: boolean;
+  /** 4-bit code. Default: nf4. */
+  readonly quantType: "nf4";
+  /** Quantise the scales of 4-bit weights too: 4.13 bits a weight in place of 4.5. Default: true. */
+  readonly doubleQuant: boolean;
+  /** Element type of the arithmetic. Default: f32. */
+  readonly computeDtype: "f32";
+}
+
+/** How long and how fast to learn. */
+export interface TrainingValues {
+  /** Passes over the training data. Default: 3. */
+  readonly numTrainEpochs: number;
+  /** Optimizer steps; -1 leaves it to the epochs. Default: -1. */
+  readonly maxSteps: number;
+  /** Longest example in tokens; longer ones are cut. Default: 512. */
+  readonly maxLength: number;
+  /** Let the text of special tokens inside messages be those tokens, not text. Default: false. */
+  readonly allowSpecialTokens: boolean;
+  /** Examples of one forward and backward pass. Default: 4. */
+  readonly batchSize: number;
+  /** Examples of one forward pass of an evaluation. Default: 4. */
+  readonly evalBatchSize: number;
+  /** Passes whose gradients are summed before a step. Default: 1. */
+  readonly gradientAccumulationSteps: number;
+  /**
+   * Compute activations again in the backward pass to save memory; auto does it for as few blocks as fit.
+   * Default: auto.
+   */
+  readonly gradientCheckpointing: "auto" | "on" | "off";
+  /** Largest learning rate of the schedule. Default: 0.0002. */
+  readonly learningRate: number;
+  /** Course of the learning rate after the warm-up. Default: cosine. */
+  readonly lrSchedulerType:
+    | "linear"
+    | "cosine"
+    | "cosine_with_restarts"
+    | "polynomial"
+    | "constant"
+    | "constant_with_warmup"
+    | "inverse_sqrt"
+    | "reduce_lr_on_plateau"
+    | "cosine_with_min_lr"
+    | "cosine_warmup_with_min_lr"
+    | "warmup_stable_decay"
+    | "greedy";
+  /** Options of the schedule, as transformers and torch name them, such as num_cycles=2. */
+  readonly lrSchedulerKwargs: Readonly<Record<string, number | boolean | string>>;
+  /** Steps of rising learning rate; below 1 a share of all steps. Default: 0.03. */
+  readonly warmupSteps: number;
+  /**
+   * LoRA+: how many times as fast as A the factor B learns; 16 is usual, with a lower learning rate.
+   * Default: 1.
+   */
+  readonly loraplusLrRatio: number;
+  /** Weight decay: decoupled for AdamW, part of the gradient for SGD, as in torch. Default: 0. */
+  readonly weightDecay: number;
+  /** Optimizer. Default: adamw_torch. */
+  readonly optim: "adamw_torch" | "sgd";
+  /** Momentum of SGD. Default: 0. */
+  readonly sgdMomentum: number;
+  /** Nesterov's form of SGD's momentum. Default: false. */
+  readonly sgdNesterov: boolean;
+  /** Decay of AdamW's first moment. Default: 0.9. */
+  readonly adamBeta1: number;
+  /** Decay of AdamW's second moment. Default: 0.999. */
+  readonly adamBeta2: number;
+  /** Added to the root of AdamW's second moment. Default: 1e-8. */
+  readonly adamEpsilon: number;
+  /** Longest gradient (L2 over all tensors); 0 turns clipping off. Default: 1. */
+  readonly maxGradNorm: number;
+  /** Strength of noise on embedded tokens while training (NEFTune); 5 is usual. */
+  readonly neftuneNoiseAlpha: number | null;
+  /** Seed of initial weights, shuffling, split and noise. Default: 42. */
+  readonly seed: number;
+  /** Share of the training data held out for evaluation; 0 holds out nothing. Default: 0.1. */
+  readonly trainTestSplit: number;
+  /** Steps between two reports; below 1 a share of all steps. Default: 1. */
+  readonly loggingSteps: number;
+  /**
+   * Evaluations between that before and that after: every eval_steps, after every epoch, or none.
+   * Default: steps.
+   */
+  readonly evalStrategy: "no" | "steps" | "epoch";
+  /**
+   * Steps between two evaluations, below 1 a share of all steps; 0 evaluates before and after only.
+   * Default: 0.
+   */
+  readonly evalSteps: number;
+  /** What tells the best evaluation. Default: eval_loss. */
+  readonly metricForBestModel: "eval_loss" | "eval_mean_token_accuracy";
+  /** Keep a checkpoint of the best evaluation and save its weights, not the last ones. Default: false. */
+  readonly loadBestModelAtEnd: boolean;
+  /** Evaluations in a row without a better metric that end the run; 0 never ends it early. Default: 0. */
+  readonly earlyStoppingPatience: number;
+  /** By how much a metric must be better to count for early stopping. Default: 0. */
+  readonly earlyStoppingThreshold: number;
+  /**
+   * Loss in nats beyond which a run has diverged. Default: twice that of guessing, and twice the least so
+   * far.
+   */
+  readonly lossWatchdogThreshold: number | null;
+  /** Reports in a row beyond the threshold that fail a run; 0 lets it go on. Default: 3. */
+  readonly lossWatchdogPatience: number;
+  /**
+   * Write TensorBoard's event files too, beside metrics.jsonl, trainer_state.json and report.html.
+   * Default: none.
+   */
+  readonly reportTo: "none" | "tensorboard";
+  /** Held-out prompts answered before and after training and shown side by side. Default: 0. */
+  readonly numGenerationSamples: number;
+  /**
+   * Steps between two rounds of answers, below 1 a share of all steps; 0 asks before and after only.
+   * Default: 0.
+   */
+  readonly sampleSteps: number;
+  /** Answer every held-out prompt before and after training and count exact answers. Default: false. */
+  readonly exactMatch: boolean;
+  /** How to read the examples; auto goes by the first one of each file. Default: auto. */
+  readonly dataFormat:
+    | "auto"
+    | "text"
+    | "messages"
+    | "instruction"
+    | "input_output"
+    | "prompt_completion"
+    | "sharegpt";
+  /** Columns by other names than the format's: prompt=question,completion=answer. */
+  readonly columnMapping: Readonly<Record<string, string>> | null;
+  /**
+   * What is learnt: every answer, prompts too, or the last answer; plain text is learnt whole. Default:
+   * completions.
+   */
+  readonly trainOn: "completions" | "all" | "last";
+  /** Put short examples into one row of max_length tokens, each apart from the others. Default: false. */
+  readonly packing: boolean;
+  /** Pack the rows of evaluations, too. Default: as packing. */
+  readonly evalPacking: boolean | null;
+  /** Jinja file to use in place of the model's chat template. */
+  readonly chatTemplatePath: string | null;
+}
