@@ -67,9 +67,13 @@ export interface TrainingConfig extends TrainingValues {
 
 /** A whole job, frozen to the leaves. */
 export interface FineTuneJobConfig {
+  /** What to train on what, and where the results go. */
   readonly job: JobConfig;
+  /** The low-rank update. */
   readonly lora: LoraConfig;
+  /** How frozen base weights are stored. */
   readonly quantization: QuantizationConfig;
+  /** How long and how fast to learn. */
   readonly training: TrainingConfig;
 }
 

@@ -50,6 +50,7 @@ export type DataPaths = string | readonly string[];
 
 /** Which data, and how it is split. */
 export interface LoadOptions {
+  /** Files to train on. */
   readonly trainingDataPath: DataPaths;
   /** What `trainingDataPath` is read for; default to train. */
   readonly purpose?: DataPurpose;
@@ -57,23 +58,29 @@ export interface LoadOptions {
   readonly evalDataPath: DataPaths | null;
   /** Share of the rows that are split off for evaluation, 0 ≤ share < 1; not used with `evalDataPath`. */
   readonly trainTestSplit: number;
+  /** How rows are read; `auto` goes by the first row of each file. */
   readonly dataFormat: DataFormat;
+  /** Columns by other names than the format's; default none. */
   readonly columnMapping?: ColumnMapping | null;
   /** Default `completions`. */
   readonly trainOn?: TrainOn;
   /** Longest row in tokens; longer ones keep their start. */
   readonly maxLength: number;
+  /** Of the shuffle before the split. */
   readonly seed: number;
 }
 
 /** Rows ready to train and evaluate on. */
 export interface Dataset {
+  /** Rows to train on. */
   readonly train: ExampleRows;
+  /** Rows to evaluate on; none where nothing is held out. */
   readonly eval: ExampleRows;
   /** Of the training files, before the split. */
   readonly report: DataReport;
   /** Of the evaluation files; null if there are none. */
   readonly evalReport: DataReport | null;
+  /** What was cut, left out or looks odd, in words. */
   readonly warnings: readonly string[];
   /** Gives back what rows take outside of the memory; they are gone then. */
   close(): void;
@@ -83,12 +90,15 @@ export interface Dataset {
 export interface SourceCheck {
   /** Token counts are 0 without a tokenizer. */
   readonly report: DataReport;
+  /** Lines that hold nothing; they are passed over. */
   readonly blankLines: number;
   /** Of rows before cutting, in tokens; without a tokenizer of records, in characters of JSON. */
   readonly lengths: LengthCounts;
   /** Records that cannot be used: the first in words, and how many. */
   readonly issues: readonly DatasetIssue[];
+  /** Records that cannot be used, `issues` or not. */
   readonly badLines: number;
+  /** What training would warn of. */
   readonly warnings: readonly string[];
   /** Rows that came before already. */
   readonly repeats: number;
@@ -98,10 +108,13 @@ export interface SourceCheck {
 
 /** What `check()` found. */
 export interface DataCheck {
+  /** Of the training files. */
   readonly train: SourceCheck;
+  /** Of the evaluation files; null if there are none. */
   readonly eval: SourceCheck | null;
   /** Rows held out for evaluation, and how many of them are also trained on. */
   readonly heldOut: number;
+  /** Held-out rows that are also trained on. */
   readonly leaked: number;
 }
 
@@ -170,6 +183,7 @@ class Source {
 export class DataManager {
   readonly #options: DataManagerOptions;
 
+  /** Takes where files are found, and the tokenizer that turns rows into ids; reads nothing yet. */
   constructor(options: DataManagerOptions) {
     this.#options = options;
   }

@@ -37,6 +37,7 @@ export interface EvaluationOptions
   extends
     Omit<LanguageModelOptions, "chatTemplate" | "limits">,
     Pick<LoadOptions, "dataFormat" | "maxLength" | "columnMapping" | "trainOn"> {
+  /** Data to measure on. */
   readonly dataPath: DataPaths;
   /** Paths that a path stands for; default itself. */
   readonly dataFiles?: DataFiles;
@@ -54,6 +55,7 @@ export interface EvaluationOptions
   readonly maxNewTokens?: number | null;
   /** Whether the base is measured too where there is an adapter; default true. */
   readonly compareBase?: boolean;
+  /** Stops the evaluation between two batches. */
   readonly signal?: AbortSignal;
 }
 

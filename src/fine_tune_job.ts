@@ -29,6 +29,9 @@ export function createFineTuneJob(config: FineTuneJobConfig, deps: FineTuneJobDe
   return new FineTuneJob(config, deps);
 }
 
+/**
+ * A fine-tuning job from its configuration to saved files: model, data, plan, training, adapter, merged model.
+ */
 export class FineTuneJob {
   readonly #config: FineTuneJobConfig;
   readonly #deps: FineTuneJobDeps;
@@ -41,6 +44,12 @@ export class FineTuneJob {
   /** Open once the folder holds this run alone. */
   #logs: RunLogs | null = null;
 
+  /**
+   * Does nothing before {@link FineTuneJob.run}.
+   *
+   * @param config What to do.
+   * @param deps Where files, GPU and clock come from.
+   */
   constructor(config: FineTuneJobConfig, deps: FineTuneJobDeps) {
     this.#config = config;
     this.#deps = deps;

@@ -10,15 +10,19 @@ export type JobStatus = "queued" | "validating" | "running" | "paused" | "comple
 
 /** One row of the memory plan, in bytes. */
 export interface MemoryRow {
+  /** What takes them, such as `activations`. */
   readonly what: string;
+  /** Bytes of GPU memory. */
   readonly bytes: number;
 }
 
 /** What a run would take with the base's linear maps kept in so many bits; nothing of it is allocated. */
 export interface QuantizationPlan {
+  /** How linear maps would be kept. */
   readonly quantization: "none" | "4bit" | "8bit";
   /** Frozen weights, of which embedding, head and norms are in f32. */
   readonly weightBytes: number;
+  /** Of all rows of its plan. */
   readonly totalBytes: number;
   /** Blocks whose activations backward would compute again. */
   readonly recomputedBlocks: number;
@@ -28,28 +32,43 @@ export interface QuantizationPlan {
 
 /** What was decided before the first step, and why. */
 export interface RunSummary {
+  /** The base model as it was named. */
   readonly baseModel: string;
+  /** Hugging Face's `model_type`, such as `llama`. */
   readonly modelType: string;
+  /** Of the base model, embeddings included. */
   readonly totalParameters: number;
+  /** Of the update and of modules trained themselves. */
   readonly trainableParameters: number;
   /** Adapter (GPU) name, and whether it is a software adapter. */
   readonly adapter: string;
+  /** Whether the GPU computes on the CPU; its speed then says nothing of a GPU's. */
   readonly softwareAdapter: boolean;
   /** Decisions with their reasons, one line each, such as the matmul variant. */
   readonly choices: readonly string[];
+  /** Rows of one epoch. */
   readonly trainExamples: number;
+  /** Rows held out. */
   readonly evalExamples: number;
+  /** Tokens of an epoch that the loss counts. */
   readonly trainableTokensPerEpoch: number;
+  /** Optimizer steps of the whole run. */
   readonly totalSteps: number;
+  /** Optimizer steps of one epoch. */
   readonly stepsPerEpoch: number;
+  /** Rows of one optimizer step. */
   readonly effectiveBatchSize: number;
+  /** What the run takes, by use. */
   readonly memory: readonly MemoryRow[];
 }
 
 /** A held-out prompt with the model's answer. */
 export interface Sample {
+  /** What was asked. */
   readonly prompt: string;
+  /** The answer of the data. */
   readonly expected: string;
+  /** The model's greedy answer. */
   readonly answer: string;
 }
 
@@ -58,8 +77,11 @@ export type MergeBase = "quantized" | "original";
 
 /** Mean loss per labelled token, nats: of quantised base and adapter, and of the adapter merged onto either base. */
 export interface MergedLosses {
+  /** Of the quantised base with the adapter beside it. */
   readonly adapter: number;
+  /** Of the adapter merged onto the quantised values. */
   readonly quantized: number;
+  /** Of the adapter merged onto the model's own values. */
   readonly original: number;
 }
 

@@ -11,15 +11,23 @@ export type JobMetadata = Readonly<Record<string, string | number | boolean | nu
 
 /** How a job stands. Times are milliseconds since 1970. */
 export interface JobRecord {
+  /** Name of the job, chosen by who started it. */
   readonly jobId: string;
+  /** Where the job is in its life. */
   readonly status: JobStatus;
   /** Share of the whole job that is done, 0..1. */
   readonly progress: number;
+  /** Why it failed; null otherwise. */
   readonly error: string | null;
+  /** Of all updates so far. */
   readonly metadata: JobMetadata;
+  /** When the first update came. */
   readonly createdAt: number;
+  /** When the last update came. */
   readonly updatedAt: number;
+  /** When it began to run; null before. */
   readonly startedAt: number | null;
+  /** When it reached a final state; null before. */
   readonly completedAt: number | null;
   /** When the job was last known to be alive. */
   readonly heartbeatAt: number;
@@ -27,10 +35,15 @@ export interface JobRecord {
 
 /** What changes. Absent fields stay as they are; metadata are added to those there. */
 export interface JobUpdate {
+  /** When it happened, milliseconds since 1970. */
   readonly at: number;
+  /** The new state. */
   readonly status?: JobStatus;
+  /** The new share that is done, 0..1. */
   readonly progress?: number;
+  /** Why it failed. */
   readonly error?: string | null;
+  /** Facts to add. */
   readonly metadata?: JobMetadata;
 }
 
@@ -42,11 +55,13 @@ export interface JobRecordStore {
   write(jobId: string, update: JobUpdate): Promise<void>;
   /** Null if there is no such job. */
   read(jobId: string): Promise<JobRecord | null>;
+  /** Lets the connection or file go. */
   close(): Promise<void>;
 }
 
 /** What became of the updates. */
 export interface TrackerReport {
+  /** Updates that the store has. */
   readonly written: number;
   /** Given up: the store was down for too long, or more came than wait in line. */
   readonly dropped: number;
@@ -54,12 +69,17 @@ export interface TrackerReport {
 
 /** Tracks one job. No method waits for the store, and none but `setProgress` throws. */
 export interface JobTracker {
+  /** Data and model are being looked at. */
   markValidating(metadata?: JobMetadata): void;
+  /** Training is about to begin. */
   markRunning(metadata?: JobMetadata): void;
+  /** All is saved. */
   markCompleted(metadata?: JobMetadata): void;
+  /** The job ended by an error, which is told. */
   markFailed(error: string, metadata?: JobMetadata): void;
+  /** The job was stopped from outside. */
   markCancelled(metadata?: JobMetadata): void;
-  /** @throws {RangeError} If the progress is not in 0..1. */
+  /** Tells which share of the whole job is done. @throws {RangeError} If it is not in 0..1. */
   setProgress(progress: number): void;
   /** Waits a little for what is still to be written, then gives it up. Resolves whatever the store does. */
   close(): Promise<TrackerReport>;

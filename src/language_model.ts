@@ -55,13 +55,17 @@ const CACHE_BYTES = 2 ** 30;
 /** Caches grow in steps of this many tokens. */
 const LENGTH_STEP = 256;
 
+/** A model that writes: base, adapter and tokenizer on an open GPU. */
 export class LanguageModel {
+  /** The model's own. */
   readonly tokenizer: Tokenizer;
   /** Null for a model without one. */
   readonly chatTemplate: ChatTemplate | null;
+  /** Where it computes. */
   readonly gpu: Gpu;
   /** Tokens of the longest text that the model knows positions for. */
   readonly contextLength: number;
+  /** Tokens that end an answer. */
   readonly stopTokenIds: ReadonlySet<number>;
   readonly #model: TrainableModel;
   readonly #ownsGpu: boolean;

@@ -24,16 +24,32 @@
  */
 export {
   type FineTuneJobConfig,
+  type FineTuneJobOptions,
   type JobConfig,
+  type JobValues,
   type LoraConfig,
+  type LoraValues,
   parseFineTuneJobConfig,
   type QuantizationConfig,
+  type QuantizationValues,
+  type QuantizationWord,
   toWire,
   type TrainingConfig,
+  type TrainingValues,
 } from "./config.ts";
 export * from "./errors.ts";
 export { createFineTuneJob, FineTuneJob, type FineTuneJobDeps } from "./fine_tune_job.ts";
-export type { JobStatus, MemoryRow, RunSummary, TrainingEvent } from "./job.ts";
+export type { OpenDevice } from "./fine_tune_job/deps.ts";
+export type {
+  JobStatus,
+  MemoryRow,
+  MergeBase,
+  MergedLosses,
+  QuantizationPlan,
+  RunSummary,
+  Sample,
+  TrainingEvent,
+} from "./job.ts";
 export {
   DISABLED_TRACKER,
   type JobMetadata,
@@ -46,10 +62,13 @@ export {
 export { MemoryJobRecords } from "./job_tracker/memory.ts";
 export { QueuedTracker, type QueuedTrackerOptions } from "./job_tracker/queued.ts";
 export type {
+  ByteRange,
   Checksum,
+  FilePage,
   FolderTransferOptions,
   OpenedUri,
   OpenStorage,
+  PageRequest,
   StorageManager,
   StoredFile,
   TransferOptions,
@@ -59,11 +78,44 @@ export type {
   WriteCondition,
 } from "./storage_manager.ts";
 export { MemoryStorageManager } from "./storage/memory_store.ts";
-export { type FileReader, type FileWriter, type Folder, readText, writeFile } from "./storage.ts";
+export type { RetryPolicy } from "./storage/retry.ts";
+export {
+  type FileReader,
+  type FileWriter,
+  type Folder,
+  type FolderLock,
+  type FolderWriter,
+  type ReadableFolder,
+  readText,
+  type Scratch,
+  writeFile,
+} from "./storage.ts";
 export { MemoryFolder } from "./storage/memory.ts";
 
 export { type BaseModel, type InitialParameters, type LoraSettings, ModelManager } from "./model_manager.ts";
-export { DataManager, type DataReport, type Dataset, type LoadOptions } from "./data_manager.ts";
+export type { Activation, ModelConfig } from "./models/config.ts";
+export type { LinearPart } from "./models/family.ts";
+export type { DrawnInit } from "./optim/init.ts";
+export {
+  type DataCheck,
+  type DataFiles,
+  DataManager,
+  type DataPaths,
+  type DataPurpose,
+  type DataReport,
+  type Dataset,
+  type LoadOptions,
+  type SourceCheck,
+} from "./data_manager.ts";
+export { ChatTemplate } from "./data/chat_template.ts";
+export type { TokenizedExample } from "./data/example.ts";
+export type { ColumnMapping, Conversation, DataFormat, TrainedFormat } from "./data/formats.ts";
+export type { TextSpan } from "./data/generation_marks.ts";
+export type { LengthCounts } from "./data/length_counts.ts";
+export type { TrainOn } from "./data/mask.ts";
+export type { Message, Role, ToolCall } from "./data/message.ts";
+export type { Row } from "./data/row.ts";
+export type { ExampleRows } from "./data/token_rows.ts";
 export { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
 export {
   type AnsweredRow,
@@ -82,9 +134,12 @@ export {
   Generator,
   type StopReason,
 } from "./generate/generator.ts";
+export type { CacheSize } from "./generate/kv_cache.ts";
 export type { SamplingOptions } from "./generate/sampling.ts";
 export { generateText, type TextOptions, type TextPiece } from "./generate/text.ts";
 export { type EvalResult, ModelTrainer, type TrainerData } from "./trainer.ts";
+export type { Packs } from "./trainer/trainer_data.ts";
+export type { BestEvaluation } from "./checkpoint/resume_record.ts";
 export { Tokenizer } from "./data/tokenizer.ts";
 
 export {
@@ -94,16 +149,38 @@ export {
   readAdapter,
   writeAdapter,
 } from "./checkpoint/adapter.ts";
-export { mergeModel, type MergeOptions } from "./checkpoint/merge.ts";
+export type { LoraKind, TrainedBias } from "./config/lora_kind.ts";
+export type { PathPattern, TargetModules, TargetRules } from "./checkpoint/target_modules.ts";
+export { mergeModel, type MergeOptions, type MergeProgress } from "./checkpoint/merge.ts";
 export { SafetensorsFile, type TensorInfo, writeSafetensors } from "./checkpoint/safetensors.ts";
 export { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
-export { BitsandbytesWeights, isBitsandbytes } from "./checkpoint/bitsandbytes.ts";
+export {
+  BitsandbytesWeights,
+  type Int8Matrix,
+  isBitsandbytes,
+  type Nf4Matrix,
+} from "./checkpoint/bitsandbytes.ts";
 export { GgufFile, type GgufTensorInfo, type GgufValue } from "./checkpoint/gguf.ts";
 export { type GgufModel, openGgufModel } from "./checkpoint/gguf_model.ts";
+export { GgufWeights } from "./checkpoint/gguf_weights.ts";
+export type { GgufType } from "./quant/gguf_types.ts";
 
-export { exportGguf, type GgufExport, type GgufModelOptions } from "./export/gguf_model.ts";
-export { exportGgufLora, type GgufLoraOptions } from "./export/gguf_lora.ts";
-export { exportOnnx, type OnnxExport, type OnnxModelOptions } from "./export/onnx_model.ts";
+export {
+  exportGguf,
+  type GgufExport,
+  type GgufModelOptions,
+  type GgufModelType,
+} from "./export/gguf_model.ts";
+export type { GgufVocabulary } from "./export/gguf_vocabulary.ts";
+export { exportGgufLora, type GgufLoraOptions, type GgufLoraType } from "./export/gguf_lora.ts";
+export {
+  exportOnnx,
+  type OnnxExport,
+  type OnnxModelOptions,
+  type OnnxModelType,
+} from "./export/onnx_model.ts";
+export type { OnnxFileLimits } from "./export/onnx_files.ts";
+export type { LogitsOf } from "./export/onnx_decoder.ts";
 export { type ExportRequest, type ExportSource, openExportSource } from "./export/source.ts";
 
 export { Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";

@@ -41,12 +41,19 @@ export interface BaseModel {
   readonly uri: string;
   /** The files that describe it; of a GGUF file, those that it was made from. */
   readonly folder: ReadableFolder;
+  /** What config.json says, checked. */
   readonly config: ModelConfig;
+  /** How the model's parts are put together. */
   readonly family: ModelFamily;
+  /** Its open files. */
   readonly weights: ModelWeights;
 }
 
-/** Of a model what a plan needs: what it is, and where its values come from. */
+/**
+ * Of a model what a plan needs: what it is, and where its values come from.
+ *
+ * @internal
+ */
 export type PlannedModel = Pick<BaseModel, "config" | "family"> & { readonly weights: WeightSource };
 
 /** Values of the parameters to start from. */
@@ -61,6 +68,7 @@ export type InitialParameters =
   }
   | { readonly kind: "adapter"; readonly adapter: Adapter };
 
+/** Finds models, checks them, and makes them ready to train. */
 export class ModelManager {
   readonly #files: (uri: string) => Folder;
 

@@ -9,6 +9,7 @@
 export interface FileReader {
   /** Name for messages, such as `models/tiny/model.safetensors`. */
   readonly uri: string;
+  /** Bytes of the file. */
   readonly size: number;
   /**
    * Bytes [offset, offset + length).
@@ -17,11 +18,13 @@ export interface FileReader {
    * @throws {RangeError} If the range reaches beyond the file.
    */
   read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
+  /** Lets the file go; it cannot be read from then on. */
   close(): Promise<void>;
 }
 
 /** A file being written under a temporary name. It appears under its own name, whole, at `commit()`. */
 export interface FileWriter {
+  /** Adds bytes at the end. */
   write(bytes: Uint8Array): Promise<void>;
   /** Syncs to the medium and renames over what was there. */
   commit(): Promise<void>;
@@ -53,10 +56,11 @@ export interface FolderLock {
  * writes wait, so that it can stand in for an array.
  */
 export interface Scratch {
-  /** @throws {StorageDeniedError} If there is no room. */
+  /** Adds bytes at the end. @throws {StorageDeniedError} If there is no room. */
   append(bytes: Uint8Array): void;
   /** Bytes [offset, offset + length) of what was appended. */
   read(offset: number, length: number): Uint8Array<ArrayBuffer>;
+  /** Removes it. */
   close(): void;
 }
 
@@ -66,8 +70,9 @@ export interface ReadableFolder {
   readonly uri: string;
   /** Names of the files directly in this folder, sorted; empty when it does not exist. */
   list(): Promise<string[]>;
+  /** Whether there is a file of this name. */
   exists(name: string): Promise<boolean>;
-  /** @throws {StorageNotFoundError} If there is no such file. @throws {StorageDeniedError} */
+  /** Opens a file to read. @throws {StorageNotFoundError} If there is none. @throws {StorageDeniedError} */
   open(name: string): Promise<FileReader>;
 }
 

@@ -18,6 +18,7 @@ export interface Checksum {
 export interface StoredFile {
   /** Name from the root of the bucket, parts separated by `/`. */
   readonly name: string;
+  /** Bytes. */
   readonly size: number;
   /** Another one after every write; what conditions and pinned reads compare. */
   readonly version: string;
@@ -46,7 +47,9 @@ export interface PageRequest {
   readonly prefix?: string;
   /** Files of a page at most. Default: the store's own, usually 1000. */
   readonly pageSize?: number;
+  /** Of the page before; default the first page. */
   readonly pageToken?: string | null;
+  /** Gives the request up. */
   readonly signal?: AbortSignal;
 }
 
@@ -54,20 +57,27 @@ export interface PageRequest {
 export interface TransferProgress {
   /** The file that moved last. */
   readonly name: string;
+  /** Files that have moved. */
   readonly files: number;
+  /** Files that are to move. */
   readonly totalFiles: number;
+  /** Bytes that have moved. */
   readonly bytes: number;
+  /** Bytes that are to move. */
   readonly totalBytes: number;
 }
 
 /** How to move files. */
 export interface TransferOptions {
+  /** Gives the transfer up. */
   readonly signal?: AbortSignal;
+  /** Told as bytes move. */
   readonly onProgress?: (progress: TransferProgress) => void;
 }
 
 /** How to upload a file. */
 export interface UploadOptions extends TransferOptions {
+  /** What must hold of the file that is there; default nothing. */
   readonly condition?: WriteCondition;
   /**
    * Where notes about unfinished uploads are kept, so that the same upload of a later process goes on where this one
@@ -85,12 +95,15 @@ export interface FolderTransferOptions extends TransferOptions {
   readonly skipSame?: boolean;
   /** Which files move, by their paths below the folder. Default all. */
   readonly include?: (path: string) => boolean;
+  /** As {@link UploadOptions.sessions}. */
   readonly sessions?: Folder;
 }
 
 /** What moved. */
 export interface TransferSummary {
+  /** Files that moved. */
   readonly files: number;
+  /** Bytes that moved. */
   readonly bytes: number;
   /** Files that were the same on both sides. */
   readonly skipped: number;
@@ -108,6 +121,7 @@ export type OpenStorage = (uri: string) => Promise<OpenedUri>;
 
 /** Bytes of a file. */
 export interface ByteRange {
+  /** First byte; default 0. */
   readonly offset: number;
   /** Default: to the end. */
   readonly length?: number;
@@ -124,10 +138,13 @@ export interface ByteRange {
 export interface StorageManager {
   /** Such as `gs://my-bucket`. */
   readonly uri: string;
+  /** Such as `gs://my-bucket/models/config.json`. */
   uriOf(name: string): string;
   /** Whether there is a file of this name, or with a slash at the end, anything below it. */
   exists(name: string): Promise<boolean>;
+  /** Size, version and checksums of a file. @throws {StorageNotFoundError} If there is none. */
   stat(name: string): Promise<StoredFile>;
+  /** One page of the files, in the order of their names. */
   listPage(request?: PageRequest): Promise<FilePage>;
   /** Every file whose name begins with `prefix`, page by page. */
   list(prefix?: string): AsyncIterable<StoredFile>;

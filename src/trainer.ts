@@ -51,7 +51,11 @@ export interface Checkpoints {
   save(state: TrainerState): Promise<TrainingEvent>;
 }
 
-/** What a run goes on from, and where it keeps how far it came. */
+/**
+ * What a run goes on from, and where it keeps how far it came.
+ *
+ * @internal
+ */
 export interface TrainOptions {
   /** The parameters must be those of the state. Default: a fresh start. */
   readonly from?: { readonly state: TrainerState; readonly moments: Moments } | null;
@@ -80,6 +84,7 @@ interface TrainerRun {
   isBest: boolean;
 }
 
+/** The training loop: batches in, an adapter on the GPU out, and events on the way. */
 export class ModelTrainer {
   readonly #model: TrainableModel;
   readonly #data: TrainerData;

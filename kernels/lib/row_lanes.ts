@@ -9,7 +9,11 @@ import rowAlone from "./row_alone.wgsl" with { type: "text" };
 import rowMax from "./row_max.wgsl" with { type: "text" };
 import rowSum from "./row_sum.wgsl" with { type: "text" };
 
-/** Lanes of a workgroup and how many of them share a row; powers of two, the second no larger than the first. */
+/**
+ * Lanes of a workgroup and how many of them share a row; powers of two, the second no larger than the first.
+ *
+ * @internal
+ */
 export interface RowLanes extends Readonly<Record<string, number>> {
   readonly WORKGROUP_SIZE: number;
   readonly ROW_LANES: number;

@@ -10,6 +10,8 @@
  *
  * A register is one output of {@link ProductOp} `forward`, a vector of four columns of `backwardInput`, and 4 x 4 outputs of
  * `backwardFactor`.
+ *
+ * @internal
  */
 export interface Tile extends Readonly<Record<string, number>> {
   readonly TILE_ROWS: number;

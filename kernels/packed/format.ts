@@ -10,7 +10,11 @@
  */
 import type { PackedFormat } from "../../src/gpu/kernel.ts";
 
-/** A packed format and the number of neighbours that share a scale. */
+/**
+ * A packed format and the number of neighbours that share a scale.
+ *
+ * @internal
+ */
 export interface GroupedFormat extends PackedFormat {
   /** Values from a multiple of it on share scale and offset; `row` where a whole row does. */
   readonly group: number | "row";

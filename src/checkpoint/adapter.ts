@@ -18,12 +18,15 @@ export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
 
 /** One tensor of an adapter; `data` is row-major. */
 export interface AdapterTensor {
+  /** [rows, cols]. */
   readonly shape: readonly number[];
+  /** f32 values, row by row. */
   readonly data: Float32Array;
 }
 
 /** LoRA weights with what they mean. */
 export interface Adapter {
+  /** What adapter_config.json says. */
   readonly config: AdapterConfig;
   /**
    * By PEFT's full key, see {@link loraKey} and {@link wholeKey}. Each module with an update has both A [rank, in] and
@@ -38,7 +41,9 @@ export interface LoraUpdate {
   readonly loraA: Float32Array;
   /** B [out, rank]. */
   readonly loraB: Float32Array;
+  /** Rank r of B·A. */
   readonly rank: number;
+  /** s, the factor before B·A. */
   readonly scaling: number;
   /** [out], of DoRA. */
   readonly magnitude?: Float32Array;

@@ -18,6 +18,7 @@ export const PEFT_VERSION = "0.21.2";
 export interface AdapterConfig extends TargetRules, LoraKind {
   /** `base_model_name_or_path`: a Hub id or a folder; null if unknown. */
   readonly baseModel: string | null;
+  /** PEFT's `r`. */
   readonly rank: number;
   /** The update is scaled by alpha / rank, or alpha / √rank. */
   readonly alpha: number;

@@ -32,9 +32,11 @@ import type { ModelWeights } from "./weight_files.ts";
 
 /** A matrix in NF4: codes as {@link BitsandbytesWeights.readCodes} gives them, and what they mean. */
 export interface Nf4Matrix {
+  /** Tells the two kinds of matrices apart. */
   readonly kind: "nf4";
   /** [out, in] */
   readonly shape: readonly number[];
+  /** Values that share a scale. */
   readonly blockValues: number;
   /** The value of each code at scale 1. */
   readonly levels: Float32Array<ArrayBuffer>;
@@ -46,6 +48,7 @@ export interface Nf4Matrix {
 
 /** A matrix in 8 bits with a scale for each row. */
 export interface Int8Matrix {
+  /** Tells the two kinds of matrices apart. */
   readonly kind: "int8";
   /** [out, in] */
   readonly shape: readonly number[];
@@ -197,6 +200,7 @@ export class BitsandbytesWeights implements ModelWeights {
     return encodeFloats("F32", rows).slice(firstByte - firstRow * rowBytes, end - firstRow * rowBytes);
   }
 
+  /** Closes the files below. */
   close(): Promise<void> {
     return this.#inner.close();
   }

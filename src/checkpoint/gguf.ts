@@ -19,6 +19,7 @@ const FIRST_READ_BYTES = 2 ** 20;
 export class GgufFile {
   /** Name for messages. */
   readonly uri: string;
+  /** Metadata of the header by key, such as `general.architecture`. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** By name, in the order of the header. */
   readonly infos: ReadonlyMap<string, GgufTensorInfo>;
@@ -106,6 +107,7 @@ export class GgufFile {
     return await this.readRowsF32(name, 0, this.info(name).shape[0]!);
   }
 
+  /** Closes the file; nothing can be read from then on. */
   close(): Promise<void> {
     return this.#file.close();
   }

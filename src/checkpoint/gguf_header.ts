@@ -15,10 +15,13 @@ import { GgufCursor, type GgufValue, PrefixTooShort } from "./gguf_cursor.ts";
 
 /** What is known of a tensor without reading its values. */
 export interface GgufTensorInfo {
+  /** Such as `blk.0.attn_q.weight`. */
   readonly name: string;
+  /** How its values are packed. */
   readonly type: GgufType;
   /** Outermost dimension first, as everywhere in this project; the file has it last. */
   readonly shape: readonly number[];
+  /** Size in the file, bytes. */
   readonly byteLength: number;
   /** Of its first byte, from the start of the file. */
   readonly firstByte: number;

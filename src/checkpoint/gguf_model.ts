@@ -16,6 +16,7 @@ import { TextFolder } from "./text_folder.ts";
 export interface GgufModel {
   /** The files that describe the model, made from the metadata. */
   readonly folder: ReadableFolder;
+  /** Its tensors under the names and in the order of a checkpoint. */
   readonly weights: GgufWeights;
 }
 

@@ -29,6 +29,7 @@ const PACKED_FORMATS: ReadonlyMap<string, GroupedFormat> = new Map([
   ["BF16", BF16],
 ]);
 
+/** The tensors of a GGUF file as those of a checkpoint: its names, its order of rows. */
 export class GgufWeights implements ModelWeights {
   /**
    * By name, in the order of the file. Dtypes are those that values are read as: F16 and BF16 where the file has them, else
@@ -39,6 +40,8 @@ export class GgufWeights implements ModelWeights {
   readonly #mapped: ReadonlyMap<string, MappedTensor>;
 
   /**
+   * Finds the tensor of each name; reads no values.
+   *
    * @throws {UnsupportedModelError} If a tensor is none of the architecture's, or of a type that cannot be decoded.
    * @throws {ModelFormatError} If the metadata lacks the numbers of heads, or they do not divide the rows.
    */
@@ -125,6 +128,7 @@ export class GgufWeights implements ModelWeights {
     return encodeFloats(dtype as FloatDtype, rows).slice(start, start + length);
   }
 
+  /** Closes the file. */
   close(): Promise<void> {
     return this.#file.close();
   }

@@ -25,6 +25,7 @@ export const i32s = (value: ArrayLike<number>): GgufEntry => ({ kind: "i32s", va
 
 /** A tensor to be written. */
 export interface GgufTensorToWrite {
+  /** Such as `blk.0.attn_q.weight`. */
   readonly name: string;
   /** As ggml spells it, such as `Q8_0`. */
   readonly type: string;
@@ -38,6 +39,7 @@ export interface GgufTensorToWrite {
 export interface GgufToWrite {
   /** In the order of the file; `general.architecture` comes first by custom. */
   readonly metadata: ReadonlyMap<string, GgufEntry>;
+  /** In the order of the file. */
   readonly tensors: readonly GgufTensorToWrite[];
 }
 

@@ -10,7 +10,9 @@ import { isAllLinear, type PathPattern, type TargetRules, targetRulesOf } from "
 
 /** Low-rank updates to train. */
 export interface LoraSettings extends TargetRules, LoraKind {
+  /** Rank r of B·A. */
   readonly rank: number;
+  /** Strength; only alpha / rank matters. */
   readonly alpha: number;
   /** Share of each update's input that a training step leaves out; default 0. */
   readonly dropout?: number;

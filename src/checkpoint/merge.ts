@@ -18,20 +18,25 @@ import { INDEX_FILE, type ModelWeights } from "./weight_files.ts";
 
 /** How far a merge has come. */
 export interface MergeProgress {
+  /** Bytes written so far. */
   readonly bytes: number;
+  /** Bytes that the merged weights will have. */
   readonly totalBytes: number;
 }
 
 /** What to merge, and where to. */
 export interface MergeOptions {
+  /** Weights to merge onto; they stay open. */
   readonly base: ModelWeights;
   /** The folder that `base` was opened from; config, tokenizer and licence are copied from it. */
   readonly baseFolder: ReadableFolder;
+  /** Folder of the merged model. */
   readonly out: Folder;
   /** By the name of the base tensor, [out, in], as `loraUpdates()` gives them. */
   readonly updates: ReadonlyMap<string, LoraUpdate>;
   /** Whether the head is no longer the embedding, which config.json then says. */
   readonly untied?: boolean;
+  /** Told after each piece, in bytes of the weights. */
   readonly onProgress?: (progress: MergeProgress) => void;
 }
 

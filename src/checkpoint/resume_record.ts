@@ -35,9 +35,11 @@ export interface MeterState {
 
 /** The evaluation with the best metric so far. */
 export interface BestEvaluation {
+  /** Optimizer steps done before it. */
   readonly step: number;
   /** Value of `metric_for_best_model`. */
   readonly metric: number;
+  /** Mean over labelled tokens, nats. */
   readonly eval_loss: number;
 }
 

@@ -26,6 +26,7 @@ export const PYTORCH_METADATA: ReadonlyMap<string, string> = new Map([["format",
 
 /** Tensors that can be looked up and read by name. */
 export interface TensorSource {
+  /** Every tensor by name, in the order of the file. */
   readonly infos: ReadonlyMap<string, TensorInfo>;
   /**
    * Bytes [firstByte, firstByte + byteLength) of a tensor; by default all.
@@ -48,6 +49,7 @@ export interface TensorSource {
    * @throws As `readF32`.
    */
   readRowsF32(name: string, firstRow: number, rowCount: number): Promise<Float32Array<ArrayBuffer>>;
+  /** Closes what is open; nothing can be read from then on. */
   close(): Promise<void>;
 }
 
@@ -57,6 +59,7 @@ export class SafetensorsFile implements TensorSource {
   readonly uri: string;
   /** By name, in the order of the data. */
   readonly infos: ReadonlyMap<string, TensorInfo>;
+  /** The header's `__metadata__`, text by text. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly #file: FileReader;
   readonly #firstByte: ReadonlyMap<string, number>;
@@ -119,6 +122,7 @@ export class SafetensorsFile implements TensorSource {
     return decodeFloats(dtype, await this.readRaw(name, firstRow * rowBytes, rowCount * rowBytes));
   }
 
+  /** Closes the file; nothing can be read from then on. */
   close(): Promise<void> {
     return this.#file.close();
   }
@@ -169,10 +173,13 @@ export type TensorData = Uint8Array | (() => Promise<Uint8Array> | AsyncIterable
 
 /** A tensor to be written; `data` is little-endian and row-major. */
 export interface TensorToWrite {
+  /** Name in the file, such as `model.norm.weight`. */
   readonly name: string;
   /** As safetensors spells it; {@link FloatDtype} for numbers that can be read as f32 again. */
   readonly dtype: string;
+  /** Sizes, the slowest first; empty for a single value. */
   readonly shape: readonly number[];
+  /** Little-endian bytes of the dtype, or what gives them piece by piece. */
   readonly data: TensorData;
 }
 

@@ -12,10 +12,13 @@ import { duplicateKey } from "./json_keys.ts";
 
 /** What is known of a tensor without reading its values. */
 export interface TensorInfo {
+  /** Name in the file, such as `model.norm.weight`. */
   readonly name: string;
   /** As safetensors spells it, such as `BF16`. */
   readonly dtype: string;
+  /** Sizes, the slowest first; empty for a single value. */
   readonly shape: readonly number[];
+  /** Size in the file, bytes. */
   readonly byteLength: number;
 }
 

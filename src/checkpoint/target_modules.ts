@@ -17,6 +17,7 @@ export type PathPattern = Readonly<Record<string, number>>;
 
 /** PEFT's fields that say which maps get an update; one that is absent has PEFT's default. */
 export interface TargetRules {
+  /** Maps that get an update. */
   readonly targetModules: TargetModules;
   /** Maps that get none after all; in the forms of `targetModules`, but for all-linear. */
   readonly excludeModules?: TargetModules;
@@ -26,6 +27,7 @@ export interface TargetRules {
   readonly layersPattern?: readonly string[];
   /** Ranks and alphas of maps that differ from the others. */
   readonly rankPattern?: PathPattern;
+  /** As `rankPattern`, for alpha. */
   readonly alphaPattern?: PathPattern;
   /** Ends of the paths of modules that are trained themselves, not by an update. */
   readonly modulesToSave?: readonly string[];

@@ -72,6 +72,7 @@ export class WeightFiles implements ModelWeights {
     }
   }
 
+  /** Whether the model has a tensor of this name. */
   has(name: string): boolean {
     return this.#sources.has(name);
   }
@@ -100,6 +101,7 @@ export class WeightFiles implements ModelWeights {
     return wordsOf(await this.readRaw(name, firstRow * rowBytes, rowCount * rowBytes));
   }
 
+  /** Closes every file. */
   async close(): Promise<void> {
     await Promise.all(this.#opened.map((file) => file.close()));
   }

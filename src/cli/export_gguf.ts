@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exportGguf, type GgufExport, MODEL_TYPES, type ModelType } from "../export/gguf_model.ts";
+import { exportGguf, type GgufExport, type GgufModelType, MODEL_TYPES } from "../export/gguf_model.ts";
 import { ExportProgress } from "./export_progress.ts";
 import {
   choiceIssues,
@@ -20,8 +20,8 @@ import { painter, wantsColor } from "./paint.ts";
 export const TYPE_WORDS: readonly string[] = Object.keys(MODEL_TYPES).map((name) => name.toLowerCase());
 
 /** The type that `--type` names, F16 without one. */
-export function modelType({ flags }: Pick<ExportTask, "flags">): ModelType {
-  return (textOf(flags, "type") ?? "f16").toUpperCase() as ModelType;
+export function modelType({ flags }: Pick<ExportTask, "flags">): GgufModelType {
+  return (textOf(flags, "type") ?? "f16").toUpperCase() as GgufModelType;
 }
 
 /** Writes the merged model. */

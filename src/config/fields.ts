@@ -25,10 +25,10 @@ export interface ConfigField extends FieldMeta {
 }
 
 /** `quantization: 4bit` stands for two options, as in the original service. */
-export const QUANTIZATION_WORDS = ["none", "4bit", "8bit"] as const;
+export type QuantizationWord = "none" | "4bit" | "8bit";
 
-/** One of {@link QUANTIZATION_WORDS}. */
-export type QuantizationWord = typeof QUANTIZATION_WORDS[number];
+/** Every {@link QuantizationWord}. */
+export const QUANTIZATION_WORDS: readonly QuantizationWord[] = ["none", "4bit", "8bit"];
 
 /** The whole configuration as it stands in a file: flat, wire names, no aliases. */
 export const flatSchema = z.strictObject({

@@ -5,8 +5,9 @@
  */
 
 /** Which biases are trained: none, all of the model's linear maps, or those of maps with an update. */
-export const BIASES = ["none", "all", "lora_only"] as const;
-export type TrainedBias = (typeof BIASES)[number];
+export type TrainedBias = "none" | "all" | "lora_only";
+/** Every {@link TrainedBias}. */
+export const BIASES: readonly TrainedBias[] = ["none", "all", "lora_only"];
 
 /** Kinds, by PEFT's names for them. */
 export interface LoraKind {

@@ -20,6 +20,8 @@ export class ChatTemplate {
   readonly #variables: Readonly<Record<string, unknown>>;
 
   /**
+   * Parses the source; nothing is rendered yet.
+   *
    * @param source Jinja.
    * @param tokens Special tokens that the template may write.
    * @throws {ModelFormatError} If the source is too long or no Jinja.

@@ -6,6 +6,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 
 /** One row as the model sees it. Both arrays have its length. */
 export interface TokenizedExample {
+  /** Token ids. */
   readonly inputIds: Int32Array;
   /** Unshifted: the id itself where the loss counts it, else IGNORE_INDEX. */
   readonly labels: Int32Array;

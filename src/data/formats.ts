@@ -6,19 +6,25 @@
 import { isTrained, type Message, parseMessage, turnRemarks } from "./message.ts";
 import { fromCell, illFormedAt, isRow, keysOf, kindOf, type Row } from "./row.ts";
 
-export { isTrained, type Message, ROLES, type ToolCall } from "./message.ts";
+export { isTrained, type Message, type Role, ROLES, type ToolCall } from "./message.ts";
 
-/** Formats that are trained. */
-export const TRAINED_FORMATS = [
+/** A format that is trained. */
+export type TrainedFormat =
+  | "text"
+  | "messages"
+  | "instruction"
+  | "input_output"
+  | "prompt_completion"
+  | "sharegpt";
+/** Every {@link TrainedFormat}. */
+export const TRAINED_FORMATS: readonly TrainedFormat[] = [
   "text",
   "messages",
   "instruction",
   "input_output",
   "prompt_completion",
   "sharegpt",
-] as const;
-/** A format that is trained. */
-export type TrainedFormat = typeof TRAINED_FORMATS[number];
+];
 /** `auto` takes the format of the first row that has one. */
 export type DataFormat = "auto" | TrainedFormat;
 
@@ -27,6 +33,7 @@ export type ColumnMapping = Readonly<Record<string, string>>;
 
 /** A conversation with what its template may want to know. */
 export interface Conversation {
+  /** Turns, the oldest first. */
   readonly messages: readonly Message[];
   /** Tools that the assistant may call, as JSON Schema. */
   readonly tools?: readonly Row[];

@@ -11,7 +11,9 @@ const [OPEN, CLOSE] = ["\uFDD2", "\uFDD3"];
 
 /** From where to where, in UTF-16 units. */
 export interface TextSpan {
+  /** First unit of the text. */
   readonly start: number;
+  /** One past the last. */
   readonly end: number;
 }
 

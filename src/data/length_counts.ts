@@ -3,6 +3,7 @@ export class LengthCounts {
   readonly #counts = new Map<number, number>();
   #rows = 0;
 
+  /** Counts a row of this length. */
   add(length: number): void {
     this.#rows++;
     this.#counts.set(length, (this.#counts.get(length) ?? 0) + 1);

@@ -6,18 +6,25 @@
 import { isRow, kindOf, type Row } from "./row.ts";
 
 /** Who may speak in a `messages` row. */
-export const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
+export type Role = "system" | "developer" | "user" | "assistant" | "tool";
+/** Every {@link Role}. */
+export const ROLES: readonly Role[] = ["system", "developer", "user", "assistant", "tool"];
 
 /** A call of a tool by the assistant, as chat templates take it. */
 export interface ToolCall {
+  /** `function`, where it is given. */
   readonly type?: string;
+  /** What the answer of the tool names as `tool_call_id`. */
   readonly id?: string;
+  /** Which function, with what. */
   readonly function: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> };
 }
 
 /** One turn of a conversation. */
 export interface Message {
-  readonly role: typeof ROLES[number];
+  /** Who speaks. */
+  readonly role: Role;
+  /** What is said. */
   readonly content: string;
   /** Speaker's name, for templates that print it. */
   readonly name?: string;

@@ -4,6 +4,7 @@ import type { TrainedFormat } from "./formats.ts";
 export interface DataReport {
   /** The file's uri; those of several, with commas between them. */
   readonly file: string;
+  /** Formats that were found, each once. */
   readonly formats: readonly TrainedFormat[];
   /** Of the bytes of all files, one after the other, in hex. */
   readonly sha256: string;
@@ -15,6 +16,7 @@ export interface DataReport {
   readonly cut: number;
   /** Rows left out because no trained token was left after cutting. */
   readonly dropped: number;
+  /** Tokens of kept rows, after cutting. */
   readonly tokens: number;
   /** Tokens that the loss counts. */
   readonly trainedTokens: number;

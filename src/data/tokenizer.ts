@@ -10,11 +10,15 @@ const MARK = "\uFDD1";
 
 /** A Hugging Face tokenizer: text to token ids and back, the same ids as `transformers` gives. */
 export class Tokenizer {
+  /** Text of the token that begins a text; null for a tokenizer without one. */
   readonly bosToken: string | null;
+  /** Text of the token that ends a text; null for a tokenizer without one. */
   readonly eosToken: string | null;
   /** Falls back to the end token. Padding is told by position, never by this id. */
   readonly padToken: string | null;
+  /** Id of `bosToken`. */
   readonly bosTokenId: number | null;
+  /** Id of `eosToken`. */
   readonly eosTokenId: number | null;
   /** Falls back to the end token, then to 0. */
   readonly padTokenId: number;

@@ -5,9 +5,9 @@
  */
 
 /** What can be measured. `loss` brings perplexity and token accuracy. */
-export const METRICS = ["loss", "exact_match"] as const;
-/** One of them. */
-export type Metric = typeof METRICS[number];
+export type Metric = "loss" | "exact_match";
+/** Every {@link Metric}. */
+export const METRICS: readonly Metric[] = ["loss", "exact_match"];
 
 /** Whose measurement it is: the base model's, or that of the adapter on it. */
 export type Measured = "base" | "adapter";
@@ -22,6 +22,7 @@ export interface Scores {
   readonly tokenAccuracy: number | null;
   /** Share of questions whose greedy answer is the expected one, 0..1; null also where no row is a question. */
   readonly exactMatch: number | null;
+  /** Exact answers, as a count; null as `exactMatch`. */
   readonly matches: number | null;
 }
 
@@ -29,20 +30,29 @@ export interface Scores {
 export interface AnsweredRow {
   /** From 1, among the rows that are measured on. */
   readonly row: number;
+  /** The question as the model reads it, special tokens included. */
   readonly prompt: string;
+  /** The answer of the data. */
   readonly expected: string;
+  /** The base model's answer. */
   readonly base: string | null;
+  /** The adapter's answer. */
   readonly adapter: string | null;
 }
 
 /** What is about to be measured. */
 export interface EvaluationSummary {
+  /** The base model as it was named. */
   readonly model: string;
+  /** The adapter as it was named; null for none. */
   readonly adapter: string | null;
   /** The GPU, and whether it computes on the CPU. */
   readonly device: string;
+  /** Whether the GPU computes on the CPU. */
   readonly softwareDevice: boolean;
+  /** Rows that are measured on. */
   readonly rows: number;
+  /** Their tokens, after cutting. */
   readonly tokens: number;
   /** Rows with a question before their last trained part; others have no answer to compare. */
   readonly questions: number;

@@ -25,13 +25,18 @@ import { ggufArchitecture } from "./gguf_architectures.ts";
 import { turnRows } from "./gguf_rows.ts";
 import type { ExportSource } from "./source.ts";
 
-/** Element types of an adapter's file, by ggml's number for a file of it. */
-export const LORA_TYPES = { F32: 0, F16: 1 } as const;
+/** An element type of an adapter's file. */
+export type GgufLoraType = "F32" | "F16";
+
+/** ggml's number for a file of each {@link GgufLoraType}. */
+export const LORA_TYPES: Readonly<Record<GgufLoraType, number>> = { F32: 0, F16: 1 };
 
 /** What {@link exportGgufLora} writes, and how. */
 export interface GgufLoraOptions {
+  /** The adapter and the model that it was trained on. */
   readonly source: Pick<ExportSource, "name" | "base" | "updates">;
-  readonly type: keyof typeof LORA_TYPES;
+  /** Element type of A and B. */
+  readonly type: GgufLoraType;
 }
 
 /**

@@ -24,32 +24,42 @@ import { turnRows } from "./gguf_rows.ts";
 import { type GgufVocabulary, ggufVocabulary } from "./gguf_vocabulary.ts";
 import type { ExportSource } from "./source.ts";
 
-/** Element types of matrices: ggml's number for a file of it, and the largest magnitude that it holds. */
-export const MODEL_TYPES = {
+/** An element type of matrices. */
+export type GgufModelType = "F32" | "F16" | "BF16" | "Q8_0";
+
+/** ggml's number for a file of each {@link GgufModelType}, and the largest magnitude that it holds. */
+export const MODEL_TYPES: Readonly<
+  Record<GgufModelType, { readonly fileType: number; readonly most: number }>
+> = {
   F32: { fileType: 0, most: 3.4028234e38 },
   F16: { fileType: 1, most: 65_504 },
   BF16: { fileType: 32, most: 3.3895313e38 },
   Q8_0: { fileType: 7, most: 127 * 65_504 },
-} as const;
-
-/** One of {@link MODEL_TYPES}. */
-export type ModelType = keyof typeof MODEL_TYPES;
+};
 
 /** What {@link exportGguf} writes, and how. */
 export interface GgufModelOptions {
+  /** The model, merged with its adapter as it is written. */
   readonly source: Pick<ExportSource, "name" | "base" | "updates" | "chatTemplate">;
-  readonly type: ModelType;
+  /** Element type of matrices; vectors are F32. */
+  readonly type: GgufModelType;
+  /** Stops the export between two pieces; the file then does not appear. */
   readonly signal?: AbortSignal;
+  /** Told after each piece, in bytes of the file. */
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
 }
 
 /** What was written. */
 export interface GgufExport {
+  /** Size of the file. */
   readonly bytes: number;
+  /** Tensors in the file. */
   readonly tensors: number;
+  /** The tokenizer as it was written. */
   readonly vocabulary: GgufVocabulary;
   /** Matrices that stayed in F16, as their rows are no whole number of blocks. */
   readonly unpacked: readonly string[];
+  /** What a reader of the file should know, in words. */
   readonly warnings: readonly string[];
 }
 
@@ -61,7 +71,7 @@ interface Outgoing extends GgufTensorName {
   /** In the checkpoint. */
   readonly source: string;
   readonly shape: readonly number[];
-  readonly type: ModelType;
+  readonly type: GgufModelType;
 }
 
 /**
@@ -125,7 +135,12 @@ export async function exportGguf(
 }
 
 /** Norms and biases stay in F32, as llama.cpp wants them. */
-function place(architecture: string, source: string, shape: readonly number[], wanted: ModelType): Outgoing {
+function place(
+  architecture: string,
+  source: string,
+  shape: readonly number[],
+  wanted: GgufModelType,
+): Outgoing {
   const found = ggufName(architecture, source);
   if (!found) {
     throw new Error(

@@ -23,6 +23,7 @@ import { firstDifference } from "./tokenizer_probe.ts";
 export interface GgufVocabulary {
   /** Full keys. */
   readonly entries: ReadonlyMap<string, GgufEntry>;
+  /** What the metadata was made from. */
   readonly tokenizer: Tokenizer;
   /** Null for a model without one. */
   readonly template: ChatTemplate | null;

@@ -24,6 +24,7 @@ export interface OnnxDecoderOptions {
   readonly dataOf: WeightData;
 }
 
+/** Which tokens of a call get logits: all of them, or the last of each row. */
 export type LogitsOf = "all" | "last";
 
 /** Sizes that differ from call to call, by the names that transformers.js and Optimum know. */

@@ -17,26 +17,31 @@ import type { OnnxWeight } from "./onnx_layers.ts";
 import { OnnxWeightRows } from "./onnx_weights.ts";
 import type { ExportSource } from "./source.ts";
 
-/** Element types of matrices and cache, by transformers.js' word and name of the file. */
+/** An element type of matrices and cache. */
+export type OnnxModelType = "F32" | "F16";
+
+/** Each {@link OnnxModelType} by transformers.js' word, the name of the file, and ONNX' own word. */
 export const ONNX_TYPES = {
   F32: { dtype: "fp32", file: "model.onnx", type: "float32" },
   F16: { dtype: "fp16", file: "model_fp16.onnx", type: "float16" },
-} as const;
-
-/** One of {@link ONNX_TYPES}. */
-export type OnnxModelType = keyof typeof ONNX_TYPES;
+} as const satisfies Readonly<Record<OnnxModelType, unknown>>;
 
 /** Folder of the model files. */
 export const ONNX_FOLDER = "onnx";
 
 /** What {@link exportOnnx} writes, and how. */
 export interface OnnxModelOptions {
+  /** The model, merged with its adapter as it is written. */
   readonly source: Pick<ExportSource, "base" | "updates" | "chatTemplate">;
+  /** Element type of matrices and cache. */
   readonly type: OnnxModelType;
   /** Which tokens of a call get logits; default all. */
   readonly logits?: LogitsOf;
+  /** Stops the export between two pieces; a file that was not whole by then does not appear. */
   readonly signal?: AbortSignal;
+  /** Told after each piece, in bytes of all files. */
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
+  /** Where weights are parted into files; default what browsers and protobuf can hold. */
   readonly limits?: OnnxFileLimits;
 }
 
@@ -44,7 +49,9 @@ export interface OnnxModelOptions {
 export interface OnnxExport {
   /** In the folder `onnx`, the model's first. */
   readonly files: readonly string[];
+  /** Size of all files. */
   readonly bytes: number;
+  /** Nodes of the graph. */
   readonly nodes: number;
 }
 

@@ -47,6 +47,7 @@ export interface ExportSource {
   readonly updates: ReadonlyMap<string, LoraUpdate>;
   /** Jinja in place of the tokenizer's own; null for that. */
   readonly chatTemplate: string | null;
+  /** Closes the files of base and adapter. */
   close(): Promise<void>;
 }
 

@@ -18,6 +18,7 @@ export interface FineTuneJobDeps {
   readonly storage?: OpenStorage;
   /** Plan and tell, then stop before anything is trained or written. Default false. */
   readonly dryRun?: boolean;
+  /** Stops the run after the batch it is at, with a checkpoint. */
   readonly signal?: AbortSignal;
   /** Told how the job stands, and closed at its end. Default: nobody. A dry run tells nobody either. */
   readonly tracker?: JobTracker;
@@ -37,7 +38,9 @@ export interface FineTuneJobDeps {
 
 /** A GPU and the kernels compiled on it so far. */
 export interface OpenDevice {
+  /** An open GPU. */
   readonly gpu: Gpu;
+  /** Its compiled kernels. */
   readonly pipelines: PipelineCache;
 }
 

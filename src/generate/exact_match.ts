@@ -9,7 +9,9 @@ import { collectTexts, generateText, type TextOptions } from "./text.ts";
 
 /** A question, and the answer that counts. */
 export interface ExpectedAnswer {
+  /** Tokens to continue. */
   readonly promptIds: readonly number[];
+  /** The answer that counts as right, letter by letter. */
   readonly expected: string;
 }
 
@@ -17,6 +19,7 @@ export interface ExpectedAnswer {
 export interface ExactMatch {
   /** Answers that are equal to what was expected, white space around them left out: 0..1; 0 for no rows. */
   readonly share: number;
+  /** Exact answers, as a count. */
   readonly matches: number;
   /** As the model wrote them, in the order of the rows. */
   readonly answers: readonly string[];

@@ -15,7 +15,9 @@ export type StopReason = "stop" | "length";
 
 /** A new token of one row. */
 export interface GeneratedToken {
+  /** Row of the batch, from 0. */
   readonly row: number;
+  /** Of the vocabulary. */
   readonly id: number;
   /** Null while the row goes on. A stop token is told too, as the last one. */
   readonly end: StopReason | null;
@@ -33,6 +35,7 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly reuseCache?: boolean;
   /** Number of the first prompt among those that share a seed: batches of one job draw other numbers. Default 0. */
   readonly firstRow?: number;
+  /** Stops between two tokens. */
   readonly signal?: AbortSignal;
 }
 
@@ -43,7 +46,9 @@ interface OpenRow {
   newTokens: number;
 }
 
+/** Continues rows of tokens side by side, over a cache of keys and values. */
 export class Generator {
+  /** What the cache holds at most. */
   readonly size: CacheSize;
   readonly #decoder: CachedDecoder;
   /** Ids whose keys and values each cache row holds. */

@@ -11,7 +11,9 @@ import { type Tensor, tensor } from "../tensor.ts";
 
 /** Conversations side by side, and tokens of each. */
 export interface CacheSize {
+  /** Conversations side by side. */
   readonly rows: number;
+  /** Tokens of each at most. */
   readonly length: number;
 }
 

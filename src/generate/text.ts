@@ -17,9 +17,11 @@ export interface TextOptions extends Omit<GenerateOptions, "isLast"> {
 
 /** What one new token adds to the text of a row. */
 export interface TextPiece {
+  /** Row of the prompts, from 0. */
   readonly row: number;
   /** Empty where nothing is certain yet. */
   readonly text: string;
+  /** Why the row ends here; null while it goes on. */
   readonly end: StopReason | null;
 }
 

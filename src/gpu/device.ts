@@ -33,6 +33,7 @@ export interface OpenGpuOptions {
   readonly features?: "optional" | "none";
   /** Refuse a software adapter. Default false. */
   readonly requireHardware?: boolean;
+  /** Which of several GPUs is asked for; default the browser's or driver's choice. */
   readonly powerPreference?: GPUPowerPreference;
   /**
    * Wanted length of one submission, ms. Default: on hardware a quarter of what some systems reset a GPU for; on a
@@ -59,8 +60,11 @@ export class Gpu {
   readonly name: string;
   /** True for adapters that compute on the CPU. Their speed says nothing about a GPU's. */
   readonly software: boolean;
+  /** WebGPU's own handle. */
   readonly device: GPUDevice;
+  /** What was granted, at least what the adapter has by default. */
   readonly limits: GPUSupportedLimits;
+  /** Optional features that were granted, such as `shader-f16`. */
   readonly features: ReadonlySet<string>;
   /** Sizes submissions. */
   readonly pacer: Pacer;
@@ -69,6 +73,11 @@ export class Gpu {
   #onTheWay = 0;
   #closed = false;
 
+  /**
+   * Takes over an open device and watches what it reports; {@link openGpu} opens one.
+   *
+   * @param submissionMs Wanted length of one submission, ms; see {@link OpenGpuOptions}.
+   */
   constructor(device: GPUDevice, info: GPUAdapterInfo, submissionMs?: number) {
     this.device = device;
     ({ name: this.name, software: this.software } = describeAdapter(info));

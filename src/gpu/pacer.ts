@@ -22,7 +22,11 @@ export function unitsOf(
   return UNITS_PER_LAUNCH + Math.max(flops, UNITS_PER_BYTE * (bytesRead + bytesWritten));
 }
 
-/** Sizes submissions by how long earlier ones took. */
+/**
+ * Sizes submissions by how long earlier ones took.
+ *
+ * @internal
+ */
 export class Pacer {
   /** Wanted length of a submission, ms; Infinity for all at once. */
   readonly targetMs: number;

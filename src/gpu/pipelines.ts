@@ -15,7 +15,11 @@ export interface CompiledKernel {
   readonly pipeline: Promise<GPUComputePipeline>;
 }
 
-/** Compiles each distinct text once per device. */
+/**
+ * Compiles each distinct text once per device.
+ *
+ * @internal
+ */
 export class PipelineCache {
   readonly #gpu: Gpu;
   readonly #compiled = new Map<string, CompiledKernel>();

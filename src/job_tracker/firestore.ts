@@ -38,6 +38,7 @@ interface JobDocument {
   readonly heartbeat_at: Timestamp;
 }
 
+/** A collection of Firestore with a document for each job. */
 export class FirestoreJobRecords implements JobRecordStore {
   readonly uri: string;
   readonly #options: FirestoreOptions;
@@ -45,6 +46,7 @@ export class FirestoreJobRecords implements JobRecordStore {
   readonly #known = new Set<string>();
   #client: Promise<Firestore> | null = null;
 
+  /** Takes where the records are; nothing is asked before the first update. */
   constructor(options: FirestoreOptions = {}) {
     this.#options = options;
     this.#collection = options.collection ?? "jobs";
@@ -90,6 +92,7 @@ export class FirestoreJobRecords implements JobRecordStore {
     };
   }
 
+  /** Ends the client, if one was made. */
   async close(): Promise<void> {
     await (await this.#client)?.terminate();
   }

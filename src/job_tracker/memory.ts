@@ -5,6 +5,7 @@
  */
 import { type JobRecord, type JobRecordStore, type JobUpdate, updatedRecord } from "../job_tracker.ts";
 
+/** Records in this process' memory, for tests and for jobs that nobody else watches. */
 export class MemoryJobRecords implements JobRecordStore {
   readonly uri = "memory";
   readonly #records = new Map<string, JobRecord>();
@@ -18,6 +19,7 @@ export class MemoryJobRecords implements JobRecordStore {
     return Promise.resolve(this.#records.get(jobId) ?? null);
   }
 
+  /** Does nothing: the records stay readable. */
   close(): Promise<void> {
     return Promise.resolve();
   }

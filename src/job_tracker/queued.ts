@@ -46,6 +46,12 @@ export class QueuedTracker implements JobTracker {
   #dropped = 0;
   #closed: Promise<TrackerReport> | null = null;
 
+  /**
+   * Begins to tell of a job, and that it is alive.
+   *
+   * @param store Where updates go, one after the other.
+   * @param jobId The job they are about.
+   */
   constructor(store: JobRecordStore, jobId: string, options: QueuedTrackerOptions = {}) {
     this.#store = store;
     this.#jobId = jobId;
@@ -63,26 +69,32 @@ export class QueuedTracker implements JobTracker {
     this.#heartbeat = heartbeatMs > 0 ? setInterval(() => this.#add({}), heartbeatMs) : null;
   }
 
+  /** As {@link JobTracker.markValidating}. */
   markValidating(metadata?: JobMetadata): void {
     this.#mark("validating", { progress: 0, error: null }, metadata);
   }
 
+  /** As {@link JobTracker.markRunning}. */
   markRunning(metadata?: JobMetadata): void {
     this.#mark("running", {}, metadata);
   }
 
+  /** As {@link JobTracker.markCompleted}. */
   markCompleted(metadata?: JobMetadata): void {
     this.#mark("completed", { progress: 1, error: null }, metadata);
   }
 
+  /** As {@link JobTracker.markFailed}. */
   markFailed(error: string, metadata?: JobMetadata): void {
     this.#mark("failed", { error }, metadata);
   }
 
+  /** As {@link JobTracker.markCancelled}. */
   markCancelled(metadata?: JobMetadata): void {
     this.#mark("cancelled", {}, metadata);
   }
 
+  /** As {@link JobTracker.setProgress}. */
   setProgress(progress: number): void {
     assertProgress(progress);
     this.#add({ progress });

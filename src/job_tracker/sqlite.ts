@@ -41,7 +41,11 @@ export class SqliteJobRecords implements JobRecordStore {
   readonly uri: string;
   #database: DatabaseSync | null = null;
 
-  /** @param path The file, made with its folder at the first update. */
+  /**
+   * Opens nothing before the first update.
+   *
+   * @param path The file, made with its folder at the first update.
+   */
   constructor(path: string) {
     this.uri = path;
   }
@@ -78,6 +82,7 @@ export class SqliteJobRecords implements JobRecordStore {
     return this.#record(jobId);
   }
 
+  /** Closes the file. */
   close(): Promise<void> {
     this.#database?.close();
     this.#database = null;

@@ -16,7 +16,11 @@ import type { Rope } from "./rope.ts";
 /** g of the gated feed-forward block g(gate) · up. */
 export type Activation = "silu" | "gelu_tanh";
 
-/** How one layer attends. */
+/**
+ * How one layer attends.
+ *
+ * @internal
+ */
 export interface LayerAttention {
   /** Newest keys that a query sees, itself included; Infinity for all before it. */
   readonly window: number;
@@ -25,17 +29,25 @@ export interface LayerAttention {
 
 /** Sizes and constants of a decoder-only transformer. */
 export interface ModelConfig {
+  /** Hugging Face's word for the family, such as `llama`. */
   readonly modelType: string;
+  /** C, the width of the residual stream. */
   readonly hiddenSize: number;
+  /** F, the width of the feed-forward block. */
   readonly intermediateSize: number;
+  /** L, blocks. */
   readonly numHiddenLayers: number;
+  /** H, query heads. */
   readonly numAttentionHeads: number;
   /** Divides `numAttentionHeads`: each serves that many query heads. */
   readonly numKeyValueHeads: number;
   /** Width of one head; even. Not always hiddenSize / numAttentionHeads. */
   readonly headDim: number;
+  /** V, rows of the embedding. */
   readonly vocabSize: number;
+  /** Longest text that the model was made for, tokens. */
   readonly maxPositionEmbeddings: number;
+  /** Added to the mean square in norms. */
   readonly rmsNormEps: number;
   /** One for each layer; layers of one kind share the object. */
   readonly layers: readonly LayerAttention[];
@@ -45,6 +57,7 @@ export interface ModelConfig {
   readonly attentionSoftcap: number | null;
   /** c of c·tanh(z/c) on logits; null for none. */
   readonly logitSoftcap: number | null;
+  /** g of the feed-forward block. */
   readonly activation: Activation;
   /** Factor of token embeddings. */
   readonly embeddingScale: number;
@@ -52,8 +65,11 @@ export interface ModelConfig {
   readonly biased: readonly LinearPart[];
   /** Whether the output head is the embedding matrix; the checkpoint then holds no head. */
   readonly tieWordEmbeddings: boolean;
+  /** Token that begins a text; null for none. */
   readonly bosTokenId: number | null;
+  /** Tokens that end a text or an answer. */
   readonly eosTokenIds: readonly number[];
+  /** Token that fills rows up; null for none. */
   readonly padTokenId: number | null;
   /** config.json as it stands. */
   readonly raw: Readonly<Record<string, unknown>>;

@@ -61,7 +61,11 @@ export interface FamilyNames {
   readonly head: string;
 }
 
-/** A model family. Names are module paths of the checkpoint. */
+/**
+ * A model family. Names are module paths of the checkpoint.
+ *
+ * @internal
+ */
 export interface ModelFamily extends FamilyNames {
   /** `model_type` of config.json. */
   readonly modelType: string;

@@ -43,7 +43,11 @@ export interface StepTotals {
 /** Forward and backward, or forward and loss alone. */
 export type ProgramKind = "train" | "evaluate";
 
-/** Largest batch that will be run. */
+/**
+ * Largest batch that will be run.
+ *
+ * @internal
+ */
 export interface BatchLimits {
   readonly rows: number;
   /** Rows of the largest batch to train on, where evaluation takes more; default `rows`. */
@@ -53,7 +57,11 @@ export interface BatchLimits {
   readonly recompute?: number;
 }
 
-/** Where a model runs. */
+/**
+ * Where a model runs.
+ *
+ * @internal
+ */
 export interface ModelDevice {
   readonly gpu: Gpu;
   /** Shared by models on one device, so that each kernel compiles once; default one of the model's own. */
@@ -68,6 +76,11 @@ export interface ModelDevice {
   readonly seed?: number;
 }
 
+/**
+ * A model with what training needs.
+ *
+ * @internal
+ */
 export class TrainableModel {
   readonly decoder: Decoder;
   readonly pool: ParameterPool;

@@ -17,7 +17,11 @@ const OWNED = {
 
 export type AttentionPass = keyof typeof OWNED;
 
-/** An adapter's choice. */
+/**
+ * An adapter's choice.
+ *
+ * @internal
+ */
 export interface AttentionLanes {
   readonly LANES: number;
   /** Vectors of four that one lane keeps at most, if it can: more rows a lane read the other side less often. */

@@ -41,6 +41,7 @@ export interface Variants {
   readonly dispatchFlops: number;
   /** Logits that exist at a time: few keep memory small, many keep a GPU's processors busy. */
   readonly logitBytes: number;
+  /** Lanes of attention over whole rows. */
   readonly attention: AttentionLanes;
   /** Lanes that work on a query of attention over a cache; a power of two. */
   readonly rowLanes: number;

@@ -11,7 +11,9 @@ export interface GgufType {
   readonly id: number;
   /** As ggml spells it, such as `Q4_K`. */
   readonly name: string;
+  /** Values of one block. */
   readonly blockValues: number;
+  /** Bytes of one block. */
   readonly blockBytes: number;
 }
 

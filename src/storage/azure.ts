@@ -25,7 +25,11 @@ import { orConflict, plainTag } from "./entity_tags.ts";
 
 /** The files of one container of Azure Blob Storage. */
 export class AzureStorageManager extends ObjectStorageManager {
-  /** @param container Name of the container, without `az://`. */
+  /**
+   * Asks the service nothing yet.
+   *
+   * @param container Name of the container, without `az://`.
+   */
   constructor(container: string, options: AzureOptions & { readonly retries?: RetryPolicy } = {}) {
     super(new AzureStore(container, options), options.retries);
   }
@@ -38,7 +42,11 @@ interface AzureProperties {
   readonly contentMD5?: Uint8Array | undefined;
 }
 
-/** Azure knows no CRC-32C: it is kept as the metadatum `crc32c`. Files of other tools may have an MD5. */
+/**
+ * Azure knows no CRC-32C: it is kept as the metadatum `crc32c`. Files of other tools may have an MD5.
+ *
+ * @internal
+ */
 export class AzureStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 8 << 20;

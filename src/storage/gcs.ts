@@ -31,17 +31,27 @@ export interface GcsOptions {
   readonly keyFile?: string;
   /** Credentials of a service account, in place of a file. */
   readonly credentials?: { readonly client_email: string; readonly private_key: string };
+  /** When requests that may pass are given up. */
   readonly retries?: RetryPolicy;
 }
 
 /** The files of one bucket of Google Cloud Storage. */
 export class GcsStorageManager extends ObjectStorageManager {
-  /** @param bucket Name of the bucket, without `gs://`. */
+  /**
+   * Asks the service nothing yet.
+   *
+   * @param bucket Name of the bucket, without `gs://`.
+   */
   constructor(bucket: string, options: GcsOptions = {}) {
     super(new GcsStore(bucket, options), options.retries);
   }
 }
 
+/**
+ * Requests to one bucket of Google Cloud Storage.
+ *
+ * @internal
+ */
 export class GcsStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 8 << 20;

@@ -28,7 +28,11 @@ export class HubStorageManager extends ObjectStorageManager implements HubReposi
   readonly #hub: HubStore;
   readonly #policy: RetryPolicy;
 
-  /** @param repository Such as `owner/model`, `owner/model@revision`, `datasets/owner/data`. */
+  /**
+   * Asks the service nothing yet.
+   *
+   * @param repository Such as `owner/model`, `owner/model@revision`, `datasets/owner/data`.
+   */
   constructor(repository: string, options: HubOptions & { readonly retries?: RetryPolicy } = {}) {
     const store = new HubStore(repository, options);
     super(store, options.retries);
@@ -57,6 +61,11 @@ interface TreeEntry {
   readonly lfs?: { readonly oid: string; readonly size: number };
 }
 
+/**
+ * Requests to one repository of the Hub.
+ *
+ * @internal
+ */
 export class HubStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 0;

@@ -29,6 +29,11 @@ const TEMPORARY = /^\..+\.[0-9a-f]{8}\.partial$/;
 export class LocalFolder implements Folder {
   readonly uri: string;
 
+  /**
+   * Touches nothing yet.
+   *
+   * @param path Of the folder, which need not exist.
+   */
   constructor(path: string) {
     this.uri = path === "" ? "." : path.length > 1 ? path.replace(/\/+$/, "") || "/" : path;
   }
@@ -43,6 +48,7 @@ export class LocalFolder implements Folder {
     return names.sort();
   }
 
+  /** Whether there is a file of this name; a folder is none. */
   async exists(name: string): Promise<boolean> {
     const path = this.#path(name);
     try {
@@ -53,6 +59,7 @@ export class LocalFolder implements Folder {
     }
   }
 
+  /** Opens a file to read. */
   async open(name: string): Promise<FileReader> {
     const path = this.#path(name);
     let file: Deno.FsFile | undefined;

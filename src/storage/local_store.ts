@@ -18,6 +18,11 @@ const TEMPORARY = /(^|\/)\.[^/]+\.[0-9a-f]{8}\.partial$/;
 
 /** The files below a folder of this machine. */
 export class LocalStorageManager extends ObjectStorageManager {
+  /**
+   * Touches nothing yet.
+   *
+   * @param path Of the folder that stands for a bucket.
+   */
   constructor(path: string) {
     super(new LocalStore(path));
   }
@@ -26,6 +31,8 @@ export class LocalStorageManager extends ObjectStorageManager {
 /**
  * Files below `path`. A version is made of time, size and inode; there are no checksums. `ifAbsent` is atomic, `ifVersion`
  * is looked at just before the file is replaced.
+ *
+ * @internal
  */
 export class LocalStore implements ObjectStore {
   readonly uri: string;

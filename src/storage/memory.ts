@@ -22,6 +22,8 @@ export class MemoryFolder implements Folder {
   #holders = 0;
 
   /**
+   * A folder that lives as long as this object.
+   *
    * @param uri Name for messages.
    * @param files What the folder holds at the start, by file name; text is stored as UTF-8.
    */
@@ -41,12 +43,14 @@ export class MemoryFolder implements Folder {
   }
 
   // deno-lint-ignore require-await -- async so that a bad name rejects instead of throwing
+  /** Whether there is a file of this name. */
   async exists(name: string): Promise<boolean> {
     assertFileName(this, name);
     return this.#files.has(name);
   }
 
   // deno-lint-ignore require-await -- as above
+  /** Opens a file to read, as it is at this moment. */
   async open(name: string): Promise<FileReader> {
     assertFileName(this, name);
     const bytes = this.#files.get(name);

@@ -34,6 +34,11 @@ interface MemoryObject {
 
 /** The files of one bucket that lives in memory. */
 export class MemoryStorageManager extends ObjectStorageManager {
+  /**
+   * A bucket that lives as long as this object.
+   *
+   * @param bucket Name of the bucket, for URIs.
+   */
   constructor(bucket = "bucket", options: MemoryStoreOptions & { readonly retries?: RetryPolicy } = {}) {
     super(new MemoryStore(bucket, options), options.retries);
   }

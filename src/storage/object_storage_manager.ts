@@ -32,6 +32,11 @@ import { UploadSessions } from "./upload_sessions.ts";
 /** Parts of files that are uploaded at the same time. With 8 MiB each they fill a fast line, and memory stays small. */
 const PARTS_AT_ONCE = 4;
 
+/**
+ * The storage manager that any {@link ObjectStore} makes possible.
+ *
+ * @internal
+ */
 export class ObjectStorageManager implements StorageManager {
   readonly uri: string;
   readonly #store: ObjectStore;

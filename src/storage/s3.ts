@@ -25,12 +25,21 @@ import { elements, textOf } from "./s3_xml.ts";
 
 /** The files of one bucket of S3. */
 export class S3StorageManager extends ObjectStorageManager {
-  /** @param bucket Name of the bucket, without `s3://`. */
+  /**
+   * Asks the service nothing yet.
+   *
+   * @param bucket Name of the bucket, without `s3://`.
+   */
   constructor(bucket: string, options: S3Options & { readonly retries?: RetryPolicy } = {}) {
     super(new S3Store(bucket, options), options.retries);
   }
 }
 
+/**
+ * Requests to one bucket of S3.
+ *
+ * @internal
+ */
 export class S3Store implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 8 << 20;

@@ -14,6 +14,7 @@ export interface EvalResult {
   readonly loss: number;
   /** Share of them to which the model gave the largest logit, 0..1. */
   readonly accuracy: number;
+  /** Labelled tokens that were measured on. */
   readonly tokens: number;
 }
 

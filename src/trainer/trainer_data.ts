@@ -15,8 +15,11 @@ import type { BatchLimits } from "../models/trainable_model.ts";
 
 /** Rows to train on and to measure with. */
 export interface TrainerData {
+  /** Rows to train on. */
   readonly train: ExampleRows;
+  /** Rows to evaluate on. */
   readonly eval: ExampleRows;
+  /** Id that fills short rows up; it is never labelled. */
   readonly padId: number;
   /** Training rows that share a row of the batch; null or absent where each has its own. */
   readonly packs?: Packs | null;
