@@ -85,6 +85,7 @@ export {
   type Folder,
   type FolderLock,
   type FolderWriter,
+  type LockMode,
   type ReadableFolder,
   readText,
   type Scratch,

@@ -111,6 +111,7 @@ export interface TransferSummary {
 
 /** A bucket and a name within it. */
 export interface OpenedUri {
+  /** The bucket. */
   readonly storage: StorageManager;
   /** Empty for the whole bucket. */
   readonly name: string;

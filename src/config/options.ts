@@ -67,6 +67,18 @@ export interface FineTuneJobOptions {
   readonly max_device_recoveries?: number;
   /** Refuse a run whose memory plan is larger than this many GB (10^9 bytes). */
   readonly memory_limit_gb?: number | null;
+  /**
+   * Bucket of Google Cloud Storage: base model and data that are not on this machine are taken from it,
+   * results go to models/<output-model-name> in it.
+   */
+  readonly gcs_bucket?: string | null;
+  /** Folder in that bucket below which all of this lies. */
+  readonly gcs_prefix?: string | null;
+  /**
+   * Folder in a bucket that the results are copied to at the end: gs://, s3://, az://. Default: none, or
+   * models/<output-model-name> in gcs-bucket.
+   */
+  readonly output_uri?: string | null;
   /** Name under which the job's state and progress are recorded; without it nothing is. */
   readonly job_id?: string | null;
   /** Where they are recorded; auto takes Firestore if its project is named, else SQLite. Default: auto. */

@@ -23,6 +23,8 @@ import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { Digest, ObjectStore, PartUpload } from "./object_store.ts";
 import { DEFAULT_RETRIES, retried, type RetryPolicy } from "./retry.ts";
 
+export type { HubState } from "./hub_requests.ts";
+
 /** The files of one repository, all of one commit. */
 export class HubStorageManager extends ObjectStorageManager implements HubRepository {
   readonly #hub: HubStore;

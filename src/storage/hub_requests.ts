@@ -19,6 +19,7 @@ export interface HubOptions {
 
 /** What a revision of a repository is at the moment. */
 export interface HubState {
+  /** In hex; all files that are read are of it. */
   readonly commit: string;
   /** The repository's own name, another one than was asked for where it was renamed. */
   readonly id: string;

@@ -10,7 +10,11 @@ import { NoNetworkError } from "./failures.ts";
 import type { HubState } from "./hub_requests.ts";
 import type { Snapshot, SnapshotCache, SnapshotSource } from "./snapshot_cache.ts";
 
-/** One repository, all files of one commit. */
+/**
+ * One repository, all files of one commit.
+ *
+ * @internal
+ */
 export interface HubRepository extends StorageManager {
   state(signal?: AbortSignal): Promise<HubState>;
   similar(signal?: AbortSignal): Promise<string[]>;

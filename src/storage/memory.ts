@@ -42,15 +42,15 @@ export class MemoryFolder implements Folder {
     return Promise.resolve([...this.#files.keys()].sort());
   }
 
-  // deno-lint-ignore require-await -- async so that a bad name rejects instead of throwing
   /** Whether there is a file of this name. */
+  // deno-lint-ignore require-await -- async so that a bad name rejects instead of throwing
   async exists(name: string): Promise<boolean> {
     assertFileName(this, name);
     return this.#files.has(name);
   }
 
-  // deno-lint-ignore require-await -- as above
   /** Opens a file to read, as it is at this moment. */
+  // deno-lint-ignore require-await -- as above
   async open(name: string): Promise<FileReader> {
     assertFileName(this, name);
     const bytes = this.#files.get(name);

@@ -51,17 +51,60 @@ for await (const event of job.run()) events.push(event.type);
 console.log(JSON.stringify({ version: VERSION, events, memory: MemoryFolder.name }));
 `;
 
+/** A reader's project: the ways of use in TypeScript. A line that must not type-check says so. */
+const TYPES = `
+import { createFineTuneJob, type FineTuneJobOptions, parseFineTuneJobConfig, StorageNotFoundError } from "@lowrank/lowrank";
+import { GgufFile, MemoryFolder } from "@lowrank/lowrank/gguf";
+import { quantizeNf4 } from "@lowrank/lowrank/nf4";
+import { readAdapter } from "@lowrank/lowrank/peft";
+import { SafetensorsFile } from "@lowrank/lowrank/safetensors";
+import { GcsStorageManager } from "@lowrank/lowrank/storage/gcs";
+import { LocalFolder } from "@lowrank/lowrank/storage/local";
+
+const options: FineTuneJobOptions = {
+  base_model: "models/smollm2", training_data_path: ["a.jsonl", "b.jsonl"], output_model_name: "m", lora_r: 8,
+  lr_scheduler_type: "linear", init_lora_weights: "pissa", target_modules: ["q_proj"], quantization: "4bit",
+};
+// @ts-expect-error: the rank is a number
+export const wrongValue: FineTuneJobOptions = { ...options, lora_r: "8" };
+// @ts-expect-error: a base model is needed
+export const missing: FineTuneJobOptions = { training_data_path: "a.jsonl", output_model_name: "m" };
+const config = parseFineTuneJobConfig(options);
+const rank: number = config.lora.r, scheduler: "cosine" | string = config.training.lrSchedulerType;
+// @ts-expect-error: a configuration is frozen
+config.lora.r = 4;
+for await (const event of createFineTuneJob(config, { files: (uri) => new LocalFolder(uri) }).run()) {
+  if (event.type === "step") console.log(event.loss.toFixed(3), rank, scheduler);
+  // @ts-expect-error: only steps have a loss
+  if (event.type === "saved") console.log(event.loss);
+}
+const storage = new GcsStorageManager("my-bucket");
+const moved: { readonly files: number } = await storage.downloadFolder("models/smollm2", new LocalFolder("models"));
+const adapter: number = (await readAdapter(new MemoryFolder())).config.rank;
+const w: Float32Array = await (await SafetensorsFile.open(new MemoryFolder(), "m.safetensors")).readF32("w");
+const kinds: string[] = [...(await GgufFile.open(new MemoryFolder(), "a.gguf")).infos.values()].map(({ type }) => type.name);
+console.log(moved.files, adapter, w, kinds, quantizeNf4(w).codes.byteLength, new StorageNotFoundError("x").name);
+`;
+
 Deno.test({
-  name: "the package, installed elsewhere, reads and writes formats in Node and Deno and plans a job in Deno",
+  name:
+    "the package, installed elsewhere, has types, reads and writes formats in Node and Deno and plans a job in Deno",
   ignore: !await has("npm"),
   async fn() {
     const folder = await Deno.makeTempDir();
     try {
       const file = `${folder}/lowrank.tgz`;
-      const pack = ["pack", "--allow-dirty", "--allow-slow-types", "--no-source-maps", "-o", file];
+      const pack = ["pack", "--allow-dirty", "--no-source-maps", "-o", file];
       await run(Deno.execPath(), pack, ROOT);
       await Deno.writeTextFile(`${folder}/package.json`, '{"type":"module","private":true}');
       await run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", file], folder);
+      const installed = `${folder}/node_modules/@lowrank/lowrank`;
+      const { exports } = JSON.parse(await Deno.readTextFile(`${installed}/package.json`));
+      for (const [entry, { types }] of Object.entries(exports as Record<string, { types: string }>)) {
+        assert.ok((await Deno.stat(`${installed}/${types}`)).isFile, entry);
+      }
+      await Deno.writeTextFile(`${folder}/types.ts`, TYPES);
+      await run(Deno.execPath(), ["check", "types.ts"], folder);
       await Deno.writeTextFile(`${folder}/formats.mjs`, FORMATS);
       await Deno.writeTextFile(`${folder}/training.mjs`, TRAINING);
       const want = { w: [1, 2, 3, 4], rank: 2, nf4: 0.5, q8: 34, lie: "ModelFormatError" };

@@ -4,7 +4,7 @@
  * @module
  */
 import { loraUpdates } from "../../src/checkpoint/adapter.ts";
-import { exportGguf, type GgufExport, type ModelType } from "../../src/export/gguf_model.ts";
+import { exportGguf, type GgufExport, type GgufModelType } from "../../src/export/gguf_model.ts";
 import { type BaseModel, ModelManager } from "../../src/model_manager.ts";
 import { writeFile } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
@@ -64,7 +64,7 @@ export async function familyModel(
 /** Exports a model to `out/model.gguf`, with an adapter or without, and opens the file. */
 export async function exported(
   { root, base }: { root: MemoryFolder; base: BaseModel },
-  type: ModelType,
+  type: GgufModelType,
   { adapted = false }: { adapted?: boolean } = {},
 ): Promise<{ written: GgufExport; gguf: BaseModel }> {
   const updates = adapted ? loraUpdates(tinyAdapter(base)) : new Map();

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { loraUpdates, readAdapter } from "../../src/checkpoint/adapter.ts";
 import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
-import { exportGguf, type ModelType } from "../../src/export/gguf_model.ts";
+import { exportGguf, type GgufModelType } from "../../src/export/gguf_model.ts";
 import type { OpenDevice } from "../../src/fine_tune_job.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import { chooseVariants } from "../../src/nn/variants.ts";
@@ -42,7 +42,7 @@ function tokenizerFiles(): Record<string, string> {
 }
 
 /** The golden base with a tokenizer, exported with its adapter; the file is `model.gguf`. */
-async function exportedCase(name: string, type: ModelType): Promise<MemoryFolder> {
+async function exportedCase(name: string, type: GgufModelType): Promise<MemoryFolder> {
   const golden = new LocalFolder(`${SHARED}/${name}`), from = golden.folder("base");
   const root = new MemoryFolder(name, {
     ...tokenizerFiles(),

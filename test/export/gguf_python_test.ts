@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { loraUpdates, writeAdapter } from "../../src/checkpoint/adapter.ts";
 import { GgufFile } from "../../src/checkpoint/gguf.ts";
 import { exportGgufLora } from "../../src/export/gguf_lora.ts";
-import { exportGguf, type ModelType } from "../../src/export/gguf_model.ts";
+import { exportGguf, type GgufModelType } from "../../src/export/gguf_model.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import type { Folder } from "../../src/storage.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
@@ -66,7 +66,7 @@ Deno.test({
         const { base } = await familyModel(modelType), updates = loraUpdates(tinyAdapter(base));
         const source = { name: "tiny", base, updates, chatTemplate: null };
         await exportGgufLora(out, "lora.gguf", { source, type: "F16" });
-        const types: ModelType[] = modelType === "llama" ? ["F32", "F16", "BF16", "Q8_0"] : ["F16"];
+        const types: GgufModelType[] = modelType === "llama" ? ["F32", "F16", "BF16", "Q8_0"] : ["F16"];
         for (const type of types) await exportGguf(out, `${type}.gguf`, { source, type });
         for (const file of ["lora", ...types]) await compareFile(out, dir, `${file}.gguf`);
       }
