@@ -38,6 +38,9 @@ export type { FineTuneJobOptions } from "./config/options.ts";
 /** TRL's switches for what `train_on` says: true for answers alone, false for prompts too. */
 export const TRL_LOSS_OPTIONS = ["completion_only_loss", "assistant_only_loss"] as const;
 
+/** The original service's switch for `tracker: none`. */
+export const NO_TRACKING = "no_tracking";
+
 /** What to train on what, and where the results go. */
 export interface JobConfig extends JobValues {
   /** Folder of the adapter, `<outputDir>/adapter`, or one in it where the adapter has a name. */
@@ -115,6 +118,8 @@ export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
       });
     } else if ((TRL_LOSS_OPTIONS as readonly string[]).includes(name) && typeof value === "boolean") {
       put("train_on", name, value ? "completions" : "all");
+    } else if (name === NO_TRACKING && typeof value === "boolean") {
+      if (value) put("tracker", name, "none");
     } else if (name !== "$schema") {
       const known = [...WIRE_NAME_BY_ANY_NAME.keys(), "quantization"];
       issues.push({ path: name, message: `is not an option${didYouMean(name, known)}` });

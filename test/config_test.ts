@@ -119,6 +119,13 @@ Deno.test("parseFineTuneJobConfig() takes TRL's names for what is trained", () =
   assert.match(issuesOf({ ...wire, completion_only_loss: "yes" })[0]!.message, /^is not an option/);
 });
 
+Deno.test("parseFineTuneJobConfig() takes no_tracking for tracker none", () => {
+  assert.equal(parseFineTuneJobConfig({ ...REQUIRED, no_tracking: true }).job.tracker, "none");
+  assert.equal(parseFineTuneJobConfig({ ...REQUIRED, no_tracking: false }).job.tracker, "auto");
+  assert.match(onlyMessage({ no_tracking: true, tracker: "sqlite", job_id: "a" }), /given twice|tracker/);
+  assert.match(onlyMessage({ no_tracking: "yes" }), /^no_tracking: is not an option/);
+});
+
 Deno.test("parseFineTuneJobConfig() lists every problem at once", () => {
   const issues = issuesOf({ epohcs: 3, lora_r: 0, output_model_name: "x", training_data_path: "" });
   assert.deepEqual(issues.map(({ path, message }) => `${path}: ${message}`), [

@@ -61,12 +61,13 @@ Usage: lowrank check DATA... [--base-model PATH] [options]
 
 ${flagTable(CHECK_FLAGS, ["Data", "General"])}
 
-DATA is JSON Lines, a JSON array, CSV or Parquet; a pattern such as "data/*.jsonl" names several files.
-Every row is read once, and nothing is kept: a file may be larger than the memory. Options of a job that
-decide what becomes of its data are taken as train takes them, from flags and LOWRANK_ variables.
+DATA is JSON Lines, a JSON array, CSV or Parquet; a pattern such as "data/*.jsonl" names several
+files. Every row is read once, and nothing is kept: a file may be larger than the memory. Options
+of a job that decide what becomes of its data are taken as train takes them, from flags and
+LOWRANK_ variables.
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable([0, 1, 2, 3, 4])}
 
 Examples
   lowrank check train.jsonl

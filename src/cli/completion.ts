@@ -11,8 +11,9 @@ import { EXPLAIN_FLAGS } from "./explain_flags.ts";
 import { EXPORT_FORMATS, exportFlags } from "./export_flags.ts";
 import { type FlagSpec, GENERAL_FLAGS, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { CHAT_FLAGS, GENERATE_FLAGS } from "./generate_flags.ts";
-import { mainHelp } from "./help.ts";
+import { exitCodeTable, flagTable, mainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
+import { MODELS_FLAGS } from "./models.ts";
 import { INSPECT_FLAGS, MERGE_FLAGS, oneWord, RUNS_FLAGS } from "./verb_flags.ts";
 
 /** Flags by verb; a verb without flags of its own has the general ones. */
@@ -28,6 +29,7 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
   export: flagsOfFormats(),
   inspect: INSPECT_FLAGS,
   merge: MERGE_FLAGS,
+  models: MODELS_FLAGS,
   runs: RUNS_FLAGS,
 };
 
@@ -50,10 +52,28 @@ const SCRIPTS: Readonly<Record<string, (verbs: readonly string[]) => string>> = 
   fish: fishScript,
 };
 
+/** What `lowrank completion --help` prints. */
+export function completionHelp(): string {
+  return `lowrank completion: a script that completes commands, flags and their words
+
+Usage: lowrank completion bash|zsh|fish
+
+${flagTable(GENERAL_FLAGS, ["General"])}
+
+Exit codes
+${exitCodeTable([0, 2])}
+
+Examples
+  lowrank completion bash > /etc/bash_completion.d/lowrank
+  lowrank completion zsh > ~/.zfunc/_lowrank
+  lowrank completion fish > ~/.config/fish/completions/lowrank.fish
+`;
+}
+
 /** Prints the script of a shell. @throws {ConfigError} For wrong usage. */
 export function completion(args: readonly string[], io: Pick<CliIo, "stdout">): void {
   const flags = parseFlags(args, GENERAL_FLAGS);
-  if (flags.values.get("help")) return io.stdout.write(mainHelp());
+  if (flags.values.get("help")) return io.stdout.write(completionHelp());
   const shell = oneWord(flags, "SHELL");
   const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
   if (!script) {

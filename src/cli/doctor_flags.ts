@@ -40,10 +40,15 @@ Usage: lowrank doctor [options]
 
 ${flagTable(DOCTOR_FLAGS, ["General"])}
 
-Runs measure their matrix products on their own sizes and keep what they found; the rows "tuned" tell of it.
---retune does the same for a model 576 wide: seconds on a GPU, a minute where the CPU computes.
+Runs measure their matrix products on their own sizes and keep what they found; the rows "tuned"
+tell of it. --retune does the same for a model 576 wide: seconds on a GPU, a minute where the CPU
+computes.
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable([0, 1, 2, 5])}
+
+Examples
+  lowrank doctor
+  lowrank doctor --require-gpu --json
 `;
 }

@@ -93,7 +93,8 @@ ${flagTable(EVAL_FLAGS, SECTIONS)}
 
 A row's question is what comes before its last trained part; rows of plain text have none. Answers
 are greedy, and exact where they are the expected text, white space around both left out.
-A configuration file of train serves here too: what concerns training is passed by.
+A configuration file of train serves here too, and so do its LOWRANK_ variables: what concerns
+training is passed by.
 
 Exit codes
 ${exitCodeTable()}

@@ -27,12 +27,13 @@ Usage: lowrank explain RUN [options]
 
 ${flagTable(EXPLAIN_FLAGS, ["General"])}
 
-RUN is the output folder of a training run. Its base model is loaded and one micro-batch of the run's
-shape is timed, kernel by kernel, beside what the adapter reaches at best; made-up tokens take the place
-of the data. Nothing is trained. Without timestamp queries, the page has plan and memory alone.
+RUN is the output folder of a training run. Its base model is loaded and one micro-batch of the
+run's shape is timed, kernel by kernel, beside what the adapter reaches at best; made-up tokens take
+the place of the data. Nothing is trained. Without timestamp queries, the page has plan and memory
+alone.
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable([0, 1, 2, 4, 5])}
 
 Examples
   lowrank explain runs/signals

@@ -5,7 +5,13 @@
  */
 
 import { parseArgs } from "node:util";
-import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS, TRL_LOSS_OPTIONS } from "../config.ts";
+import {
+  CONFIG_FIELDS,
+  type ConfigField,
+  NO_TRACKING,
+  QUANTIZATION_WORDS,
+  TRL_LOSS_OPTIONS,
+} from "../config.ts";
 import { flagName } from "../config/naming.ts";
 import { didYouMean } from "../config/nearest.ts";
 import type { ConfigIssue } from "../errors.ts";
@@ -103,6 +109,7 @@ export const TRAIN_FLAGS: readonly FlagSpec[] = [
       section: "Data",
     })
   ),
+  general(flagName(NO_TRACKING), "Record nothing, as --tracker none", { section: "Tracking" }),
   general("dry-run", "Check everything, count, plan the memory; train nothing"),
   general("print-config", "Show every option and where its value comes from"),
   general("json", "One JSON event a line on standard output, all else on standard error"),

@@ -5,7 +5,7 @@
  */
 
 import { SECTIONS } from "../config.ts";
-import { EXIT_CODES } from "./exit_codes.ts";
+import { EXIT_CODES, type ExitCode } from "./exit_codes.ts";
 import type { FlagSpec } from "./flags.ts";
 import { CHAT_FLAGS, GENERATE_FLAGS, GENERATE_SECTIONS } from "./generate_flags.ts";
 
@@ -37,31 +37,48 @@ function flagRow({ name, short, placeholder, help, defaultText, aliases }: FlagS
   return row(left, `${help}${defaultText === undefined ? "" : ` (default ${defaultText})`}${also}`);
 }
 
-/** What `lowrank help` prints. */
+/** What `lowrank help` prints. The first words of lines that begin with two spaces are the verbs. */
 export function mainHelp(): string {
   return `lowrank: fine-tune language models with LoRA through WebGPU
 
 Usage: lowrank <command> [options]
 
+Train
   train                     Fine-tune a model
   resume RUN                Go on with a run from its last checkpoint
   runs [DIR]                List runs and how they went
+  explain RUN               Show where the time and memory of a run go, as one HTML page
+
+Use
   generate                  Continue a prompt, or many
   chat                      Talk to a model
   eval                      Measure loss and exact answers of a model, before and after training
-  doctor                    Show what this machine computes on, and what to install
-  models                    List the models that can be fine-tuned
-  inspect PATH              Show what a model, a GGUF file or an adapter holds
   merge                     Write a base model with an adapter worked into its weights
+  export FORMAT MODEL       Write a model for another program: llama.cpp, Ollama, transformers.js
+
+Data and models
   check DATA...             Count what training would make of data files, and list bad lines
-  explain RUN               Show where the time and memory of a run go, as one HTML page
-  export FORMAT MODEL       Write a model for another program: llama.cpp, Ollama
+  inspect PATH              Show what a model, a GGUF file or an adapter holds
+  models                    List the models that can be fine-tuned
+
+Other
+  doctor                    Show what this machine computes on, and what to install
   config init               Print a configuration file with every option, to fill in
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file
   completion SHELL          Print a completion script for bash, zsh or fish
   help [COMMAND]            Show this text, or that of a command
   version                   Show the version
+
+"lowrank COMMAND --help" lists the options of a command.
+
+Environment
+  LOWRANK_BASE_MODEL, ...   Options of a job, in capitals: "lowrank train --help" lists them
+  LOWRANK_DEBUG=1           Errors with their stack traces
+  NO_COLOR, FORCE_COLOR     Colours of the terminal, where --color does not say
+
+Exit codes
+${exitCodeTable()}
 `;
 }
 
@@ -73,10 +90,14 @@ export function flagTable(flags: readonly FlagSpec[], headings: readonly string[
     .map((rows) => rows.join("\n")).join("\n\n");
 }
 
-/** Exit codes and what they say. */
-export function exitCodeTable(): string {
-  return EXIT_CODES.map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`).join("\n");
+/** Exit codes and what they say: all, or those that a verb can end with. */
+export function exitCodeTable(codes?: readonly ExitCode[]): string {
+  const rows = EXIT_CODES.filter(({ code }) => codes === undefined || codes.includes(code));
+  return rows.map(({ code, meaning }) => `  ${String(code).padEnd(4)} ${meaning}`).join("\n");
 }
+
+/** Codes of verbs that neither compute nor read data. */
+export const PLAIN_CODES: readonly ExitCode[] = [0, 1, 2, 4];
 
 /** What `lowrank train --help` prints. */
 export function trainHelp(flags: readonly FlagSpec[]): string {
@@ -101,6 +122,7 @@ ${exitCodeTable()}
 Examples
   lowrank train --base-model models/smollm2 --output-model-name ember --data train.jsonl
   lowrank train -c ember.yaml --epochs 1 --lr 1e-4 --dry-run
+  LOWRANK_REQUIRE_GPU=true lowrank train -c ember.yaml --print-config
 `;
 }
 
@@ -110,9 +132,9 @@ export function resumeHelp(): string {
 
 Usage: lowrank resume RUN [options of train]
 
-RUN is the output folder of a run. It goes on with the options that it was started with, as run.json holds
-them; flags of train overrule single ones, such as --num-train-epochs to train for longer. The result is
-bit for bit that of a run that was never interrupted.
+RUN is the output folder of a run. It goes on with the options that it was started with, as run.json
+holds them; flags of train overrule single ones, such as --num-train-epochs to train for longer.
+The result is bit for bit that of a run that was never interrupted.
 
 Exit codes
 ${exitCodeTable()}

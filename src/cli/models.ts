@@ -7,7 +7,7 @@ import { MODEL_FAMILIES } from "../models/registry.ts";
 import { DECODABLE_TYPES } from "../quant/gguf_blocks.ts";
 import { type FlagSpec, GENERAL_FLAGS } from "./flags.ts";
 import { isOn, readFlags } from "./generate_flags.ts";
-import { exitCodeTable, flagTable } from "./help.ts";
+import { exitCodeTable, flagTable, PLAIN_CODES } from "./help.ts";
 import type { CliIo } from "./io.ts";
 
 /** Kinds of weight files, and the element types that are read from each. */
@@ -16,7 +16,8 @@ export const WEIGHT_FILES: Readonly<Record<string, readonly string[]>> = {
   "GGUF file": DECODABLE_TYPES,
 };
 
-const FLAGS: readonly FlagSpec[] = [
+/** Flags of `models`. */
+export const MODELS_FLAGS: readonly FlagSpec[] = [
   { name: "json", aliases: [], placeholder: null, help: "The list as JSON", section: "General" },
   ...GENERAL_FLAGS,
 ];
@@ -52,16 +53,20 @@ export function modelsHelp(): string {
 
 Usage: lowrank models [options]
 
-${flagTable(FLAGS, ["General"])}
+${flagTable(MODELS_FLAGS, ["General"])}
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable(PLAIN_CODES)}
+
+Examples
+  lowrank models
+  lowrank models --json
 `;
 }
 
 /** Prints the list. @throws {ConfigError} For unknown flags. */
 export function models(args: readonly string[], io: Pick<CliIo, "stdout">): void {
-  const flags = readFlags(args, FLAGS);
+  const flags = readFlags(args, MODELS_FLAGS);
   if (!flags) return io.stdout.write(modelsHelp());
   if (isOn(flags, "json")) {
     io.stdout.write(`${JSON.stringify({ models: modelRows(), files: WEIGHT_FILES }, null, 2)}\n`);

@@ -9,8 +9,8 @@ import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { chat } from "./chat.ts";
 import { checkHelp } from "./check_flags.ts";
-import { completion } from "./completion.ts";
-import { configVerb } from "./config_verb.ts";
+import { completion, completionHelp } from "./completion.ts";
+import { configHelp, configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
 import { evalHelp } from "./eval_flags.ts";
 import { type ExitCode, exitCodeOf } from "./exit_codes.ts";
@@ -43,6 +43,8 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   inspect: inspectHelp,
   merge: mergeHelp,
   runs: runsHelp,
+  config: configHelp,
+  completion: completionHelp,
 };
 
 function help([verb = "", word]: readonly string[], io: CliIo): void {

@@ -5,7 +5,7 @@
  */
 import { ConfigError } from "../errors.ts";
 import { type FlagSpec, general, GENERAL_FLAGS, type ParsedFlags } from "./flags.ts";
-import { exitCodeTable, flagTable } from "./help.ts";
+import { exitCodeTable, flagTable, PLAIN_CODES } from "./help.ts";
 
 const JSON_FLAG = general("json", "The same as JSON");
 
@@ -67,11 +67,11 @@ Usage: lowrank merge --base-model PATH --adapter PATH --output-dir DIR [options]
 
 ${flagTable(MERGE_FLAGS, ["Model", "Output", "General"])}
 
-The merged model keeps the base's element types and loads without LoRA. Tensors are streamed: a model
-larger than the memory can be merged, and no GPU is needed.
+The merged model keeps the base's element types and loads without LoRA. Tensors are streamed: a
+model larger than the memory can be merged, and no GPU is needed.
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable(PLAIN_CODES)}
 
 Example
   lowrank merge --base-model models/smollm2 --adapter runs/ember/adapter --output-dir models/ember
@@ -89,7 +89,7 @@ ${flagTable(INSPECT_FLAGS, ["General"])}
 PATH is a model folder, a GGUF file or an adapter folder. Only headers are read.
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable(PLAIN_CODES)}
 
 Examples
   lowrank inspect models/smollm2
@@ -108,6 +108,10 @@ ${flagTable(RUNS_FLAGS, ["General"])}
 DIR holds the output folders of runs (default runs).
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable(PLAIN_CODES)}
+
+Examples
+  lowrank runs
+  lowrank runs /srv/runs --json
 `;
 }

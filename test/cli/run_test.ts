@@ -70,6 +70,56 @@ Deno.test("train --print-config prints a file that --config reads back, with the
   assert.deepEqual(JSON.parse(again.out), JSON.parse(direct.out));
 });
 
+Deno.test("a flag wins over a variable, a variable over the file, the file over the default, as --print-config tells", async () => {
+  const files = { "job.yaml": "lora_r: 2\nlora_alpha: 3\nmax_length: 4\ntracker: sqlite\njob_id: a\n" };
+  const env = { LOWRANK_LORA_R: "5", LOWRANK_LORA_ALPHA: "6" };
+  const args = [...TRAIN, "-c", "job.yaml", "--lora-r", "7", "--no-tracking", "--print-config"];
+  const { code, out, err } = await run(args, { env, files });
+  assert.equal(code, 0, err);
+  for (
+    const line of [
+      /^lora_r: 7 +# --lora-r$/m,
+      /^lora_alpha: 6 +# LOWRANK_LORA_ALPHA$/m,
+      /^max_length: 4 +# job\.yaml: max_length$/m,
+      /^tracker: "none" +# --no-tracking$/m,
+      /^lora_dropout: 0 +# default$/m,
+    ]
+  ) assert.match(out, line);
+});
+
+Deno.test("train takes the names of TRL, PEFT and transformers for its own", async () => {
+  const pairs = [
+    ["model-name-or-path", "m", "base_model"],
+    ["output-dir", "o", "output_dir"],
+    ["per-device-train-batch-size", 3, "batch_size"],
+    ["per-device-eval-batch-size", 5, "eval_batch_size"],
+    ["gradient-accumulation-steps", 2, "gradient_accumulation_steps"],
+    ["num-train-epochs", 2, "num_train_epochs"],
+    ["max-seq-length", 64, "max_length"],
+    ["max_length", 64, "max_length"],
+    ["lora-alpha", 8, "lora_alpha"],
+    ["lora_r", 4, "lora_r"],
+    ["lora-target-modules", "q_proj|v_proj", "target_modules"],
+    ["resume-from-checkpoint", "auto", "resume"],
+    ["evaluation-strategy", "epoch", "eval_strategy"],
+    ["warmup-ratio", 0.1, "warmup_steps"],
+    ["bnb-4bit-quant-type", "nf4", "quant_type"],
+  ] as const;
+  const base = ["--base-model", "b", "--output-model-name", "n", "--training-data-path", "t"];
+  for (const [flag, value, option] of pairs) {
+    const args = flag === "model-name-or-path" ? base.slice(2) : base;
+    const { out, err } = await run([
+      "train",
+      ...args,
+      `--${flag}`,
+      String(value),
+      "--print-config",
+      "--json",
+    ]);
+    assert.equal(JSON.parse(out)[option], value, `${flag}: ${err}`);
+  }
+});
+
 Deno.test("train lists every wrong flag, exits 2 and starts nothing", async () => {
   const { code, err, jobs } = await run(["train", "--epohcs", "3", "--base-model"]);
   assert.deepEqual([code, jobs.length], [2, 0]);
@@ -208,6 +258,38 @@ Deno.test("train --help names every exit code and fits 100 columns", async () =>
   for (const line of out.split("\n")) assert.ok(line.length <= 100, line);
   assert.match(out, /--learning-rate N .*\(default 0\.0002\) \[also --lr\]/);
   assert.equal((await run(["help", "train"])).out, out);
+});
+
+Deno.test("the help of every verb fits a screen or has headings, and tells of exit codes and examples", async () => {
+  const { out: main } = await run(["help"]);
+  const verbs = new Set([...main.matchAll(/^ {2}([a-z]+)\b/gm)].map(([, verb]) => verb!));
+  assert.ok(verbs.size > 14);
+  for (const verb of verbs) {
+    if (verb === "help" || verb === "version") continue;
+    const { code, out } = await run([verb, "--help"]);
+    assert.equal(code, 0, verb);
+    assert.ok(out.startsWith(`lowrank ${verb}: `), out);
+    assert.equal((await run(["help", verb])).out, out);
+    for (const part of [/^Usage: lowrank /m, /^Exit codes\n {2}0 /m, /^Examples?\n {2}\S/m]) {
+      assert.match(out, part, verb);
+    }
+    const lines = out.split("\n"), headings = lines.filter((line) => /^[A-Z][A-Za-z ]+$/.test(line));
+    assert.ok(lines.length <= 50 || headings.length >= 4, `${verb}: ${lines.length} lines`);
+    assert.deepEqual(lines.filter((line) => line.length > 100), [], verb);
+  }
+  for (const line of main.split("\n")) assert.ok(line.length <= 100, line);
+});
+
+Deno.test("completion knows every flag that the help of a verb shows", async () => {
+  const { out: main } = await run(["help"]), { out: script } = await run(["completion", "bash"]);
+  const verbs = new Set([...main.matchAll(/^ {2}([a-z]+)\b/gm)].map(([, verb]) => verb!));
+  for (const verb of verbs) {
+    const words = new RegExp(`^ {4}${verb}\\) words="(.*)" ;;$`, "m").exec(script)?.[1]?.split(" ");
+    assert.ok(words, verb);
+    const { out } = await run([verb, "--help"]);
+    const flags = [...out.matchAll(/^ {2}(?:-\w, )?(--[a-z][\w-]*)/gm)].map(([, flag]) => flag!);
+    assert.deepEqual(flags.filter((flag) => !words.includes(flag)), [], verb);
+  }
 });
 
 Deno.test("a verb of a later version, a misspelt one and none at all are wrong usage", async () => {
