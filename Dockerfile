@@ -44,6 +44,7 @@ COPY src /opt/lowrank/src
 ENV DENO_DIR=/opt/deno-cache DENO_NO_UPDATE_CHECK=1
 RUN cd /opt/lowrank \
   && deno install --frozen --entrypoint src/main.ts src/cli/job_worker.ts \
+  && ./lowrank version \
   && chmod -R a+rX /opt/deno-cache /opt/lowrank \
   && ln -s /opt/lowrank/lowrank /usr/local/bin/lowrank
 

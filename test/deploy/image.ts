@@ -17,6 +17,12 @@ export interface Image {
   readonly healthcheck: readonly string[];
 }
 
+/**
+ * Where a build starts: from the base, or from each stage's folder of the last build, where nothing has to be fetched
+ * again, or what was built last as it is.
+ */
+export type BuildFrom = "anew" | "go-on" | "built";
+
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 async function command(name: string, ...args: readonly string[]): Promise<void> {
@@ -45,10 +51,9 @@ export async function makeBase(folder: string): Promise<void> {
 }
 
 /**
- * Builds every stage below `folder` and returns the last. `goOn` starts each from its folder of the last build rather than
- * from the base: nothing has to be fetched again.
+ * Builds every stage below `folder` and returns the last.
  */
-export async function buildImage(context: string, folder: string, goOn: boolean): Promise<Image> {
+export async function buildImage(context: string, folder: string, from: BuildFrom): Promise<Image> {
   const stages = parseDockerfile(await Deno.readTextFile(`${context}/Dockerfile`));
   await makeBase(`${folder}/base`);
   await command("mkdir", "-p", `${folder}/apt`);
@@ -56,9 +61,9 @@ export async function buildImage(context: string, folder: string, goOn: boolean)
   let image: Image | undefined;
   for (const [i, stage] of stages.entries()) {
     const root = `${folder}/stage${i}`;
-    if (!goOn) await command("rm", "-rf", root);
+    if (from === "anew") await command("rm", "-rf", root);
     if (!await Deno.stat(root).catch(() => null)) await command("cp", "-a", `${folder}/base`, root);
-    image = await buildStage(stage, root, context, roots, `${folder}/apt`);
+    image = await buildStage(stage, root, context, roots, `${folder}/apt`, from);
     roots.set(stage.name ?? String(i), root);
   }
   return image!;
@@ -70,11 +75,13 @@ async function buildStage(
   context: string,
   stages: ReadonlyMap<string, string>,
   apt: string,
+  start: BuildFrom,
 ): Promise<Image> {
   if (base !== "debian:trixie-slim") throw new Error(`Only debian:trixie-slim can be made here, not ${base}`);
   const env: Record<string, string> = { PATH }, build: Record<string, string> = {};
   let user = "0:0", workdir = "/", entrypoint: string[] = [], healthcheck: string[] = [];
   for (const { name, text } of instructions) {
+    if (start === "built" && ["RUN", "COPY"].includes(name)) continue;
     console.log(`${name} ${text.length > 90 ? `${text.slice(0, 90)} ...` : text}`);
     if (name === "RUN") {
       const variables = { HOME: "/root", DEBIAN_FRONTEND: "noninteractive", ...build, ...env };

@@ -67,7 +67,7 @@ function script(argv: readonly string[], options: SandboxOptions): string {
       `mkdir -p ${quote(`${root}/sys/fs/cgroup`)}`,
       `echo ${memoryBytes} > ${quote(`${root}/sys/fs/cgroup/memory.max`)}`,
       `echo 0::/ > ${quote(`${root}/sys/group`)}`,
-      `mount --bind ${quote(`${root}/sys/group`)} ${quote(`${root}/proc/$$/cgroup`).replace("$$", `'$$'`)}`,
+      `mount --bind ${quote(`${root}/sys/group`)} ${quote(`${root}/proc/1/cgroup`)}`,
     ]),
     ...(readOnly ? [`mount -o remount,bind,ro ${quote(root)}`] : []),
     `exec chroot --userspec=${user} ${quote(root)} /usr/bin/env -i ${variables.join(" ")} sh -c ${
