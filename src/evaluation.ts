@@ -209,7 +209,7 @@ async function readRows(
   chatTemplate: string | null,
 ): Promise<{ dataset: Dataset; contextLength: number; tokenizer: Tokenizer }> {
   const { files, model, allowSpecialTokens = false } = options;
-  const base = await new ModelManager(files).open(model);
+  const base = await new ModelManager(files, options.findModel).open(model);
   try {
     const tokenizer = await Tokenizer.load(base.folder);
     const { dataFiles } = options;

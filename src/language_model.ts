@@ -17,7 +17,7 @@ import { chatPrompt, readStopTokens, textPrompt } from "./generate/prompt.ts";
 import { generateText, type TextOptions, type TextPiece } from "./generate/text.ts";
 import { type Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
 import { PipelineCache } from "./gpu/pipelines.ts";
-import { type BaseModel, ModelManager } from "./model_manager.ts";
+import { type BaseModel, type FindModel, ModelManager } from "./model_manager.ts";
 import type { BatchLimits, ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
 import type { Folder } from "./storage.ts";
@@ -27,8 +27,10 @@ import { type EvalResult, measureRows } from "./trainer/measure.ts";
 export interface LanguageModelOptions {
   /** Opens a folder by its uri. */
   readonly files: (uri: string) => Folder;
-  /** Folder of the base model, or a GGUF file, whose weights stay as they are packed. */
+  /** Folder of the base model, or a GGUF file, whose weights stay as they are packed; or a name that `findModel` knows. */
   readonly model: string;
+  /** Finds models by their names; default: a name is the uri of a folder or a GGUF file. */
+  readonly findModel?: FindModel;
   /** Folder of an adapter that was trained on it; default none. */
   readonly adapter?: string | null;
   /**
@@ -97,7 +99,7 @@ export class LanguageModel {
    */
   static async open(options: LanguageModelOptions): Promise<LanguageModel> {
     const { files, device } = options;
-    const manager = new ModelManager(files), opened = await manager.open(options.model);
+    const manager = new ModelManager(files, options.findModel), opened = await manager.open(options.model);
     let gpu: Gpu | null = null;
     try {
       const base = ModelManager.quantized(opened, {

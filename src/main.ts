@@ -7,6 +7,7 @@
 import { denoIo } from "./cli/deno_io.ts";
 import { exampleJob } from "./cli/example_job.ts";
 import type { CliIo } from "./cli/io.ts";
+import { showingFinder } from "./cli/model_source.ts";
 import { openFolder } from "./cli/open_folder.ts";
 import { openTracker } from "./cli/open_tracker.ts";
 import { quietMesa } from "./cli/quiet_mesa.ts";
@@ -18,11 +19,19 @@ const createJob: CliIo["createJob"] = (config, options) => Promise.resolve(new W
 /** Loads the engine only when it is needed, so that help and validation answer at once. */
 const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {
   const { LanguageModel } = await import("./language_model.ts");
-  return await LanguageModel.open({ ...request, files: openFolder, gpu: { requireHardware: requireGpu } });
+  const findModel = showingFinder(io.stderr);
+  return await LanguageModel.open({
+    ...request,
+    files: openFolder,
+    findModel,
+    gpu: { requireHardware: requireGpu },
+  });
 };
+
+const io = denoIo();
 
 if (import.meta.main) {
   quietMesa();
   const example = exampleJob(new URL("../", import.meta.url).pathname, Deno.cwd());
-  Deno.exit(await runCommand(Deno.args, { ...denoIo(), example, createJob, openModel, openTracker }));
+  Deno.exit(await runCommand(Deno.args, { ...io, example, createJob, openModel, openTracker }));
 }

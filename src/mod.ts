@@ -93,7 +93,30 @@ export {
 } from "./storage.ts";
 export { MemoryFolder } from "./storage/memory.ts";
 
-export { type BaseModel, type InitialParameters, type LoraSettings, ModelManager } from "./model_manager.ts";
+export {
+  type BaseModel,
+  type FindModel,
+  type FindModelOptions,
+  type FoundModel,
+  type InitialParameters,
+  type LoraSettings,
+  ModelManager,
+} from "./model_manager.ts";
+export { ModelSource, type ModelSourceOptions } from "./model_source.ts";
+export type { HubState } from "./storage/hub_requests.ts";
+export {
+  type HubRepository,
+  type HubSnapshot,
+  HubSnapshots,
+  type HubSnapshotsOptions,
+} from "./storage/hub_snapshots.ts";
+export {
+  type CacheEntry,
+  type Snapshot,
+  SnapshotCache,
+  type SnapshotCacheOptions,
+  type SnapshotSource,
+} from "./storage/snapshot_cache.ts";
 export type { Activation, ModelConfig } from "./models/config.ts";
 export type { LinearPart } from "./models/family.ts";
 export type { DrawnInit } from "./optim/init.ts";

@@ -15,6 +15,7 @@ import type { LoraSettings } from "./checkpoint/lora_settings.ts";
 import { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
+import type { FindModel, FindModelOptions, FoundModel } from "./model_manager/find_model.ts";
 import { checkTargets, loraTargets, wholeNames } from "./model_manager/lora_targets.ts";
 import { type ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import {
@@ -29,15 +30,16 @@ import {
 import { isDecomposed } from "./optim/decomposed_init.ts";
 import { type DrawnInit, initialLoraA, initialLoraB } from "./optim/init.ts";
 import { isFloatDtype } from "./quant/float16.ts";
-import type { Folder, ReadableFolder } from "./storage.ts";
+import { fileAt, type Folder, type ReadableFolder } from "./storage.ts";
 
 export { mergeParts, withWholeTensors } from "./model_manager/whole_tensors.ts";
+export type { FindModel, FindModelOptions, FoundModel } from "./model_manager/find_model.ts";
 export { loraTargets } from "./model_manager/lora_targets.ts";
 export type { LoraSettings } from "./checkpoint/lora_settings.ts";
 
 /** A model whose description was read and whose files are open. Nothing of it is on the GPU. */
 export interface BaseModel {
-  /** As the user named it. */
+  /** As the user named it; one on the Hub by its name there. */
   readonly uri: string;
   /** The files that describe it; of a GGUF file, those that it was made from. */
   readonly folder: ReadableFolder;
@@ -70,30 +72,35 @@ export type InitialParameters =
 
 /** Finds models, checks them, and makes them ready to train. */
 export class ModelManager {
-  readonly #files: (uri: string) => Folder;
+  readonly #find: FindModel;
 
-  /** `files` finds the folder of a model by its uri. */
-  constructor(files: (uri: string) => Folder) {
-    this.#files = files;
+  /**
+   * Opens nothing yet.
+   *
+   * @param files Opens the folder of a model by its uri.
+   * @param find Finds a model by its name, wherever it is. Default: the name is the uri of a folder or of a GGUF file.
+   */
+  constructor(files: (uri: string) => Folder, find: FindModel = findAt(files)) {
+    this.#find = find;
   }
 
   /**
-   * Opens a model folder, config.json and the headers of its weight files, or a GGUF file.
+   * Opens a model folder, config.json and the headers of its weight files, or a GGUF file. What has to be downloaded for
+   * it is.
    *
    * @throws {StorageNotFoundError} If there is no such folder or file.
    * @throws {UnsupportedModelError} If its kind or element type is not supported.
    * @throws {ModelFormatError} If config.json or a weight file is damaged, or a weight is missing or of another shape
    * than config.json promises.
    */
-  async open(uri: string): Promise<BaseModel> {
-    const slash = uri.lastIndexOf("/"), name = uri.slice(slash + 1);
-    if (isGgufName(name)) {
-      const gguf = await openGgufModel(this.#files(slash < 0 ? "." : uri.slice(0, slash + 1)), name);
-      return await checked(uri, gguf.folder, gguf.weights);
+  async open(uri: string, options: FindModelOptions = {}): Promise<BaseModel> {
+    const { name, folder, file } = await this.#find(uri, options);
+    if (file !== null) {
+      const gguf = await openGgufModel(folder, file);
+      return await checked(name, gguf.folder, gguf.weights);
     }
-    const folder = this.#files(uri);
-    if (!await folder.exists(CONFIG_FILE)) throw noModel(uri, await folder.list());
-    return await checked(uri, folder, null);
+    if (!await folder.exists(CONFIG_FILE)) throw noModel(name, await folder.list());
+    return await checked(name, folder, null);
   }
 
   /**
@@ -235,6 +242,15 @@ export class ModelManager {
   static countParameters({ weights }: BaseModel): number {
     return [...weights.infos.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   }
+}
+
+/** Takes names for uris. */
+function findAt(files: (uri: string) => Folder): FindModel {
+  return (name): Promise<FoundModel> => {
+    if (!isGgufName(name)) return Promise.resolve({ name, folder: files(name), file: null });
+    const { folder, name: file } = fileAt(files, name);
+    return Promise.resolve({ name, folder, file });
+  };
 }
 
 /** Reads the description, then opens the weights unless they are; closes them where the two contradict each other. */

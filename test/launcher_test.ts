@@ -73,7 +73,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "launcher opens the network where data of the Hub are named: by words, a variable or a file of options",
+    "launcher opens the network where something on the Hub or in a bucket is named: by words, a variable or a file",
   ignore,
   fn: () =>
     withMachine({ deno: fakeDeno("2.9.6"), ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
@@ -86,6 +86,41 @@ Deno.test({
       assert.ok(await opened(["train", "--config=hub.yaml"]));
       assert.ok(await opened(["train"], { LOWRANK_TRAINING_DATA_PATH: "hf://datasets/a/b" }));
       assert.ok(!await opened(["train", "-c", "local.yaml", "--data", "hub.yaml"]));
+
+      await Deno.mkdir(`${folder}/here/tiny`, { recursive: true });
+      await Deno.writeTextFile(
+        `${folder}/model.toml`,
+        "lora_r = 8\nbase_model = 'owner/tiny' # of the Hub\n",
+      );
+      await Deno.writeTextFile(`${folder}/model.json`, '{\n  "base_model": "owner/tiny"\n}\n');
+      await Deno.writeTextFile(`${folder}/here.yaml`, "base_model: here/tiny\n");
+      for (
+        const words of [
+          ["pull", "owner/tiny"],
+          ["train", "--base-model", "owner/tiny"],
+          ["train", "--base_model=owner/tiny@v1"],
+          ["chat", "-m", "owner/tiny"],
+          ["inspect", "owner/tiny"],
+          ["inspect", "gs://bucket/tiny"],
+          ["merge", "--base-model", "az://container/tiny"],
+          ["export", "gguf", "owner/tiny"],
+          ["train", "-c", "model.toml"],
+          ["train", "-c", "model.json"],
+        ]
+      ) assert.ok(await opened(words), words.join(" "));
+      assert.ok(await opened(["train"], { LOWRANK_BASE_MODEL: "owner/tiny" }));
+      for (
+        const words of [
+          ["train", "--base-model", "here/tiny", "--output-dir", "a/b"],
+          ["train", "--base-model", "models/tiny"],
+          ["train", "--base-model", "a/b/c"],
+          ["generate", "-m", "./owner/tiny"],
+          ["generate", "-m", "owner/tiny.gguf"],
+          ["train", "-c", "here.yaml"],
+          ["cache", "rm", "owner/tiny"],
+          ["inspect", "here/tiny", "--json"],
+        ]
+      ) assert.ok(!await opened(words), words.join(" "));
     }),
 });
 

@@ -5,6 +5,23 @@
  */
 import { type Folder, type ReadableFolder, writeFile } from "../storage.ts";
 
+/** Files that describe the model rather than hold its weights. */
+export const DESCRIPTION_FILES: readonly string[] = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "tokenizer.model",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "chat_template.jinja",
+  "chat_template.json",
+  "preprocessor_config.json",
+  "processor_config.json",
+];
+
 const LICENCE = /^(licen[cs]e|notice|use_policy)/i;
 
 /** Whether a file states what one may do with the model. */

@@ -11,7 +11,7 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { type Folder, type ReadableFolder, readText, writeFile } from "../storage.ts";
 import type { LoraUpdate } from "./adapter.ts";
-import { copyFile, isLicence } from "./copied_files.ts";
+import { copyFile, DESCRIPTION_FILES, isLicence } from "./copied_files.ts";
 import { decodeFloats, encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import { type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
 import { INDEX_FILE, type ModelWeights } from "./weight_files.ts";
@@ -42,23 +42,6 @@ export interface MergeOptions {
 
 /** Values merged at a time; 4 MiB of f32. */
 const PIECE_VALUES = 2 ** 20;
-
-/** Files that describe the model rather than hold its weights. */
-const COPIED = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "tokenizer.model",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "merges.txt",
-  "chat_template.jinja",
-  "chat_template.json",
-  "preprocessor_config.json",
-  "processor_config.json",
-];
 
 /**
  * Writes the merged model: the base's tensors under their names and dtypes, split into files as the base is.
@@ -270,7 +253,7 @@ async function copyDescription(
   const split = base.files.size > 1;
   const found = await from.list();
   const names = found.filter((name) =>
-    COPIED.includes(name) || isLicence(name) || split && name === INDEX_FILE
+    DESCRIPTION_FILES.includes(name) || isLicence(name) || split && name === INDEX_FILE
   );
   for (const name of names.sort((a, b) => Number(a === "config.json") - Number(b === "config.json"))) {
     const changed = await changedDescription(from, name, base, untied);

@@ -8,7 +8,7 @@ import { packRows } from "../data/pack.ts";
 import { Tokenizer } from "../data/tokenizer.ts";
 import { type DataCheck, DataManager, type SourceCheck } from "../data_manager.ts";
 import { ConfigError, DatasetFormatError } from "../errors.ts";
-import { ModelManager } from "../model_manager.ts";
+import { type FindModel, ModelManager } from "../model_manager.ts";
 import { fileAt, type Folder, readText } from "../storage.ts";
 import { CHECK_FLAGS, checkHelp, OWN_FLAGS } from "./check_flags.ts";
 import { formatCheck } from "./check_text.ts";
@@ -16,6 +16,7 @@ import { type ParsedFlags, parseFlags } from "./flags.ts";
 import { isOn, textOf } from "./generate_flags.ts";
 import { dataFiles } from "./hub.ts";
 import type { CliIo } from "./io.ts";
+import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
 import { resolveConfig } from "./sources.ts";
@@ -30,14 +31,16 @@ import { resolveConfig } from "./sources.ts";
  */
 export async function check(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "env">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env">,
   files: (uri: string) => Folder = openFolder,
 ): Promise<void> {
   const flags = parseFlags(args, CHECK_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(checkHelp());
   const config = configOf(flags, io.env), shown = shownRows(flags);
   const model = textOf(flags, "base_model") ?? textOf(flags, "model");
-  const tokenizer = model === null ? null : await tokenizerOf(model, files);
+  const tokenizer = model === null
+    ? null
+    : await tokenizerOf(model, files, finderFor(files, io.stderr).findModel);
   const found = await checkData(config, tokenizer, shown, files);
   if (isOn(flags, "json")) {
     io.stdout.write(`${JSON.stringify(checkJson(found, config), null, 2)}\n`);
@@ -72,10 +75,16 @@ function shownRows(flags: ParsedFlags): number {
   throw new ConfigError([{ path: "--rows", message: `must be a whole number: current value is "${text}"` }]);
 }
 
-/** The tokenizer of a folder, which needs no weights for this, or of a GGUF file. */
-async function tokenizerOf(uri: string, files: (uri: string) => Folder): Promise<Tokenizer> {
-  if (!/\.gguf$/i.test(uri)) return await Tokenizer.load(files(uri));
-  const base = await new ModelManager(files).open(uri);
+/** The tokenizer of a model, which needs no weights for this unless they are in the same GGUF file. */
+async function tokenizerOf(
+  uri: string,
+  files: (uri: string) => Folder,
+  findModel: FindModel | undefined,
+): Promise<Tokenizer> {
+  const found = await findModel?.(uri, { weights: false });
+  const isFile = found ? found.file !== null : /\.gguf$/i.test(uri);
+  if (!isFile) return await Tokenizer.load(found?.folder ?? files(uri));
+  const base = await new ModelManager(files, findModel).open(uri);
   try {
     return await Tokenizer.load(base.folder);
   } finally {

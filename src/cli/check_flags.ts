@@ -57,7 +57,7 @@ export const CHECK_FLAGS: readonly FlagSpec[] = [
 export function checkHelp(): string {
   return `lowrank check: what training would make of data files
 
-Usage: lowrank check DATA... [--base-model PATH] [options]
+Usage: lowrank check DATA... [--base-model MODEL] [options]
 
 ${flagTable(CHECK_FLAGS, ["Data", "General"])}
 

@@ -12,6 +12,7 @@ import { type ParsedFlags, parseFlags } from "./flags.ts";
 import { isOn, textOf } from "./generate_flags.ts";
 import { dataFiles } from "./hub.ts";
 import type { CliIo } from "./io.ts";
+import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
 
@@ -49,6 +50,7 @@ export async function evaluate(
         ...request,
         files,
         dataFiles,
+        ...finderFor(files, io.stderr, isOn(flags, "quiet")),
         signal,
         gpu: { requireHardware: requireGpu },
         ...(outside.device ? { device: outside.device } : {}),

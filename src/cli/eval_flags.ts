@@ -87,7 +87,7 @@ export const EVAL_FLAGS: readonly FlagSpec[] = [
 export function evalHelp(): string {
   return `lowrank eval: how good a model is at rows of data, before and after training
 
-Usage: lowrank eval --base-model PATH [--adapter-path PATH] --eval-data-path PATHS [options]
+Usage: lowrank eval --base-model MODEL [--adapter-path PATH] --eval-data-path PATHS [options]
 
 ${flagTable(EVAL_FLAGS, SECTIONS)}
 

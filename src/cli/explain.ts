@@ -17,6 +17,7 @@ import { formatExplain } from "./explain_text.ts";
 import { type ParsedFlags, parseFlags } from "./flags.ts";
 import { isOn, textOf } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
+import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
 
@@ -38,7 +39,7 @@ export interface ExplainOutside extends Partial<Omit<ExplainDeps, "baseModel">> 
  */
 export async function explain(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "env">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env">,
   outside: ExplainOutside = {},
 ): Promise<void> {
   const flags = parseFlags(args, EXPLAIN_FLAGS);
@@ -50,7 +51,14 @@ export async function explain(
   try {
     if (isOn(flags, "require_gpu")) requireHardware(gpu);
     const pipelines = outside.pipelines ?? new PipelineCache(gpu);
-    const deps = { ...outside, gpu, pipelines, files, baseModel: textOf(flags, "base_model") };
+    const deps = {
+      ...finderFor(files, io.stderr),
+      ...outside,
+      gpu,
+      pipelines,
+      files,
+      baseModel: textOf(flags, "base_model"),
+    };
     const measured = await explainRun(recorded, deps);
     report = { ...measured, device: deviceFacts(gpu, (outside.machine ?? thisMachine)()), madeAt: now() };
   } finally {

@@ -15,7 +15,7 @@ import type { OpenDevice } from "../fine_tune_job.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { memoryCurve } from "../gpu/memory_curve.ts";
 import { memoryRows } from "../memory_plan.ts";
-import { type BaseModel, ModelManager } from "../model_manager.ts";
+import { type BaseModel, type FindModel, ModelManager } from "../model_manager.ts";
 import type { ModelBatch, TrainableModel } from "../models/trainable_model.ts";
 import type { Variants } from "../nn/variants.ts";
 import { momentCount } from "../optim/optimizer.ts";
@@ -30,6 +30,8 @@ import { measureMatmul } from "./doctor_matmul.ts";
 export interface ExplainDeps extends OpenDevice {
   /** Opens a folder by its uri. */
   readonly files: (uri: string) => Folder;
+  /** Finds the base model by its name; default: the name is the uri of a folder or a GGUF file. */
+  readonly findModel?: FindModel;
   /** Where the base model is, if not where run.json says. */
   readonly baseModel: string | null;
   /** Measures the adapter's best rates; default {@link measureRoofline}. */
@@ -54,11 +56,11 @@ const PRODUCT_LIMIT_MS = 5000;
  */
 export async function explainRun(
   { uri, record, metrics }: RecordedRun,
-  { gpu, pipelines, files, baseModel, roofline = measureRoofline }: ExplainDeps,
+  { gpu, pipelines, files, findModel, baseModel, roofline = measureRoofline }: ExplainDeps,
 ): Promise<MeasuredRun> {
   const config = parseFineTuneJobConfig(record.config);
   const { rows, length, recomputed_blocks: recompute } = record.micro_batch;
-  const manager = new ModelManager(files);
+  const manager = new ModelManager(files, findModel);
   const base = await openBase(manager, baseModel ?? config.job.baseModel, uri);
   try {
     const { adapter, kernels } = record;

@@ -13,6 +13,7 @@ import { choiceIssues, type ExportTask, type ExportWriter } from "./export_task.
 import { type ParsedFlags, parseFlags } from "./flags.ts";
 import { textOf } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
+import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 
 /** Writers by format, each loaded when it is wanted. */
@@ -61,7 +62,7 @@ export async function exportModel(
     chatTemplate: textOf(flags, "chat_template"),
   };
   await io.untilInterrupted(async (signal) => {
-    const source = await openExportSource(files, request);
+    const source = await openExportSource(files, request, finderFor(files, io.stderr).findModel);
     try {
       await writer.write({ flags, source, model: request.model, files, io, signal });
     } finally {

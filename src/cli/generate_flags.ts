@@ -23,7 +23,7 @@ const flag = (
 ): FlagSpec => ({ name, section, placeholder, help, aliases: [], ...more });
 
 const MODEL_FLAGS = [
-  flag("Model", "model", "PATH", "Folder of the base model, or a GGUF file", {
+  flag("Model", "model", "MODEL", "Base model: a folder, a GGUF file, OWNER/NAME on the Hub, or a URI", {
     short: "m",
     aliases: ["base-model"],
   }),

@@ -58,8 +58,10 @@ Use
 
 Data and models
   check DATA...             Count what training would make of data files, and list bad lines
-  inspect PATH              Show what a model, a GGUF file or an adapter holds
+  inspect MODEL             Show what a model, a GGUF file or an adapter holds
   models                    List the models that can be fine-tuned
+  pull MODEL                Bring a model of the Hub or a bucket into the cache
+  cache                     List what was downloaded, or remove it
 
 Other
   doctor                    Show what this machine computes on, and what to install
@@ -103,7 +105,7 @@ export const PLAIN_CODES: readonly ExitCode[] = [0, 1, 2, 4];
 export function trainHelp(flags: readonly FlagSpec[]): string {
   return `lowrank train: fine-tune a model
 
-Usage: lowrank train --base-model PATH --output-model-name NAME --training-data-path PATH [options]
+Usage: lowrank train --base-model MODEL --output-model-name NAME --training-data-path PATH [options]
        lowrank train --config FILE [options]
        lowrank train              the bundled example, to see how it goes
 
@@ -149,9 +151,9 @@ Examples
 export function generateHelp(): string {
   return `lowrank generate: continue a prompt, or many
 
-Usage: lowrank generate --model PATH [--adapter PATH] --prompt TEXT [options]
-       lowrank generate --model PATH [--adapter PATH] --prompt-file FILE [options]
-       lowrank generate --model PATH [--adapter PATH] < FILE
+Usage: lowrank generate --model MODEL [--adapter PATH] --prompt TEXT [options]
+       lowrank generate --model MODEL [--adapter PATH] --prompt-file FILE [options]
+       lowrank generate --model MODEL [--adapter PATH] < FILE
 
 ${flagTable(GENERATE_FLAGS, GENERATE_SECTIONS)}
 
@@ -174,7 +176,7 @@ Examples
 export function chatHelp(): string {
   return `lowrank chat: talk to a model
 
-Usage: lowrank chat --model PATH [--adapter PATH] [options]
+Usage: lowrank chat --model MODEL [--adapter PATH] [options]
 
 ${flagTable(CHAT_FLAGS, GENERATE_SECTIONS)}
 

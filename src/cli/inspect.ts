@@ -1,5 +1,5 @@
 /**
- * `lowrank inspect PATH`: what the headers of a model or an adapter say.
+ * `lowrank inspect MODEL`: what the headers of a model or an adapter say.
  *
  * @module
  */
@@ -7,13 +7,15 @@ import { ADAPTER_CONFIG_FILE, findAdapter, readAdapter } from "../checkpoint/ada
 import { ruleNotes } from "../checkpoint/lora_settings.ts";
 import { isGgufName } from "../checkpoint/gguf_model.ts";
 import type { TensorInfo } from "../checkpoint/safetensors.ts";
-import { ModelManager } from "../model_manager.ts";
+import { type FindModel, ModelManager } from "../model_manager.ts";
 import type { Folder } from "../storage.ts";
+import { isRemote } from "../storage_uri.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { parseFlags } from "./flags.ts";
 import { isOn } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
 import { openFolder } from "./open_folder.ts";
+import { finderFor } from "./model_source.ts";
 import { INSPECT_FLAGS, inspectHelp, oneWord } from "./verb_flags.ts";
 
 /** One tensor of a file. */
@@ -41,20 +43,25 @@ interface Inspection {
  */
 export async function inspect(
   args: readonly string[],
-  io: Pick<CliIo, "stdout">,
+  io: Pick<CliIo, "stdout" | "stderr">,
   files: (uri: string) => Folder = openFolder,
 ): Promise<void> {
   const flags = parseFlags(args, INSPECT_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(inspectHelp());
-  const path = oneWord(flags, "PATH");
-  const isAdapter = !isGgufName(path) && await holdsAdapter(files(path));
-  const found = isAdapter ? await adapterOf(path, files(path)) : await modelOf(path, files);
+  const path = oneWord(flags, "MODEL");
+  const isAdapter = !isGgufName(path) && !isRemote(path) && await holdsAdapter(files(path));
+  const { findModel } = finderFor(files, io.stderr);
+  const found = isAdapter ? await adapterOf(path, files(path)) : await modelOf(path, files, findModel);
   if (isOn(flags, "json")) return io.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
   io.stdout.write(textOfInspection(found, isOn(flags, "tensors")));
 }
 
-async function modelOf(path: string, files: (uri: string) => Folder): Promise<Inspection> {
-  const base = await new ModelManager(files).open(path);
+async function modelOf(
+  path: string,
+  files: (uri: string) => Folder,
+  findModel: FindModel | undefined,
+): Promise<Inspection> {
+  const base = await new ModelManager(files, findModel).open(path);
   try {
     const { config, weights } = base;
     const rows = [...weights.infos.values()];

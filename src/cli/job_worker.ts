@@ -12,6 +12,7 @@ import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
 import { machineMemory } from "./machine_memory.ts";
 import { openLocalScratch } from "../storage/local_scratch.ts";
 import { openStorage } from "../storage/open.ts";
+import { findModel } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 
 /** What a worker's global scope has, and the types of the main thread do not name. */
@@ -33,6 +34,7 @@ async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Pr
     const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
       files: openFolder,
       storage: openStorage,
+      findModel,
       dataFiles,
       scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,

@@ -13,6 +13,7 @@ import type { Folder } from "../storage.ts";
 import { formatBytes } from "./format.ts";
 import { isOn, readFlags, textOf } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
+import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { MERGE_FLAGS, mergeHelp } from "./verb_flags.ts";
 
@@ -50,7 +51,8 @@ export async function merge(
   >;
   const out = files(outUri);
   await refuseModel(out, outUri, baseUri);
-  const base = await new ModelManager(files).open(baseUri);
+  const { findModel } = finderFor(files, io.stderr, isOn(flags, "quiet"));
+  const base = await new ModelManager(files, findModel).open(baseUri);
   try {
     const parts = mergeParts(base, ModelManager.named(base, await readAdapter(files(adapterUri))));
     const progress = new ProgressLine(isOn(flags, "quiet") ? null : io.stderr);

@@ -24,7 +24,7 @@ import type { CliIo } from "./io.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
 import { train } from "./train.ts";
-import { inspectHelp, mergeHelp, runsHelp } from "./verb_flags.ts";
+import { cacheHelp, inspectHelp, mergeHelp, pullHelp, runsHelp } from "./verb_flags.ts";
 import { withoutSecrets } from "./without_secrets.ts";
 
 type Verb = (args: readonly string[], io: CliIo) => void | Promise<void>;
@@ -43,6 +43,8 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   inspect: inspectHelp,
   merge: mergeHelp,
   runs: runsHelp,
+  pull: pullHelp,
+  cache: cacheHelp,
   config: configHelp,
   completion: completionHelp,
 };
@@ -69,6 +71,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   runs: async (args, io) => (await import("./runs.ts")).runs(args, io),
   inspect: async (args, io) => (await import("./inspect.ts")).inspect(args, io),
   merge: async (args, io) => (await import("./merge.ts")).merge(args, io),
+  pull: async (args, io) => (await import("./pull.ts")).pull(args, io),
+  cache: async (args, io) => (await import("./cache.ts")).cache(args, io),
   config: configVerb,
   completion,
   help,
@@ -84,7 +88,6 @@ const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat"]);
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
-  "pull",
   "serve",
 ];
 

@@ -11,8 +11,8 @@ const JSON_FLAG = general("json", "The same as JSON");
 
 /** Flags of `merge`. */
 export const MERGE_FLAGS: readonly FlagSpec[] = [
-  general("base-model", "Folder of the base model, or a GGUF file", {
-    placeholder: "PATH",
+  general("base-model", "Folder of the base model, a GGUF file, or a name on the Hub", {
+    placeholder: "MODEL",
     short: "m",
     aliases: ["model"],
     section: "Model",
@@ -42,6 +42,16 @@ export const INSPECT_FLAGS: readonly FlagSpec[] = [
 /** Flags of `runs`. */
 export const RUNS_FLAGS: readonly FlagSpec[] = [JSON_FLAG, ...GENERAL_FLAGS];
 
+/** Flags of `pull`. */
+export const PULL_FLAGS: readonly FlagSpec[] = [
+  general("json", "Name and path as JSON"),
+  general("quiet", "Only warnings and errors", { short: "q" }),
+  ...GENERAL_FLAGS,
+];
+
+/** Flags of `cache`. */
+export const CACHE_FLAGS: readonly FlagSpec[] = [JSON_FLAG, ...GENERAL_FLAGS];
+
 /**
  * The one word on the command line.
  *
@@ -63,7 +73,7 @@ export function oneWord({ issues, positionals: [word, ...more] }: ParsedFlags, w
 export function mergeHelp(): string {
   return `lowrank merge: write a base model with an adapter worked into its weights
 
-Usage: lowrank merge --base-model PATH --adapter PATH --output-dir DIR [options]
+Usage: lowrank merge --base-model MODEL --adapter PATH --output-dir DIR [options]
 
 ${flagTable(MERGE_FLAGS, ["Model", "Output", "General"])}
 
@@ -82,11 +92,12 @@ Example
 export function inspectHelp(): string {
   return `lowrank inspect: what a model, a GGUF file or an adapter holds
 
-Usage: lowrank inspect PATH [options]
+Usage: lowrank inspect MODEL [options]
 
 ${flagTable(INSPECT_FLAGS, ["General"])}
 
-PATH is a model folder, a GGUF file or an adapter folder. Only headers are read.
+MODEL is a model folder, a GGUF file, an adapter folder, or a model elsewhere, such as OWNER/NAME on the
+Hub, which is downloaded. Of files only headers are read.
 
 Exit codes
 ${exitCodeTable(PLAIN_CODES)}
@@ -113,5 +124,57 @@ ${exitCodeTable(PLAIN_CODES)}
 Examples
   lowrank runs
   lowrank runs /srv/runs --json
+`;
+}
+
+/** What `lowrank pull --help` prints. */
+export function pullHelp(): string {
+  return `lowrank pull: bring a model into the cache, and print where it is
+
+Usage: lowrank pull MODEL [options]
+
+${flagTable(PULL_FLAGS, ["General"])}
+
+MODEL is one of
+  OWNER/NAME                  on the Hub of Hugging Face; OWNER/NAME@REVISION for a branch, tag or commit
+  hf://OWNER/NAME/FILE.gguf   one file of a repository of GGUF files
+  gs://BUCKET/FOLDER          in a bucket; s3:// and az:// too
+
+Only the files that a run needs are downloaded, each is verified, and a download that broke off is gone on
+with. Every command that takes a base model does the same by itself.
+
+Variables
+  HF_TOKEN                    for private models, and those whose terms were accepted
+  HF_HUB_OFFLINE=1            ask nobody, take what the cache holds
+  HF_ENDPOINT                 another server than https://huggingface.co
+  LOWRANK_CACHE_LIMIT_GB      largest size of the cache; what was used least recently makes room
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank pull HuggingFaceTB/SmolLM2-135M-Instruct
+  lowrank pull gs://my-bucket/models/ember
+`;
+}
+
+/** What `lowrank cache --help` prints. */
+export function cacheHelp(): string {
+  return `lowrank cache: what was downloaded, the latest used first
+
+Usage: lowrank cache [options]
+       lowrank cache rm NAME...
+
+${flagTable(CACHE_FLAGS, ["General"])}
+
+NAME is one of the list, with @ and the first letters of a revision for that one alone. What a run uses
+is not removed.
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank cache
+  lowrank cache rm HuggingFaceTB/SmolLM2-135M-Instruct
 `;
 }

@@ -16,10 +16,11 @@ import { isGgufName } from "../checkpoint/gguf_model.ts";
 import { checkUpdates } from "../checkpoint/merge.ts";
 import type { QuantizationWord } from "../config.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError } from "../errors.ts";
-import { type BaseModel, ModelManager, withWholeTensors } from "../model_manager.ts";
+import { type BaseModel, type FindModel, ModelManager, withWholeTensors } from "../model_manager.ts";
 import { CONFIG_FILE } from "../models/config.ts";
 import { RUN_FILE, type RunRecord } from "../run_files.ts";
 import { type Folder, readText } from "../storage.ts";
+import { isRemote } from "../storage_uri.ts";
 
 /** Where to look. Null where nothing was said. */
 export interface ExportRequest {
@@ -64,6 +65,7 @@ interface Places {
 /**
  * Opens what a request names.
  *
+ * @param findModel Finds the base model by its name; default: the name is the uri of a folder or a GGUF file.
  * @throws {ConfigError} If the parts of the request do not go together.
  * @throws {StorageNotFoundError} If the model, the adapter or its base model is not there.
  * @throws {ModelFormatError} @throws {UnsupportedModelError} If one of them cannot be used, or they do not belong together.
@@ -71,12 +73,17 @@ interface Places {
 export async function openExportSource(
   files: (uri: string) => Folder,
   request: ExportRequest,
+  findModel?: FindModel,
 ): Promise<ExportSource> {
-  const places = await findPlaces(files, { ...request, model: trimmed(request.model) });
+  const places = await findPlaces(
+    files,
+    { ...request, model: trimmed(request.model) },
+    findModel !== undefined,
+  );
   const templatePath = request.chatTemplate ?? places.chatTemplate;
   const chatTemplate = templatePath === null ? null : await readTemplate(files, templatePath);
   const read = places.adapter === null ? null : await readAdapter(files(places.adapter));
-  const opened = await new ModelManager(files).open(places.base);
+  const opened = await new ModelManager(files, findModel).open(places.base);
   try {
     const adapter = read && ModelManager.named(opened, read);
     const word = adapter ? request.quantization ?? places.quantization : "none";
@@ -96,9 +103,9 @@ export async function openExportSource(
 async function findPlaces(
   files: (uri: string) => Folder,
   { model, adapter, baseModel, quantization }: ExportRequest,
+  mayBeElsewhere: boolean,
 ): Promise<Places> {
-  const folder = files(model);
-  if (isGgufName(model) || await folder.exists(CONFIG_FILE)) {
+  if (isGgufName(model) || await isBase(files, model, mayBeElsewhere)) {
     const moved = baseModel !== null &&
       { path: "--base-model", message: `is not expected: "${model}" is a base model` };
     const alone = quantization !== null && adapter === null &&
@@ -109,6 +116,7 @@ async function findPlaces(
     if (moved || alone) throw new ConfigError([moved, alone].filter((issue) => issue !== false));
     return { base: model, adapter, ...NO_RUN };
   }
+  const folder = files(model);
   if (adapter !== null) {
     const message = `is not expected: "${model}" is no base model; name one, or the adapter alone`;
     throw new ConfigError([{ path: "--adapter", message }]);
@@ -131,6 +139,19 @@ async function findPlaces(
     }]);
   }
   return { base, adapter: found, ...await runFacts(files(run)) };
+}
+
+/** Whether a name is that of a base model: a folder of one, or what is no folder here and may be found elsewhere. */
+async function isBase(
+  files: (uri: string) => Folder,
+  model: string,
+  mayBeElsewhere: boolean,
+): Promise<boolean> {
+  if (isRemote(model)) return true;
+  const folder = files(model);
+  if (await folder.exists(CONFIG_FILE)) return true;
+  const isEmpty = (await folder.list()).length === 0 && (await folder.folders()).length === 0;
+  return mayBeElsewhere && isEmpty && /^[\w.-]+\/[\w.-]+(@.+)?$/.test(model);
 }
 
 /** What a run says that its adapter does not. */

@@ -7,6 +7,7 @@ import type { DataFiles } from "../data_manager.ts";
 import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import type { JobTracker } from "../job_tracker.ts";
+import type { FindModel } from "../model_manager.ts";
 import type { Folder, Scratch } from "../storage.ts";
 import type { OpenStorage } from "../storage_manager.ts";
 
@@ -16,6 +17,8 @@ export interface FineTuneJobDeps {
   readonly files: (uri: string) => Folder;
   /** Opens the buckets that `gs://`, `s3://`, `az://` and `hf://` URIs name; without it a job stays on `files`. */
   readonly storage?: OpenStorage;
+  /** Finds the base model by its name; default: the name is the uri of a folder or a GGUF file. */
+  readonly findModel?: FindModel;
   /** Plan and tell, then stop before anything is trained or written. Default false. */
   readonly dryRun?: boolean;
   /** Stops the run after the batch it is at, with a checkpoint. */

@@ -21,6 +21,7 @@ import { checkPlaces, refuseUsed } from "../output_folder.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
 import { fileAt, readText } from "../storage.ts";
+import { transferEvents } from "../transfer_events.ts";
 import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
 import type { Closers, FineTuneJobDeps } from "./deps.ts";
 import { overruledOptions } from "./overruled_options.ts";
@@ -39,7 +40,7 @@ export async function* readInputs(
   if (checkpoint === null) await refuseUsed(output, job);
   await checkPlaces(output, job, deps.dryRun === true);
   yield { type: "phase", message: "reading the base model" };
-  const opened = await new ModelManager(deps.files).open(job.baseModel);
+  const opened = yield* openBase(config, deps);
   const base = ModelManager.quantized(opened, config.quantization);
   closers.push(() => base.weights.close());
   const tokenizer = await Tokenizer.load(base.folder);
@@ -90,6 +91,22 @@ export async function* readInputs(
     steps,
     identity,
   };
+}
+
+/** Opens the base model, downloading what is missing of it. */
+async function* openBase(
+  { job }: FineTuneJobConfig,
+  { files, findModel, signal }: FineTuneJobDeps,
+): AsyncGenerator<TrainingEvent, BaseModel> {
+  const notes: string[] = [], onNote = (note: string) => void notes.push(note);
+  const models = new ModelManager(files, findModel);
+  const opened = yield* transferEvents(
+    { direction: "download", what: "the base model", signal },
+    (onProgress, signal) =>
+      models.open(job.baseModel, { bucketUri: job.bucketUri, onProgress, onNote, signal }),
+  );
+  for (const message of notes) yield { type: "warning", message };
+  return opened;
 }
 
 /** The adapter to continue from; on resuming that of the checkpoint, whatever the run began with. */

@@ -10,18 +10,17 @@ import { NoNetworkError } from "./failures.ts";
 import type { HubState } from "./hub_requests.ts";
 import type { Snapshot, SnapshotCache, SnapshotSource } from "./snapshot_cache.ts";
 
-/**
- * One repository, all files of one commit.
- *
- * @internal
- */
+/** One repository, all files of one commit. */
 export interface HubRepository extends StorageManager {
+  /** The commit that all files are of, and the repository's name by now. */
   state(signal?: AbortSignal): Promise<HubState>;
+  /** Names of repositories that may be meant where this one is not there. */
   similar(signal?: AbortSignal): Promise<string[]>;
 }
 
 /** What {@link HubSnapshots} needs. */
 export interface HubSnapshotsOptions {
+  /** Where states are remembered, and files kept. */
   readonly cache: SnapshotCache;
   /** Opens a repository, such as `owner/model` or `datasets/owner/data@v1`. */
   readonly open: (repository: string) => HubRepository;
@@ -31,7 +30,9 @@ export interface HubSnapshotsOptions {
 
 /** A state, and where its files come from. */
 export interface HubSnapshot {
+  /** The files of the state. */
   readonly snapshot: Snapshot;
+  /** Where they are downloaded from. */
   readonly source: SnapshotSource;
   /** What the user should know of it; null for nothing. */
   readonly note: string | null;
@@ -39,17 +40,22 @@ export interface HubSnapshot {
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
+/** Looks at repositories, through a cache. */
 export class HubSnapshots {
+  /** Where states are remembered, and files kept. */
   readonly cache: SnapshotCache;
+  /** Whether nobody is asked. */
   readonly isOffline: boolean;
   readonly #open: HubSnapshotsOptions["open"];
 
+  /** Asks nobody before a state is asked for. */
   constructor({ cache, open, offline = false }: HubSnapshotsOptions) {
     this.cache = cache;
     this.isOffline = offline;
     this.#open = open;
   }
 
+  /** Opens a repository; its files are those of the state that it is in when it is first asked. */
   repository(repository: string): HubRepository {
     return this.#open(repository);
   }

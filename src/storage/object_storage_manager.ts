@@ -126,7 +126,9 @@ export class ObjectStorageManager implements StorageManager {
     { as, ...options }: TransferOptions & { readonly as?: string } = {},
   ): Promise<void> {
     assertObjectName(this.uri, file.name);
-    await continueDownload(this.#transfer(options, file), file, to, as ?? lastPart(file.name));
+    const own = as ?? lastPart(file.name), { signal = new AbortController().signal } = options;
+    const known = { ...await this.#withChecksum(file, signal), version: file.version };
+    await continueDownload(this.#transfer(options, file), known, to, own);
   }
 
   async uploadFile(

@@ -26,12 +26,15 @@ export interface Snapshot {
 
 /** A state that the cache holds something of. */
 export interface CacheEntry {
+  /** The place, as {@link Snapshot} has it. */
   readonly uri: string;
+  /** Its state, as {@link Snapshot} has it. */
   readonly revision: string;
   /** Where its files are. */
   readonly folder: Folder;
   /** On the medium, unfinished files too. */
   readonly bytes: number;
+  /** Number of them. */
   readonly files: number;
   /** When it was used last, ISO 8601. */
   readonly usedAt: string;
@@ -47,6 +50,7 @@ export interface SnapshotCacheOptions {
 
 /** Where files come from. */
 export interface SnapshotSource {
+  /** The bucket or repository. */
   readonly storage: StorageManager;
   /** What stands before the names of a snapshot in the store: empty, or with a slash at its end. */
   readonly prefix: string;
@@ -62,6 +66,7 @@ const KINDS = ["models", "datasets", "buckets"] as const;
 /** How often a place that another process downloads from is looked at again. */
 const POLL_MS = 250;
 
+/** Copies of remote files in one folder, which several processes may share. */
 export class SnapshotCache {
   readonly #root: Folder;
   readonly #limitBytes: number | null;
@@ -69,6 +74,11 @@ export class SnapshotCache {
   /** Places that this process downloads into, so that its own downloads take turns where the folder knows no locks. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
+  /**
+   * Reads and writes nothing yet.
+   *
+   * @param root Where the copies are; it may hold other things beside them.
+   */
   constructor(root: Folder, { limitBytes = null, now = Date.now }: SnapshotCacheOptions = {}) {
     this.#root = root;
     this.#limitBytes = limitBytes;
@@ -204,22 +214,14 @@ export class SnapshotCache {
     const isOwn = ({ uri, revision }: CacheEntry) => uri === snapshot.uri && revision === snapshot.revision;
     const entries = await this.entries(), own = entries.find(isOwn);
     const ownBytes = await this.#wholeBytes(snapshot);
+    const refusal = (taken: number) => new StorageDeniedError(tooLarge(snapshot.uri, needed, limit, taken));
+    if (ownBytes + needed > limit) throw refusal(ownBytes);
     let taken = entries.reduce((sum, entry) => sum + (isOwn(entry) ? ownBytes : entry.bytes), 0);
     for (const entry of entries) {
       if (taken + needed <= limit) return;
       if (entry !== own && await this.remove(entry)) taken -= entry.bytes;
     }
-    if (taken + needed <= limit) return;
-    const size = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 1)} GB`;
-    throw new StorageDeniedError(
-      `Cannot keep "${snapshot.uri}" in the cache as it needs ${size(needed)}, and of the ${
-        size(limit)
-      } that ` +
-        `LOWRANK_CACHE_LIMIT_GB allows ${
-          size(taken)
-        } are in use: raise it, or download the files into a folder ` +
-        "and name that",
-    );
+    if (taken + needed > limit) throw refusal(taken);
   }
 
   async #wholeBytes(snapshot: Snapshot): Promise<number> {
@@ -274,6 +276,15 @@ export class SnapshotCache {
     const { uri, revision } = record;
     return writeFile(this.#place(uri), `${revision}.json`, `${JSON.stringify(record)}\n`);
   }
+}
+
+function tooLarge(uri: string, needed: number, limit: number, taken: number): string {
+  const size = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 1)} GB`;
+  return `Cannot keep "${uri}" in the cache as it needs ${size(needed)}, and of the ${size(limit)} that ` +
+    `LOWRANK_CACHE_LIMIT_GB allows ${
+      size(taken)
+    } are in use: raise it, or download the files into a folder and ` +
+    "name that";
 }
 
 /** Null for a file that is not there, or that an earlier version wrote in another form. */

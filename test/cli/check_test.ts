@@ -22,7 +22,7 @@ async function printed(
   const stdout = { isTerminal: false, columns: 100, write: (more: string) => void (text += more) };
   const root = (uri: string) =>
     uri === "model" ? new MemoryFolder(uri, chatFiles()) : new MemoryFolder(uri, files);
-  const error = await check(args, { stdout, env }, root).then(() => null, (thrown) => thrown);
+  const error = await check(args, { stdout, stderr: stdout, env }, root).then(() => null, (thrown) => thrown);
   return { text, error };
 }
 
@@ -93,7 +93,11 @@ Deno.test({
     const stdout = { isTerminal: false, columns: 100, write: (more: string) => void (text += more) };
     const folder = shared.folder("data/fixtures"), model = shared.folder("models/stories260K-hf");
     const args = ["bad-lines.messages.jsonl", "--base-model", "model", "--json"];
-    const checked = check(args, { stdout, env: {} }, (uri) => uri === "model" ? model : folder);
+    const checked = check(
+      args,
+      { stdout, stderr: stdout, env: {} },
+      (uri) => uri === "model" ? model : folder,
+    );
     await assert.rejects(checked, DatasetFormatError);
     const { train } = JSON.parse(text);
     const bad = train.issues.map(({ line }: { line: number }) => line);

@@ -65,7 +65,7 @@ Deno.test("parseFlags() lists unknown flags with the closest known one", () => {
 });
 
 Deno.test("parseFlags() notices a forgotten value instead of eating the next flag", () => {
-  assert.deepEqual(problems("--base-model", "--overwrite"), ["--base-model needs a value: PATH"]);
+  assert.deepEqual(problems("--base-model", "--overwrite"), ["--base-model needs a value: MODEL"]);
   assert.deepEqual(problems("--seed"), ["--seed needs a value: N"]);
 });
 

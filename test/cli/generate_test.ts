@@ -291,7 +291,7 @@ Deno.test("--help of generate and chat fits 100 columns and names every flag and
   for (const verb of ["generate", "chat"]) {
     const { code, out } = await run([verb, "--help"]);
     assert.equal(code, 0);
-    assert.match(out, new RegExp(`^lowrank ${verb}: .+\\n\\nUsage: lowrank ${verb} --model PATH`));
+    assert.match(out, new RegExp(`^lowrank ${verb}: .+\\n\\nUsage: lowrank ${verb} --model MODEL`));
     for (const text of ["--adapter PATH", "--top-p N", "--color auto", "130  interrupted"]) {
       assert.ok(out.includes(text));
     }

@@ -126,7 +126,7 @@ Deno.test("train lists every wrong flag, exits 2 and starts nothing", async () =
   assert.equal(
     err,
     'error: --epohcs is not a flag: did you mean "--epochs"?\n' +
-      "error: --base-model needs a value: PATH\n" +
+      "error: --base-model needs a value: MODEL\n" +
       'hint: "lowrank help" lists the commands, "lowrank train --help" the options\n',
   );
   assert.match(

@@ -74,18 +74,18 @@ Deno.test("merge refuses missing flags, a folder that holds a model, and an adap
 
 Deno.test("inspect tells what a model and an adapter hold", async () => {
   const { files } = await disk(), stdout = new RecordingSink();
-  await inspect(["base"], { stdout }, files);
+  await inspect(["base"], { stdout, stderr: stdout }, files);
   assert.match(stdout.text, /^model\nmodel type {4}llama\nlayers {8}2\n/);
   assert.match(stdout.text, /\nparameters {4}26,176\ntensors {7}20 F32; 102\.3 KiB\n$/);
   const json = new RecordingSink();
-  await inspect(["base", "--json"], { stdout: json }, files);
+  await inspect(["base", "--json"], { stdout: json, stderr: json }, files);
   assert.equal(JSON.parse(json.text).parameters, TINY_PARAMETERS.tied);
   const adapter = new RecordingSink();
-  await inspect(["adapter/", "--tensors"], { stdout: adapter }, files);
+  await inspect(["adapter/", "--tensors"], { stdout: adapter, stderr: adapter }, files);
   assert.match(adapter.text, /^adapter\nbase model {2}base\nrank {8}1\nalpha {7}2\ntargets {5}q_proj\n/);
   assert.match(adapter.text, /q_proj\.lora_A\.weight {2}F32 {3}\[1, 32\]\n/);
-  await assert.rejects(inspect(["nowhere"], { stdout }, files), StorageNotFoundError);
-  await assert.rejects(inspect(["a", "b"], { stdout }, files), ConfigError);
+  await assert.rejects(inspect(["nowhere"], { stdout, stderr: stdout }, files), StorageNotFoundError);
+  await assert.rejects(inspect(["a", "b"], { stdout, stderr: stdout }, files), ConfigError);
 });
 
 const OPTIONS = {

@@ -8,7 +8,7 @@
 export const LAYERS: readonly (readonly string[])[] = [
   ["roots"],
   ["server", "web"],
-  ["evaluation"],
+  ["evaluation", "model_source"],
   ["fine_tune_job", "language_model", "explain", "export", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],

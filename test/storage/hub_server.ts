@@ -1,5 +1,5 @@
 /**
- * As much of the Hugging Face Hub as is read, with one model of two commits' worth of files.
+ * As much of the Hugging Face Hub as is read: models at one commit, one that asks for consent, and a search by name.
  *
  * @module
  */
@@ -13,16 +13,35 @@ export interface HubFaults {
   halves?: number;
   /** Serve other bytes than the checksum is of. */
   damaged?: boolean;
+  /** Answer no request. */
+  down?: boolean;
+  /** Refuse every request once the halves are spent. */
+  thenDenied?: boolean;
+}
+
+/** Files of a repository by their paths. */
+export type HubFiles = Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>;
+
+/** What the server has; tests change it. */
+export interface HubContent {
+  commit: string;
+  /** By `owner/name`. */
+  models: Record<string, HubFiles>;
+  /** New names by old ones. */
+  renamed: Record<string, string>;
 }
 
 export interface HubServer extends AsyncDisposable {
   readonly endpoint: string;
   readonly faults: HubFaults;
+  readonly content: HubContent;
+  /** First bytes of the ranges that were asked for. */
+  readonly ranges: number[];
   /** Method, path and whether there was a token, of every request. */
   readonly asked: string[];
 }
 
-const FILES: Readonly<Record<string, string>> = {
+const FILES: HubFiles = {
   "config.json": '{"model_type":"llama"}',
   "model.safetensors": "weights ".repeat(40_000),
   "onnx/a b.bin": "grüße",
@@ -31,60 +50,90 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 /** Large files are kept apart, under their SHA-256. */
-const isLarge = (path: string) => path === "model.safetensors";
+const isLarge = (path: string) => /\.(safetensors|gguf)$/.test(path);
 
-export function startHub(): HubServer {
+export function startHub(models: Record<string, HubFiles> = { "owner/ember": FILES }): HubServer {
   const faults: HubFaults = {};
-  const asked: string[] = [];
+  const content: HubContent = { commit: COMMIT, models, renamed: {} };
+  const asked: string[] = [], ranges: number[] = [];
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const url = new URL(request.url);
     const token = request.headers.get("authorization");
     asked.push(`${request.method} ${decodeURIComponent(url.pathname)}${token ? " +token" : ""}`);
-    return answer(request, url, token, faults);
+    const [, first] = /^bytes=(\d+)-/.exec(request.headers.get("range") ?? "") ?? [];
+    if (first !== undefined) ranges.push(Number(first));
+    if (faults.thenDenied && faults.halves === 0) return refused(403, "Forbidden");
+    return faults.down ? new Response(null, { status: 503 }) : answer(request, url, token, faults, content);
   });
   return {
     endpoint: `http://127.0.0.1:${server.addr.port}`,
     faults,
+    content,
     asked,
+    ranges,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }
 
-function answer(request: Request, url: URL, token: string | null, faults: HubFaults): Response {
+function answer(
+  request: Request,
+  url: URL,
+  token: string | null,
+  faults: HubFaults,
+  { commit, models, renamed }: HubContent,
+): Response {
   const path = decodeURIComponent(url.pathname);
-  if (path.startsWith("/cdn/")) return bytesOf(request, path.slice(5), faults);
-  const [, gated] = /owner\/(gated|ember)(?=\/)/.exec(path) ?? [];
-  if (gated === undefined) return refused(token ? 404 : 401, "RepoNotFound");
-  if (gated === "gated") return refused(token ? 403 : 401, "GatedRepo");
-  const [, revision] = /\/revision\/(.+)$/.exec(path) ?? [];
+  if (path === "/api/models") return Response.json(found(url, Object.keys(models)));
+  const [, before, repository = "", rest = ""] =
+    /^(\/cdn\/|\/api\/(?:models|datasets)\/|\/datasets\/|\/)([^/]+\/[^/]+)\/(.*)$/.exec(path) ?? [];
+  const newName = renamed[repository];
+  if (newName !== undefined) {
+    return new Response(null, { status: 307, headers: { location: `${before}${newName}/${rest}` } });
+  }
+  if (repository === "owner/gated") return refused(token ? 403 : 401, "GatedRepo");
+  const files = models[repository];
+  if (!files) return refused(token ? 404 : 401, "RepoNotFound");
+  if (before === "/cdn/") return bytesOf(request, bytesIn(files, rest)!, faults);
+  const [, revision] = /^revision\/(.+)$/.exec(rest) ?? [];
   if (revision !== undefined) {
-    return revision === "main" || revision === "v1/x"
-      ? Response.json({ sha: COMMIT })
+    return ["main", "v1/x", commit].includes(revision)
+      ? Response.json({ id: repository, sha: commit })
       : refused(404, "RevisionNotFound");
   }
-  const [, folder] = new RegExp(`/tree/${COMMIT}(?:/(.*))?$`).exec(path) ?? [];
-  if (path.includes("/tree/")) return treeOf(url, folder ?? "");
-  const [, name = ""] = new RegExp(`/resolve/${COMMIT}/(.*)$`).exec(path) ?? [];
-  const content = FILES[name];
-  if (content === undefined) return refused(404, "EntryNotFound");
-  const bytes = new TextEncoder().encode(content);
-  if (!isLarge(name)) return bytesOf(request, name, faults, `"${gitName(bytes)}"`);
+  const [, folder] = new RegExp(`^tree/${commit}(?:/(.*))?$`).exec(rest) ?? [];
+  if (rest.startsWith("tree/")) return treeOf(url, files, folder ?? "");
+  const [, name = ""] = new RegExp(`^resolve/${commit}/(.*)$`).exec(rest) ?? [];
+  const bytes = bytesIn(files, name);
+  if (bytes === null) return refused(404, "EntryNotFound");
+  if (!isLarge(name)) return bytesOf(request, bytes, faults, `"${gitName(bytes)}"`);
   const headers = {
-    location: `/cdn/${encodeURIComponent(name)}`,
+    location: `/cdn/${repository}/${encodeURIComponent(name)}`,
     "x-linked-size": String(bytes.length),
     "x-linked-etag": `"${sha256(bytes)}"`,
   };
   return new Response(null, { status: 302, headers });
 }
 
-function treeOf(url: URL, folder: string): Response {
+/** Those of an owner, or with a word in their names. */
+function found(url: URL, names: readonly string[]): { id: string }[] {
+  const author = url.searchParams.get("author"), word = url.searchParams.get("search") ?? "";
+  return names.filter((id) => author === null ? id.includes(word) : id.startsWith(`${author}/`))
+    .map((id) => ({ id }));
+}
+
+function bytesIn(files: HubFiles, name: string): Uint8Array<ArrayBuffer> | null {
+  const content = Object.hasOwn(files, name) ? files[name]! : null;
+  return typeof content === "string" ? new TextEncoder().encode(content) : content;
+}
+
+function treeOf(url: URL, files: HubFiles, folder: string): Response {
   const below = folder === "" ? "" : `${folder}/`;
-  const all = Object.keys(FILES).filter((path) => path.startsWith(below)).sort();
+  const all = Object.keys(files).filter((path) => path.startsWith(below)).sort();
   if (all.length === 0) return refused(404, "EntryNotFound");
   const from = Number(url.searchParams.get("cursor") ?? 0);
   const limit = Number(url.searchParams.get("limit") ?? 2);
   const entries = all.slice(from, from + limit).map((path) => {
-    const bytes = new TextEncoder().encode(FILES[path]);
+    const bytes = bytesIn(files, path)!;
     const lfs = { oid: sha256(bytes), size: bytes.length, pointerSize: 130 };
     return { type: "file", path, size: bytes.length, oid: gitName(bytes), ...(isLarge(path) ? { lfs } : {}) };
   });
@@ -96,8 +145,13 @@ function treeOf(url: URL, folder: string): Response {
   });
 }
 
-function bytesOf(request: Request, name: string, faults: HubFaults, etag?: string): Response {
-  const all = new TextEncoder().encode(FILES[name]);
+function bytesOf(
+  request: Request,
+  content: Uint8Array<ArrayBuffer>,
+  faults: HubFaults,
+  etag?: string,
+): Response {
+  const all = content.slice();
   if (faults.damaged) all[all.length - 1]! ^= 1;
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "") ?? [];
   const headers: Record<string, string> = { "content-length": String(all.length), ...(etag ? { etag } : {}) };

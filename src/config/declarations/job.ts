@@ -13,9 +13,9 @@ import { fieldMeta, MAX_STEPS, path, paths, stepsOrShare, wanted, wholeNumber } 
 export const jobSchema = z.strictObject({
   base_model: path().register(fieldMeta, {
     section: "Job",
-    help: "Base model: a folder with config.json, tokenizer.json and *.safetensors, or a GGUF file",
+    help: "Base model: a folder, a GGUF file, OWNER/NAME on the Hub, or a URI (hf, gs, s3, az)",
     aliases: ["model", "model_name_or_path"],
-    placeholder: "PATH",
+    placeholder: "MODEL",
   }),
   output_model_name: z.string().check(
     z.maxLength(96),

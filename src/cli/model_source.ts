@@ -1,0 +1,105 @@
+/**
+ * The base models that this command can reach: paths, buckets with the credentials of the environment, the cache, the Hub.
+ *
+ * @module
+ */
+import type { FindModel } from "../model_manager.ts";
+import { ModelSource } from "../model_source.ts";
+import type { Folder } from "../storage.ts";
+import { LocalFolder } from "../storage/local.ts";
+import { openStorage } from "../storage/open.ts";
+import { hubSnapshots } from "./hub.ts";
+import type { Sink } from "./io.ts";
+import { openFolder } from "./open_folder.ts";
+import { TransferLines } from "./transfer_line.ts";
+
+const CLEAR_LINE = "\r\x1b[K";
+/** Pause between two drawings of a live line, milliseconds. */
+const PERIOD_MS = 200;
+
+let source: ModelSource | null = null;
+
+/** Finds models. Copies in the cache that it finds are held until the process ends. */
+export const findModel: FindModel = (name, options) => {
+  source ??= new ModelSource({
+    files: (path) => new LocalFolder(path),
+    hub: hubSnapshots,
+    storage: openStorage,
+  });
+  return source.find(name, options);
+};
+
+/** The same with lines about downloads, unless `quiet`, and about what the user should know. */
+export function showingFinder(stderr: Sink, quiet = false, find: FindModel = findModel): FindModel {
+  return async (name, options = {}) => {
+    const lines = new DownloadLine(stderr, quiet);
+    try {
+      return await find(name, {
+        onProgress: (counts) => lines.show(counts),
+        onNote: (note) => lines.note(note),
+        ...options,
+      });
+    } finally {
+      lines.close();
+    }
+  };
+}
+
+/** What finds models for a verb that opens folders so; nothing for folders that a test gave it. */
+export function finderFor(
+  files: (uri: string) => Folder,
+  stderr: Sink,
+  quiet = false,
+): { readonly findModel?: FindModel } {
+  return files === openFolder ? { findModel: showingFinder(stderr, quiet) } : {};
+}
+
+type Counts = Parameters<NonNullable<NonNullable<Parameters<FindModel>[1]>["onProgress"]>>[0];
+
+/** One line that is drawn again on a terminal, and once at the end elsewhere. */
+class DownloadLine {
+  readonly #sink: Sink;
+  readonly #quiet: boolean;
+  readonly #lines = new TransferLines();
+  #drawnAt = -Infinity;
+  #isOpen = false;
+  #isOver = false;
+
+  constructor(sink: Sink, quiet: boolean) {
+    this.#sink = sink;
+    this.#quiet = quiet;
+  }
+
+  show({ files, totalFiles, bytes, totalBytes }: Counts): void {
+    const isLast = files === totalFiles, now = performance.now();
+    if (this.#quiet || this.#isOver || (!isLast && now - this.#drawnAt < PERIOD_MS)) return;
+    this.#drawnAt = now;
+    const counts = { files, totalFiles, bytes, totalBytes };
+    const { text, isOver } = this.#lines.line({
+      type: "transfer",
+      direction: "download",
+      what: "the base model",
+      ...counts,
+    });
+    this.#isOver = isOver;
+    if (isOver) return this.#line(text);
+    if (!this.#sink.isTerminal) return;
+    this.#sink.write(CLEAR_LINE + text.slice(0, this.#sink.columns - 1));
+    this.#isOpen = true;
+  }
+
+  note(text: string): void {
+    this.#line(`warning: ${text}`);
+  }
+
+  /** Ends a line that was left open. */
+  close(): void {
+    if (this.#isOpen) this.#sink.write("\n");
+    this.#isOpen = false;
+  }
+
+  #line(text: string): void {
+    this.#sink.write(`${this.#isOpen ? CLEAR_LINE : ""}${text}\n`);
+    this.#isOpen = false;
+  }
+}
