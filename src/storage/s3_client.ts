@@ -70,12 +70,14 @@ export class S3Client {
     const url = new URL(`${this.#base}/${path}`);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
     const signer = await (this.#signer ??= this.#connect(attempt));
+    const digest = await sha256(body ?? new Uint8Array());
+    // signed without its body, which a Request would copy
     const signed = await signer.sign(url.href, {
       method,
-      headers: { ...headers, "x-amz-content-sha256": await sha256(body ?? new Uint8Array()) },
-      ...(body ? { body } : {}),
+      headers: { ...headers, "x-amz-content-sha256": digest },
     });
-    const response = await fetchFor(attempt, () => fetch(signed, { signal: signal ?? null }), signal);
+    const sent = { method, headers: signed.headers, body: body ?? null, signal: signal ?? null };
+    const response = await fetchFor(attempt, () => fetch(signed.url, sent), signal);
     if (response.ok) return response;
     throw await this.#failure(request, response);
   }

@@ -1,5 +1,5 @@
 /**
- * A TCP proxy in front of a server that cuts connections when it is told to, as networks do.
+ * A TCP proxy in front of a server that cuts connections when it is told to, or passes nothing on, as networks do.
  *
  * @module
  */
@@ -10,8 +10,12 @@ export class CuttingProxy implements AsyncDisposable {
   readonly #open = new Set<Deno.TcpConn>();
   #target: number | null = null;
   #cuts: number[] = [];
+  #hold: { left: number; readonly begun: () => void; readonly over: PromiseWithResolvers<void> } | null =
+    null;
   /** Connections that were cut. */
   cut = 0;
+  /** Bytes that were passed on, in both directions. */
+  passed = 0;
 
   constructor() {
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -29,8 +33,22 @@ export class CuttingProxy implements AsyncDisposable {
     this.#cuts = [...bytes];
   }
 
+  /** Passes nothing on once so many more bytes have passed, until it is let go. @returns Resolves when it begins. */
+  holdAfter(bytes: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hold = { left: bytes, begun: resolve, over: Promise.withResolvers() };
+    return promise;
+  }
+
+  /** Passes on again. */
+  letGo(): void {
+    this.#hold?.over.resolve();
+    this.#hold = null;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
+    this.letGo();
     for (const connection of this.#open) close(connection);
     await Promise.resolve();
   }
@@ -70,6 +88,11 @@ export class CuttingProxy implements AsyncDisposable {
           this.cut++;
           break;
         }
+        if (this.#hold && (this.#hold.left -= count) <= 0) {
+          this.#hold.begun();
+          await this.#hold.over.promise;
+        }
+        this.passed += count;
         for (let done = 0; done < count;) done += await to.write(buffer.subarray(done, count));
       }
     } catch {

@@ -53,6 +53,7 @@ interruptionTests("AzureStorageManager", async (check) => {
   await check({
     storage: new AzureStorageManager(container, { connectionString: connection(proxy.port), retries }),
     proxy,
+    env: { AZURE_STORAGE_CONNECTION_STRING: connection(proxy.port) },
     stranger: new AzureStorageManager(container, { connectionString: connection(proxy.port, wrong) }),
     down: new AzureStorageManager(container, { connectionString: connection(freePort()), retries }),
     secrets: [KEY, wrong, "SharedKey", "sig="],

@@ -8,12 +8,15 @@ import { StorageDeniedError, StorageInterruptedError } from "../../src/errors.ts
 import type { StorageManager } from "../../src/storage_manager.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import type { CuttingProxy } from "../helpers/cutting_proxy.ts";
-import { noise, same } from "./storage_contract.ts";
+import { noise, PART, same } from "./storage_contract.ts";
+import { uploadInChild } from "./upload_child.ts";
 
 /** A backend behind a proxy. */
 export interface InterruptedSubject {
   readonly storage: StorageManager;
   readonly proxy: CuttingProxy;
+  /** What tells another process of the bucket behind the proxy. */
+  readonly env: Readonly<Record<string, string>>;
   /** The same bucket asked with credentials that the server does not take; null where it takes any. */
   readonly stranger: StorageManager | null;
   /** A server that is not there. */
@@ -48,6 +51,28 @@ export function interruptionTests(
       assert.ok(same(await got!.read(0, got!.size), await sent!.read(0, sent!.size)), name);
     }
     assert.ok(proxy.cut >= 5, `${proxy.cut} connections were cut`);
+  });
+
+  test("goes on where a process was killed", async ({ storage, proxy, env }) => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const bytes = noise(7 * PART + 5);
+      await Deno.writeFile(`${folder}/big`, bytes);
+      const held = proxy.holdAfter(5.5 * PART); // four parts may be on their way, so one at least has arrived
+      const killed = uploadInChild(storage.uri, folder, env);
+      await held;
+      killed.kill("SIGKILL");
+      assert.equal((await killed.status).success, false);
+      proxy.letGo();
+      assert.equal(await storage.exists("big"), false);
+      const before = proxy.passed;
+      const next = uploadInChild(storage.uri, folder, env);
+      assert.equal((await next.status).success, true);
+      assert.ok(proxy.passed - before < bytes.length - PART / 2, `${proxy.passed - before} bytes passed`);
+      assert.ok(same(await storage.read("big"), bytes));
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   });
 
   test("tells of a server that is down, without a secret", async ({ down, secrets }) => {

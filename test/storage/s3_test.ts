@@ -52,6 +52,11 @@ interruptionTests("S3StorageManager", async (check) => {
   await check({
     storage: new S3StorageManager(bucket, { endpoint, credentials, retries: QUICK }),
     proxy,
+    env: {
+      AWS_ENDPOINT_URL: endpoint,
+      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    },
     stranger: new S3StorageManager(bucket, { endpoint, credentials: wrong }),
     down: new S3StorageManager(bucket, {
       endpoint: `http://127.0.0.1:${freePort()}`,

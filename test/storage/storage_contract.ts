@@ -29,7 +29,7 @@ export interface ContractGaps {
 }
 
 /** Largest file that is sent in one request, of every backend; memory is made to have parts of this size too. */
-const PART = 8 << 20;
+export const PART = 8 << 20;
 
 const text = (content: string) => new TextEncoder().encode(content);
 
