@@ -96,8 +96,8 @@ Usage: lowrank inspect MODEL [options]
 
 ${flagTable(INSPECT_FLAGS, ["General"])}
 
-MODEL is a model folder, a GGUF file, an adapter folder, or a model elsewhere, such as OWNER/NAME on the
-Hub, which is downloaded. Of files only headers are read.
+MODEL is a model folder, a GGUF file, an adapter folder, or a model elsewhere, such as OWNER/NAME
+on the Hub, which is downloaded. Of files only headers are read.
 
 Exit codes
 ${exitCodeTable(PLAIN_CODES)}
@@ -136,12 +136,12 @@ Usage: lowrank pull MODEL [options]
 ${flagTable(PULL_FLAGS, ["General"])}
 
 MODEL is one of
-  OWNER/NAME                  on the Hub of Hugging Face; OWNER/NAME@REVISION for a branch, tag or commit
+  OWNER/NAME                  on the Hub of Hugging Face; with @REVISION a branch, tag or commit
   hf://OWNER/NAME/FILE.gguf   one file of a repository of GGUF files
   gs://BUCKET/FOLDER          in a bucket; s3:// and az:// too
 
-Only the files that a run needs are downloaded, each is verified, and a download that broke off is gone on
-with. Every command that takes a base model does the same by itself.
+Only the files that a run needs are downloaded, each is verified, and a download that broke off is
+gone on with. Every command that takes a base model does the same by itself.
 
 Variables
   HF_TOKEN                    for private models, and those whose terms were accepted
@@ -167,8 +167,8 @@ Usage: lowrank cache [options]
 
 ${flagTable(CACHE_FLAGS, ["General"])}
 
-NAME is one of the list, with @ and the first letters of a revision for that one alone. What a run uses
-is not removed.
+NAME is one of the list, with @ and the first letters of a revision for that one alone. What a run
+uses is not removed.
 
 Exit codes
 ${exitCodeTable()}
