@@ -7,7 +7,7 @@
 
 /** What to train on what, and where the results go. */
 export interface JobValues {
-  /** Base model: a folder with config.json, tokenizer.json and *.safetensors, or a GGUF file. */
+  /** Base model: a folder, a GGUF file, OWNER/NAME on the Hub, or a URI (hf, gs, s3, az). */
   readonly baseModel: string;
   /** Name of the new model; names the default output folder. */
   readonly outputModelName: string;

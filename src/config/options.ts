@@ -7,7 +7,7 @@
 
 /** Options of a job as `parseFineTuneJobConfig` takes them; what is left out has its default. */
 export interface FineTuneJobOptions {
-  /** Base model: a folder with config.json, tokenizer.json and *.safetensors, or a GGUF file. */
+  /** Base model: a folder, a GGUF file, OWNER/NAME on the Hub, or a URI (hf, gs, s3, az). */
   readonly base_model: string;
   /** Name of the new model; names the default output folder. */
   readonly output_model_name: string;
