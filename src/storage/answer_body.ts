@@ -25,7 +25,7 @@ export async function* bodyOf(
   }
 }
 
-/** All that has come, read into one buffer again and again: half the processor time of small pieces in memory of their own. */
+/** All that has come, read into one buffer again and again: two thirds of the processor time of small pieces in memory of their own, and less of it. */
 async function* piecesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array> {
   const reader = byteReaderOf(stream);
   if (reader === null) {

@@ -93,8 +93,7 @@ export class AzureStore implements ObjectStore {
     signal?: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     const attempt = this.#attempt("read", name);
-    const response = await this.#client.send(attempt, {
-      method: "GET",
+    const response = await this.#client.read(attempt, {
       name,
       headers: { "x-ms-range": `bytes=${offset}-${end - 1}`, "if-match": `"${version}"` },
       signal,

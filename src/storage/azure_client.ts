@@ -5,7 +5,7 @@
  */
 import type { ContainerClient } from "@azure/storage-blob";
 import { StorageDamagedError } from "../errors.ts";
-import { type AzureRequest, sendAzure } from "./azure_requests.ts";
+import { type AzureRead, readAzure } from "./azure_requests.ts";
 import { variable } from "./environment.ts";
 import {
   type Advice,
@@ -60,9 +60,9 @@ export class AzureClient {
     }
   }
 
-  /** Sends a request with a body, or one whose answer has one. @throws What a refusal means. */
-  async send(attempt: Attempt, request: AzureRequest): Promise<Response> {
-    return await this.ask(attempt, (container) => sendAzure(container, request), request.signal);
+  /** An answer whose body are the bytes of a file. @throws What a refusal means. */
+  async read(attempt: Attempt, request: AzureRead): Promise<Response> {
+    return await this.ask(attempt, (container) => readAzure(container, request), request.signal);
   }
 
   async #connect(attempt: Attempt): Promise<ContainerClient> {

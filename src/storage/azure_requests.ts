@@ -1,6 +1,6 @@
 /**
- * Requests with bodies to Azure Blob Storage, through fetch: Microsoft's library moves them through streams that cost several
- * times the processor time and memory. Deno only.
+ * Reading from Azure Blob Storage through fetch: the streams of Microsoft's library take half again the processor time and
+ * twice the memory. Deno only.
  *
  * @see https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
  * @module
@@ -24,15 +24,12 @@ const SIGNED = [
   "range",
 ] as const;
 
-/** One request about a file. */
-export interface AzureRequest {
-  readonly method: "GET" | "PUT";
+/** Bytes of a file to ask for. */
+export interface AzureRead {
   readonly name: string;
-  readonly query?: Readonly<Record<string, string>>;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array<ArrayBuffer>;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** A refusal, with the fields that errors of Microsoft's library have. */
@@ -42,17 +39,18 @@ export class AzureRefusal extends Error {
   }
 }
 
-/** Sends a request with the container's credentials. @throws {AzureRefusal} Unless the answer is one of success. */
-export async function sendAzure(container: ContainerClient, request: AzureRequest): Promise<Response> {
-  const { method, name, query = {}, body = null, signal = null } = request;
+/** Asks with the container's credentials. @throws {AzureRefusal} Unless the answer is one of success. */
+export async function readAzure(
+  container: ContainerClient,
+  { name, headers, signal }: AzureRead,
+): Promise<Response> {
   const url = new URL(container.getBlobClient(name).url);
-  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
-  const headers = { ...request.headers, "x-ms-date": new Date().toUTCString(), "x-ms-version": VERSION };
+  const all = { ...headers, "x-ms-date": new Date().toUTCString(), "x-ms-version": VERSION };
   const { credential } = container;
   const authorization = "computeHMACSHA256" in credential
-    ? { authorization: sharedKey(credential as StorageSharedKeyCredential, url, { ...request, headers }) }
+    ? { authorization: sharedKey(credential as StorageSharedKeyCredential, url, all) }
     : {}; // the address holds a signature
-  const response = await fetch(url, { method, headers: { ...headers, ...authorization }, body, signal });
+  const response = await fetch(url, { headers: { ...all, ...authorization }, signal: signal ?? null });
   if (response.ok) return response;
   await response.body?.cancel();
   throw new AzureRefusal(response.status, response.headers.get("x-ms-error-code") ?? "");
@@ -61,18 +59,14 @@ export async function sendAzure(container: ContainerClient, request: AzureReques
 function sharedKey(
   credential: StorageSharedKeyCredential,
   url: URL,
-  { method, query = {}, headers, body }: AzureRequest,
+  headers: Readonly<Record<string, string>>,
 ): string {
-  const said: Readonly<Record<string, string>> = body
-    ? { ...headers, "content-length": `${body.length || ""}` }
-    : headers;
   const own = Object.keys(headers).filter((key) => key.startsWith("x-ms-")).sort();
   const text = [
-    method,
-    ...SIGNED.map((key) => said[key] ?? ""),
+    "GET",
+    ...SIGNED.map((key) => headers[key] ?? ""),
     ...own.map((key) => `${key}:${headers[key]}`),
     `/${credential.accountName}${url.pathname}`,
-    ...Object.keys(query).sort().map((key) => `${key}:${query[key]}`),
   ].join("\n");
   return `SharedKey ${credential.accountName}:${credential.computeHMACSHA256(text)}`;
 }

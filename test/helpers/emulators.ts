@@ -110,7 +110,7 @@ export async function startEmulator(
       break;
     } catch (error) {
       if (ended !== null) throw new Error(`${name} ended with code ${ended} before it listened`);
-      if (tries > 200) throw error;
+      if (tries > 1200) throw error; // a minute, on a busy machine
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -60,7 +60,7 @@ export function interruptionTests(
       await Deno.writeFile(`${folder}/big`, bytes);
       const held = proxy.holdAfter(5.5 * PART); // four parts may be on their way, so one at least has arrived
       const killed = uploadInChild(storage.uri, folder, env);
-      await held;
+      await Promise.race([held, killed.status]);
       killed.kill("SIGKILL");
       assert.equal((await killed.status).success, false);
       proxy.letGo();
