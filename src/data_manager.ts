@@ -17,6 +17,7 @@ import { type DataReport, reportWarnings } from "./data/report.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { type ExampleRows, RowSubset, TokenRows } from "./data/token_rows.ts";
 import { DatasetFormatError, type DatasetIssue, StorageNotFoundError } from "./errors.ts";
+import { logger } from "./logger.ts";
 import { permutation, STREAM } from "./random.ts";
 import type { ReadableFolder, Scratch } from "./storage.ts";
 
@@ -219,6 +220,7 @@ export class DataManager {
       const held = heldExamples(training.source.hashes.length, evaluation ? 0 : trainTestSplit, seed);
       const { train, held: heldRows } = splitRows(training.rows, training.source.exampleOfRow, held);
       const [report, evalReport = null] = sources.map((source) => source.report());
+      for (const found of [report!, evalReport]) if (found) logReport(found);
       return {
         train,
         eval: evaluation?.rows ?? heldRows,
@@ -421,4 +423,9 @@ function refuseNothingLeft({ reader, counts, lengths }: Source, maxLength: numbe
     message: `has no trained token within the first ${maxLength} tokens of any row: raise max_length ` +
       `(the longest row has ${lengths.longest} tokens)`,
   }]);
+}
+
+function logReport({ file, sha256, rows, kept, cut, dropped, tokens, trainedTokens }: DataReport): void {
+  const facts = { file, sha256, rows, kept, cut, dropped, tokens, trainedTokens };
+  logger("data").info("{file}: {kept} of {rows} rows kept, {tokens} tokens, {trainedTokens} trained", facts);
 }

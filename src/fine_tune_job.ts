@@ -114,7 +114,7 @@ export class FineTuneJob {
       const closers: Closers = [];
       let device: OpenDevice | null = null;
       try {
-        yield { type: "phase", message: "planning" };
+        yield { type: "phase", stage: "plan", message: "planning" };
         device = await openDevice(this.#config, this.#deps, closers, lost);
         const run = yield* planRun(this.#config, this.#deps, from, device, closers);
         from = { ...from, identity: { ...from.identity, tiles: run.identity.tiles! } };
@@ -167,7 +167,7 @@ export class FineTuneJob {
 
   async *#save(run: PreparedRun): AsyncGenerator<TrainingEvent> {
     const { job, training } = this.#config;
-    yield { type: "phase", message: "saving" };
+    yield { type: "phase", stage: "save", message: "saving" };
     const adapter = await trainedAdapter(run);
     const facts = await cardFacts(this.#config, run, this.#progress);
     const into = adapterFolder(this.#output, job);
@@ -177,6 +177,7 @@ export class FineTuneJob {
       yield { type: "saved", what: "adapter", path: into.uri };
     }
     if (job.save !== "adapter") {
+      yield { type: "phase", stage: "merge", message: "merging" };
       const folder = this.#output.folder("merged");
       const { mergeBase } = job, signal = this.#signal;
       await saveMerged(folder, adapter, run, mergeBase);

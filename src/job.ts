@@ -85,9 +85,26 @@ export interface MergedLosses {
   readonly original: number;
 }
 
+/** Parts of a job, in their order. */
+export type JobStage =
+  | "resolve"
+  | "download"
+  | "tokenise"
+  | "plan"
+  | "load"
+  | "train"
+  | "save"
+  | "merge"
+  | "upload";
+
 /** Everything a run tells, in order. Terminal, tracker, SSE, worker and page consume this union. */
 export type TrainingEvent =
-  | { readonly type: "phase"; readonly message: string }
+  | {
+    readonly type: "phase";
+    readonly message: string;
+    /** The stage that begins with it; absent where the one before goes on. */
+    readonly stage?: JobStage;
+  }
   | { readonly type: "warning"; readonly message: string }
   /** Told by a dry run of a model that is not quantised already. */
   | { readonly type: "planned"; readonly quantizations: readonly QuantizationPlan[] }

@@ -10,6 +10,7 @@ import type { CliIo } from "./cli/io.ts";
 import { showingFinder } from "./cli/model_source.ts";
 import { openFolder } from "./cli/open_folder.ts";
 import { openTracker } from "./cli/open_tracker.ts";
+import { withoutRequestSpans } from "./cli/open_telemetry.ts";
 import { quietMesa } from "./cli/quiet_mesa.ts";
 import { runCommand } from "./cli/run.ts";
 import { WorkerJob } from "./cli/worker_job.ts";
@@ -33,5 +34,6 @@ const io = denoIo();
 if (import.meta.main) {
   quietMesa();
   const example = exampleJob(new URL("../", import.meta.url).pathname, Deno.cwd());
-  Deno.exit(await runCommand(Deno.args, { ...io, example, createJob, openModel, openTracker }));
+  const outside: CliIo = { ...io, example, createJob, openModel, openTracker };
+  Deno.exit(await withoutRequestSpans(io.env, () => runCommand(Deno.args, outside)));
 }

@@ -41,6 +41,7 @@ export * from "./errors.ts";
 export { createFineTuneJob, FineTuneJob, type FineTuneJobDeps } from "./fine_tune_job.ts";
 export type { OpenDevice } from "./fine_tune_job/deps.ts";
 export type {
+  JobStage,
   JobStatus,
   MemoryRow,
   MergeBase,

@@ -14,6 +14,7 @@ import { isGgufName, openGgufModel } from "./checkpoint/gguf_model.ts";
 import type { LoraSettings } from "./checkpoint/lora_settings.ts";
 import { type ModelWeights, WeightFiles } from "./checkpoint/weight_files.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "./errors.ts";
+import { logger } from "./logger.ts";
 import { CONFIG_FILE, type ModelConfig, readModelConfig } from "./models/config.ts";
 import type { FindModel, FindModelOptions, FoundModel } from "./model_manager/find_model.ts";
 import { checkTargets, loraTargets, wholeNames } from "./model_manager/lora_targets.ts";
@@ -269,6 +270,9 @@ async function checked(
     checkWeights(family, config, opened.infos, uri);
     checkElementTypes(base);
     checkHeads(base);
+    const { size: tensors } = opened.infos;
+    const facts = { uri, modelType: config.modelType, tensors, blocks: config.numHiddenLayers };
+    logger("model").info("base model {uri}: {modelType}, {blocks} blocks, {tensors} tensors", facts);
     return base;
   } catch (error) {
     await opened?.close();

@@ -49,6 +49,7 @@ onGpu("run() tells checks, plan, steps, evaluations and files in order, and reco
     "checkpointed",
     "saving",
     "adapter",
+    "merging",
     "reading the merged model back",
     "merged",
     "finished",

@@ -125,6 +125,23 @@ Deno.test({
 });
 
 Deno.test({
+  name: "launcher switches Deno's telemetry on by 1 too, without spans of requests and without the network",
+  ignore,
+  fn: () => {
+    const deno = `${fakeDeno("2.9.6")}\necho "telemetry $OTEL_DENO $OTEL_TRACES_SAMPLER $OTEL_SERVICE_NAME"`;
+    return withMachine({ deno, ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
+      const told = async (env: Record<string, string>) => (await run(["train"], folder, env)).out;
+      const out = await told({ OTEL_DENO: "1", VK_DRIVER_FILES: "/made/up.json" });
+      assert.match(out, /^telemetry true parentbased_always_on lowrank$/m);
+      assert.doesNotMatch(out, /allow-net/, "Deno's exporter needs no right");
+      const own = { OTEL_DENO: "true", OTEL_TRACES_SAMPLER: "always_off", OTEL_SERVICE_NAME: "tuner" };
+      assert.match(await told(own), /^telemetry true always_off tuner$/m);
+      assert.match(await told({}), /^telemetry {2,}$/m);
+    });
+  },
+});
+
+Deno.test({
   name: "launcher works through a symbolic link",
   ignore,
   fn: () =>

@@ -15,6 +15,7 @@ import {
 import { flagName } from "../config/naming.ts";
 import { didYouMean } from "../config/nearest.ts";
 import type { ConfigIssue } from "../errors.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./log_setting.ts";
 import { COLOR_WORDS } from "./paint.ts";
 
 /** One flag. Names are in kebab-case without dashes. */
@@ -91,6 +92,11 @@ export const general = (name: string, help: string, more: Partial<FlagSpec> = {}
 
 /** Flags that every verb understands. */
 export const GENERAL_FLAGS: readonly FlagSpec[] = [
+  general("log-level", "What is logged to standard error", {
+    placeholder: LOG_LEVELS.join("|"),
+    defaultText: "off",
+  }),
+  general("log-format", "How log lines look", { placeholder: LOG_FORMATS.join("|"), defaultText: "text" }),
   general("color", "Colours of the terminal", { placeholder: COLOR_WORDS.join("|"), defaultText: "auto" }),
   general("help", "Show this text", { short: "h" }),
 ];

@@ -117,6 +117,7 @@ Files and environment
   A flag wins over a variable, a variable over the file, the file over the default.
   Paths are relative to the current folder. An empty value of a PATH option means none.
   NO_COLOR and FORCE_COLOR are respected; LOWRANK_DEBUG=1 adds stack traces to errors.
+  LOWRANK_LOG_LEVEL and LOWRANK_LOG_FORMAT stand for flags; OTEL_DENO=true exports telemetry.
 
 Exit codes
 ${exitCodeTable()}

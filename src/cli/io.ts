@@ -9,6 +9,7 @@ import type { Message } from "../data/formats.ts";
 import type { TextOptions, TextPiece } from "../generate/text.ts";
 import type { TrainingEvent } from "../job.ts";
 import type { JobTracker } from "../job_tracker.ts";
+import type { LogOutput } from "./log_output.ts";
 
 /** Standard output or standard error. */
 export interface Sink {
@@ -59,12 +60,14 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string>>;
   /** Whole text of a file, UTF-8. Rejects if it cannot be read. */
   readTextFile(path: string): Promise<string>;
+  /** Where log lines go; absent: nowhere. */
+  readonly logs?: LogOutput;
   /** Options of the job that runs where neither model, data nor a name for the result is given; absent: none. */
   readonly example?: Readonly<Record<string, unknown>>;
   /** The job of a configuration. `signal` stops it; a dry run plans and stops before the first step. */
   createJob(
     config: FineTuneJobConfig,
-    options: { dryRun: boolean; signal: AbortSignal },
+    options: { dryRun: boolean; signal: AbortSignal; logs?: LogOutput },
   ): Promise<RunnableJob>;
   /** Who is told how a job stands; absent: nobody. */
   openTracker?(job: JobConfig, warn: (message: string) => void): Promise<JobTracker>;

@@ -7,16 +7,25 @@
 import * as errors from "../errors.ts";
 import type { ConfigIssue, DatasetIssue } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
+import type { LogSetting } from "./log_setting.ts";
 
 /** To the worker. */
 export type ToWorker =
-  | { readonly type: "run"; readonly config: Readonly<Record<string, unknown>>; readonly dryRun: boolean }
+  | {
+    readonly type: "run";
+    readonly config: Readonly<Record<string, unknown>>;
+    readonly dryRun: boolean;
+    /** What to log; null for nothing. */
+    readonly logs: LogSetting | null;
+  }
   /** Stop after the current micro-batch and keep a checkpoint. */
   | { readonly type: "stop" };
 
 /** From the worker. */
 export type FromWorker =
   | { readonly type: "event"; readonly event: TrainingEvent }
+  /** Lines for the log. */
+  | { readonly type: "log"; readonly lines: string }
   /** The job is over; without an error it ran to its end. */
   | { readonly type: "over"; readonly error: ErrorData | null }
   /** The job stopped because it was told to. */

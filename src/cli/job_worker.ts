@@ -9,7 +9,10 @@ import { createFineTuneJob } from "../fine_tune_job.ts";
 import { cacheFolder } from "./cache_folder.ts";
 import { dataFiles } from "./hub.ts";
 import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
+import { startLogging } from "./log_output.ts";
+import type { LogSetting } from "./log_setting.ts";
 import { machineMemory } from "./machine_memory.ts";
+import { withoutRequestSpans } from "./open_telemetry.ts";
 import { openLocalScratch } from "../storage/local_scratch.ts";
 import { openStorage } from "../storage/open.ts";
 import { findModel } from "./model_source.ts";
@@ -25,10 +28,15 @@ const stop = new AbortController();
 
 scope.onmessage = ({ data }) => {
   if (data.type === "stop") stop.abort();
-  else void run(data.config, data.dryRun);
+  else void withoutRequestSpans(Deno.env.toObject(), () => run(data.config, data.dryRun, data.logs));
 };
 
-async function run(wire: Readonly<Record<string, unknown>>, dryRun: boolean): Promise<void> {
+async function run(
+  wire: Readonly<Record<string, unknown>>,
+  dryRun: boolean,
+  logs: LogSetting | null,
+): Promise<void> {
+  if (logs) await startLogging({ ...logs, write: (lines) => scope.postMessage({ type: "log", lines }) });
   const tuning = cacheFolder();
   try {
     const job = createFineTuneJob(parseFineTuneJobConfig(wire), {

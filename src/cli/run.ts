@@ -21,8 +21,10 @@ import { TRAIN_FLAGS } from "./flags.ts";
 import { generate } from "./generate.ts";
 import { chatHelp, generateHelp, mainHelp, resumeHelp, trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
+import { type LogOutput, logSetting, startLogging } from "./log_output.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
+import { CLEAR_LINE } from "./terminal.ts";
 import { train } from "./train.ts";
 import { cacheHelp, inspectHelp, mergeHelp, pullHelp, runsHelp } from "./verb_flags.ts";
 import { withoutSecrets } from "./without_secrets.ts";
@@ -107,6 +109,13 @@ function colorChoice(args: readonly string[]): string {
   return (COLOR_WORDS as readonly string[]).includes(choice) ? choice : "auto";
 }
 
+/** Log lines go to standard error; on a terminal a live line gives way to them. */
+function logOutput(args: readonly string[], { env, stdout, stderr }: CliIo): LogOutput | null {
+  const setting = logSetting(args, env);
+  const lead = stdout.isTerminal && stderr.isTerminal ? CLEAR_LINE : "";
+  return setting && { ...setting, write: (lines) => stderr.write(lead + lines) };
+}
+
 /** Runs one command line. Without a verb it shows the help and counts as wrong usage. */
 export async function runCommand(args: readonly string[], outside: CliIo): Promise<ExitCode> {
   const [name, ...rest] = args;
@@ -116,7 +125,9 @@ export async function runCommand(args: readonly string[], outside: CliIo): Promi
   }
   const io = withoutSecrets(outside, WRITES_TEXT.has(name));
   try {
-    await verbFor(name)(rest, io);
+    const logs = logOutput(rest, io);
+    if (logs) await startLogging(logs);
+    await verbFor(name)(rest, logs ? { ...io, logs } : io);
     return 0;
   } catch (error) {
     const color = wantsColor(colorChoice(rest), io.env, io.stderr);

@@ -36,7 +36,8 @@ type DeviceLostEvent = Extract<TrainingEvent, { type: "device_lost" }>;
 type TransferEvent = Extract<TrainingEvent, { type: "transfer" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
 
-const CLEAR_LINE = "\r\x1b[K";
+/** Empties the line under the cursor. */
+export const CLEAR_LINE = "\r\x1b[K";
 /** Weight of the newest loss in the running mean that the trend sign compares with. */
 const NEWEST = 0.1;
 const WIDEST_LINE = 100;

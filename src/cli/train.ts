@@ -7,11 +7,13 @@
 import { CONFIG_FIELDS, toWire } from "../config.ts";
 import { ConfigError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
+import { loggedEvents } from "../logged_run.ts";
 import { trackedEvents } from "../tracked_run.ts";
 import { readConfigFile } from "./config_file.ts";
 import { type ParsedFlags, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
+import { withTraces } from "./open_telemetry.ts";
 import { painter, wantsColor } from "./paint.ts";
 import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
@@ -23,7 +25,17 @@ const STOPPING = "stopping after this batch and saving a checkpoint; a second si
 type CheckpointEvent = Extract<TrainingEvent, { type: "checkpointed" | "resumed" }>;
 
 /** Flags that are about this command and not about the job. */
-const OWN_FLAGS = new Set(["config", "dry_run", "print_config", "json", "quiet", "color", "help"]);
+const OWN_FLAGS = new Set([
+  "config",
+  "dry_run",
+  "print_config",
+  "json",
+  "quiet",
+  "log_level",
+  "log_format",
+  "color",
+  "help",
+]);
 
 /**
  * Runs a job to its end, showing its events.
@@ -53,10 +65,12 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
     let checkpoint: CheckpointEvent | null = null;
     if (!dryRun) signal.addEventListener("abort", () => show.note(STOPPING), { once: true });
     try {
-      const job = await io.createJob(resolved.config, { dryRun, signal });
+      const { logs } = io,
+        job = await io.createJob(resolved.config, { dryRun, signal, ...(logs ? { logs } : {}) });
       const warn = (message: string) => io.stderr.write(`warning: ${message}\n`);
       const tracker = dryRun ? null : await io.openTracker?.(resolved.config.job, warn) ?? null;
-      const events = tracker ? trackedEvents(job.run(), tracker, signal) : job.run();
+      const tracked = tracker ? trackedEvents(job.run(), tracker, signal) : job.run();
+      const events = await withTraces(loggedEvents(tracked), io.env, resolved.config.job, signal);
       await consume(events, signal, dryRun, (event) => {
         show.event(event);
         if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;

@@ -6,6 +6,7 @@
 import { type FineTuneJobConfig, toWire } from "../config.ts";
 import type { TrainingEvent } from "../job.ts";
 import type { RunnableJob } from "./io.ts";
+import type { LogOutput } from "./log_output.ts";
 import { errorFrom, type FromWorker, type ToWorker } from "./job_protocol.ts";
 
 /** The part of a `Worker` that is needed. */
@@ -16,6 +17,14 @@ export interface JobWorker {
   terminate(): void;
 }
 
+/** How a job runs. */
+export interface WorkerJobOptions {
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  /** Takes what the worker logs; absent: it logs nothing. */
+  readonly logs?: LogOutput;
+}
+
 function startWorker(): JobWorker {
   return new Worker(new URL("./job_worker.ts", import.meta.url), { type: "module", name: "job" });
 }
@@ -23,12 +32,12 @@ function startWorker(): JobWorker {
 /** A job of a configuration that runs in a worker, started when its events are asked for. */
 export class WorkerJob implements RunnableJob {
   readonly #config: FineTuneJobConfig;
-  readonly #options: { readonly dryRun: boolean; readonly signal: AbortSignal };
+  readonly #options: WorkerJobOptions;
   readonly #start: () => JobWorker;
 
   constructor(
     config: FineTuneJobConfig,
-    options: { readonly dryRun: boolean; readonly signal: AbortSignal },
+    options: WorkerJobOptions,
     start: () => JobWorker = startWorker,
   ) {
     this.#config = config;
@@ -42,7 +51,7 @@ export class WorkerJob implements RunnableJob {
    * @throws What the job threw, rebuilt by its class. @throws The signal's reason once the job has stopped because of it.
    */
   async *run(): AsyncGenerator<TrainingEvent> {
-    const { dryRun, signal } = this.#options;
+    const { dryRun, signal, logs } = this.#options;
     const worker = this.#start();
     const messages = new ReadableStream<FromWorker>({
       start(controller) {
@@ -55,11 +64,13 @@ export class WorkerJob implements RunnableJob {
     });
     const stop = () => worker.postMessage({ type: "stop" });
     try {
-      worker.postMessage({ type: "run", config: toWire(this.#config), dryRun });
+      const setting = logs ? { level: logs.level, format: logs.format } : null;
+      worker.postMessage({ type: "run", config: toWire(this.#config), dryRun, logs: setting });
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
       for await (const message of messages) {
         if (message.type === "event") yield message.event;
+        else if (message.type === "log") logs?.write(message.lines);
         else if (message.type === "stopped") throw signal.reason;
         else if (message.error) throw errorFrom(message.error);
         else return;

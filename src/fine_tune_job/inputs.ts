@@ -39,7 +39,7 @@ export async function* readInputs(
   for (const message of damaged) yield { type: "warning", message };
   if (checkpoint === null) await refuseUsed(output, job);
   await checkPlaces(output, job, deps.dryRun === true);
-  yield { type: "phase", message: "reading the base model" };
+  yield { type: "phase", stage: "resolve", message: "reading the base model" };
   const opened = yield* openBase(config, deps);
   const base = ModelManager.quantized(opened, config.quantization);
   closers.push(() => base.weights.close());
@@ -51,7 +51,7 @@ export async function* readInputs(
   if (job.adapterPath === null) ModelManager.checkLora(base, lora);
   const residual = residualOf(base, lora), start = saved && trainedPart(residual, saved);
   const chatTemplate = await templateOf(config, deps);
-  yield { type: "phase", message: "reading the data" };
+  yield { type: "phase", stage: "tokenise", message: "reading the data" };
   const { allowSpecialTokens } = training;
   const files = (uri: string) => fileAt(deps.files, uri);
   const { scratch, dataFiles } = deps;

@@ -39,7 +39,7 @@ export async function* loadModel(
   signal: AbortSignal,
 ): AsyncGenerator<TrainingEvent> {
   if (residual && !start && isDecomposed(init)) yield* decompose(residual, base, init, seed, signal);
-  yield { type: "phase", message: "loading the base model" };
+  yield { type: "phase", stage: "load", message: "loading the base model" };
   model.allocate();
   await model.decoder.load(residual ?? base.weights);
   const drawn = residual ? { given: residual.initial } : { init: init as DrawnInit };
@@ -59,7 +59,7 @@ export async function* trainRun(run: PreparedRun, places: TrainingPlaces): Async
   }
   const sampler = samplerFor(run, config);
   if (sampler && !checkpoint) yield* sampled(sampler, places);
-  yield { type: "phase", message: "compiling kernels" };
+  yield { type: "phase", stage: "train", message: "compiling kernels" };
   const checkpoints = new RunCheckpoints({ ...places, run });
   const trainer = new ModelTrainer(model, data, config.training);
   const samples = sampler && samplesBetween(sampler, run, config);

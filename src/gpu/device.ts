@@ -6,6 +6,7 @@
 import { BufferUsage, MAP_MODE_READ } from "./usage.ts";
 import { Pacer } from "./pacer.ts";
 import { GpuLostError, GpuMemoryError, GpuUnavailableError } from "../errors.ts";
+import { logger } from "../logger.ts";
 
 /** A limit that is raised above WebGPU's default where the adapter allows it, and the reason. */
 interface LimitWish {
@@ -236,6 +237,9 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   const gpu = new Gpu(device, adapter.info, options.submissionMs);
   try {
     if (options.requireHardware) requireHardware(gpu);
+    const { name, software, features, limits: { maxBufferSize } } = gpu;
+    const facts = { name, software, features: [...features], maxBufferSize };
+    logger("gpu").info("opened {name}, software {software}", facts);
     return gpu;
   } catch (error) {
     await gpu.close();

@@ -12,6 +12,7 @@ import {
   type JobUpdate,
   type TrackerReport,
 } from "../job_tracker.ts";
+import { logger } from "../logger.ts";
 import { redactedData } from "../redact.ts";
 
 /** How patient a tracker is. */
@@ -146,6 +147,12 @@ export class QueuedTracker implements JobTracker {
         if (attempt >= attempts || this.#closing.signal.aborted) {
           return error instanceof Error ? error.message : String(error);
         }
+        logger("tracker").info("try {attempt} of {attempts} to write to {uri} failed: {problem}", {
+          attempt,
+          attempts,
+          uri: this.#store.uri,
+          problem: error instanceof Error ? error.message : String(error),
+        });
       }
       await this.#pause(pauseMs * 2 ** (attempt - 1));
     }
@@ -167,6 +174,8 @@ export class QueuedTracker implements JobTracker {
         `job ${this.#jobId}: ${this.#dropped} updates did not reach ${this.#store.uri}; the job is not affected`,
       );
     }
+    const report = { written: this.#written, dropped: this.#dropped, uri: this.#store.uri };
+    logger("tracker").debug("{written} updates written to {uri}, {dropped} dropped", report);
     const closed = this.#store.close().catch(() => {});
     const { promise: tooLate, resolve: giveUp } = Promise.withResolvers<void>();
     const limit = setTimeout(giveUp, closeMs);
@@ -182,6 +191,11 @@ export class QueuedTracker implements JobTracker {
       );
     }
     this.#dropped += count;
+    logger("tracker").warn("{count} updates of job {jobId} dropped: {why}", {
+      count,
+      jobId: this.#jobId,
+      why,
+    });
   }
 
   #pause(ms: number): Promise<void> {

@@ -11,6 +11,7 @@ import {
   type Advice,
   type Attempt,
   interrupted,
+  logRequest,
   networkFailure,
   noBucket,
   statusFailure,
@@ -53,10 +54,15 @@ export class AzureClient {
   ): Promise<T> {
     signal?.throwIfAborted();
     const client = await (this.#client ??= this.#connect(attempt));
+    const start = performance.now();
     try {
-      return await request(client);
+      const answer = await request(client);
+      logRequest(attempt, start, "ok");
+      return answer;
     } catch (error) {
-      throw azureFailure(attempt, error, signal);
+      const failure = azureFailure(attempt, error, signal);
+      logRequest(attempt, start, failure instanceof Error ? failure.name : "stopped");
+      throw failure;
     }
   }
 

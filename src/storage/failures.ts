@@ -11,6 +11,7 @@ import {
   StorageInterruptedError,
   StorageNotFoundError,
 } from "../errors.ts";
+import { logger } from "../logger.ts";
 
 /** What was being done, to which URI. */
 export interface Attempt {
@@ -103,9 +104,20 @@ export async function fetchFor<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   signal?.throwIfAborted();
+  const start = performance.now();
   try {
-    return await request();
+    const answer = await request();
+    logRequest(attempt, start, answer instanceof Response ? answer.status : "ok");
+    return answer;
   } catch (error) {
-    throw networkFailure(attempt, error, signal);
+    const failure = networkFailure(attempt, error, signal);
+    logRequest(attempt, start, failure instanceof Error ? failure.name : "stopped");
+    throw failure;
   }
+}
+
+/** Logs one request; `outcome` is a status of HTTP, or a word. */
+export function logRequest({ verb, uri }: Attempt, start: number, outcome: string | number): void {
+  const ms = Math.round(performance.now() - start);
+  logger("storage").debug("{verb} {uri}: {outcome} after {ms} ms", { verb, uri, outcome, ms });
 }

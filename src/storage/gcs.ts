@@ -16,7 +16,15 @@ import { StorageBucketError } from "../errors.ts";
 import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
 import { bodyOf } from "./answer_body.ts";
 import { crcBase64 } from "./checksums.ts";
-import { type Attempt, conflict, fetchFor, networkFailure, notFound, statusFailure } from "./failures.ts";
+import {
+  type Attempt,
+  conflict,
+  fetchFor,
+  logRequest,
+  networkFailure,
+  notFound,
+  statusFailure,
+} from "./failures.ts";
 import { variable } from "./environment.ts";
 import { GCS_ADVICE, type GcsMetadata, GcsUpload, storedFile } from "./gcs_upload.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
@@ -148,10 +156,14 @@ export class GcsStore implements ObjectStore {
 
   /** Asks the service and translates what it refuses. A 404 is the file's unless the bucket cannot be listed either. */
   async #asked<T>(attempt: Attempt, request: () => Promise<T>): Promise<T> {
+    const start = performance.now();
     try {
-      return await request();
+      const answer = await request();
+      logRequest(attempt, start, "ok");
+      return answer;
     } catch (error) {
       const status = statusOf(error);
+      logRequest(attempt, start, status ?? "no answer");
       if (status === null) throw networkFailure(attempt, error);
       if (status !== 404) throw statusFailure(attempt, GCS_ADVICE, status);
       if (attempt.verb === "list" || attempt.verb === "write") {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { logger } from "../logger.ts";
 import { parseStorageUri } from "../storage_uri.ts";
 import type { OpenedUri } from "../storage_manager.ts";
 import { LocalStorageManager } from "./local_store.ts";
@@ -16,6 +17,7 @@ export type { OpenedUri } from "../storage_manager.ts";
  */
 export async function openStorage(uri: string): Promise<OpenedUri> {
   const { scheme, bucket, name } = parseStorageUri(uri);
+  logger("storage").debug("{uri} is {name} of bucket {bucket} on {scheme}", { uri, scheme, bucket, name });
   switch (scheme) {
     case "gs":
       return { storage: new (await import("./gcs.ts")).GcsStorageManager(bucket), name };

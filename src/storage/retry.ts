@@ -4,6 +4,7 @@
  * @module
  */
 import { StorageInterruptedError } from "../errors.ts";
+import { logger } from "../logger.ts";
 
 /** When to give up. */
 export interface RetryPolicy {
@@ -52,7 +53,14 @@ export class Retries {
     if (!(error instanceof StorageInterruptedError) || ++this.#failures >= this.#policy.attempts) throw error;
     const { pauseMs } = this.#policy;
     const longest = Math.min(pauseMs * 2 ** (this.#failures - 1), pauseMs * 30);
-    await pause(longest * (0.5 + Math.random() / 2), this.#signal);
+    const waitMs = Math.round(longest * (0.5 + Math.random() / 2));
+    logger("storage").info("try {attempt} of {attempts} failed, next in {pauseMs} ms: {problem}", {
+      attempt: this.#failures,
+      attempts: this.#policy.attempts,
+      pauseMs: waitMs,
+      problem: error.message,
+    });
+    await pause(waitMs, this.#signal);
   }
 }
 

@@ -80,7 +80,7 @@ Deno.test("WorkerJob hands on configuration and events, and ends with the job", 
   const { signal } = new AbortController();
   const job = new WorkerJob(CONFIG, { dryRun: true, signal }, () => worker);
   assert.deepEqual(await Array.fromAsync(job.run()), [phase("one"), phase("two")]);
-  assert.deepEqual(worker.heard, [{ type: "run", config: toWire(CONFIG), dryRun: true }]);
+  assert.deepEqual(worker.heard, [{ type: "run", config: toWire(CONFIG), dryRun: true, logs: null }]);
   assert.equal(worker.terminated, true);
 });
 
@@ -118,6 +118,22 @@ Deno.test("WorkerJob tells the worker to stop and throws the signal's reason onc
   }, reason);
   assert.deepEqual(events, ["phase", "checkpointed"]);
   assert.deepEqual(worker.heard.map(({ type }) => type), ["run", "stop"]);
+});
+
+Deno.test("WorkerJob tells the worker what to log, and hands on what it logs", async () => {
+  const worker = new FakeWorker((_, worker) => {
+    worker.say({ type: "log", lines: "a line\n" });
+    worker.say({ type: "over", error: null });
+  });
+  const lines: string[] = [];
+  const logs = { level: "info", format: "json", write: (text: string) => void lines.push(text) } as const;
+  const { signal } = new AbortController();
+  const job = new WorkerJob(CONFIG, { dryRun: false, signal, logs }, () => worker);
+  assert.deepEqual(await Array.fromAsync(job.run()), []);
+  assert.deepEqual(lines, ["a line\n"]);
+  const [message] = worker.heard;
+  assert.ok(message?.type === "run");
+  assert.deepEqual(message.logs, { level: "info", format: "json" });
 });
 
 Deno.test("WorkerJob fails with a worker that fails", async () => {

@@ -12,8 +12,8 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["fine_tune_job", "language_model", "explain", "export", "storage backends", "job_tracker backends"],
   ["run_checkpoints"],
   ["run_output"],
-  ["prepared_run", "output_folder", "tracked_run"],
-  ["logs", "run_progress"],
+  ["prepared_run", "output_folder", "tracked_run", "logged_run", "traced_run"],
+  ["logs", "run_progress", "run_stages"],
   ["model_manager", "data_manager", "trainer", "job_tracker", "memory_plan", "run_files", "samples"],
   ["generate", "tuning"],
   ["models", "checkpoint", "data", "optim", "distributed"],
@@ -22,7 +22,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["gpu"],
   ["tensor", "storage_manager"],
   ["config", "storage", "storage_uri", "random", "transfer_events"],
-  ["job", "errors", "version", "html", "protobuf", "crc32c", "redact"],
+  ["job", "errors", "version", "html", "protobuf", "crc32c", "redact", "logger"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */
@@ -35,6 +35,7 @@ const BACKEND_IMPORTS = [
   "job",
   "crc32c",
   "redact",
+  "logger",
 ];
 
 /** Everything else of the library and the page runs in the browser too. */
