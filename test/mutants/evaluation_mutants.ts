@@ -42,13 +42,21 @@ const SUMS = inFile("src/data/growing_array.ts", ["test/data/growing_array_test.
 ]);
 
 const HUB: readonly Mutant[] = [
-  ...inFile("src/storage/hub_client.ts", ["test/storage/hub_datasets_test.ts"], [
-    ["a file that came in part is kept", "received !== size", "received === -1"],
-    ["names may leave the cache's folder", 'part !== "" && part !== "." && part !== ".."', "part.length > 0"],
-    ["a busy Hub is taken at its word", "response.status === 429 ||", "response.status === 0 ||"],
+  ...inFile("src/storage/continued_download.ts", ["test/model_source_test.ts"], [
+    [
+      "a file that came in part is kept",
+      "checkReceived(`${store.uri}/${file.name}`, file, size, digest);",
+      "",
+    ],
   ]),
-  ...inFile("src/storage/hub_datasets.ts", ["test/storage/hub_datasets_test.ts"], [
-    ["a cached file is fetched again", "if (!await folder.exists(name)) {", "{"],
+  ...inFile("src/storage/hub_snapshots.ts", ["test/storage/hub_datasets_test.ts"], [
+    ["names may leave the cache's folder", 'part !== "" && part !== "." && part !== ".."', "part.length > 0"],
+  ]),
+  ...inFile("src/storage/failures.ts", ["test/storage/hub_datasets_test.ts"], [
+    ["a busy Hub is taken at its word", "status === 429 ||", "status === 0 ||"],
+  ]),
+  ...inFile("src/storage/snapshot_cache.ts", ["test/storage/hub_datasets_test.ts"], [
+    ["a cached file is fetched again", "names.filter((name) => !whole.has(name))", "[...names]"],
   ]),
   ...inFile("src/storage/hub_address.ts", ["test/storage/hub_address_test.ts"], [
     ["a split's word may stand inside another", "(^|[/_.-])${word}", "${word}"],
