@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { withOwnCache } from "../helpers/own_cache.ts";
 import { COMMIT, ROWS } from "../storage/fake_hub.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -44,7 +45,7 @@ Deno.test({
         "hf://datasets/fen/tide",
         "--json",
       ];
-      const env = { HF_ENDPOINT: endpoint, HF_TOKEN: "hf_secret", XDG_CACHE_HOME: cache };
+      const env = { HF_ENDPOINT: endpoint, HF_TOKEN: "hf_secret", ...withOwnCache(cache) };
       const { code, out, err } = await lowrank(args, env);
       assert.deepEqual([code, err], [0, ""]);
       const found = JSON.parse(out);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { device } from "../helpers/device.ts";
 import { writeTinyModel } from "../helpers/tiny_model.ts";
+import { withOwnCache } from "../helpers/own_cache.ts";
 import { startHub } from "../storage/hub_server.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -48,7 +49,7 @@ Deno.test({
     await using hub = startHub({ "owner/tiny": { ...model, "pytorch_model.bin": "pickled" } });
     const folder = await Deno.makeTempDir({ prefix: "lowrank-pull-" });
     try {
-      const env = { HF_ENDPOINT: hub.endpoint, XDG_CACHE_HOME: `${folder}/cache` };
+      const env = { HF_ENDPOINT: hub.endpoint, ...withOwnCache(`${folder}/cache`) };
       const run = (args: readonly string[], more: Record<string, string> = {}) =>
         lowrank(args, { ...env, ...more }, folder);
       hub.faults.halves = 1;
