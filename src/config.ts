@@ -92,7 +92,7 @@ export interface NormalisedOptions {
 
 /**
  * Replaces aliases by wire names and `quantization` by the two options it stands for. Values are left as they are.
- * Unknown names, and an option given under two names, become issues. `$schema` is for editors and is dropped.
+ * Unknown names, and an option given under two names, become issues. `$schema` is for editors, `$versions` for people: both are dropped.
  */
 export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
   const values: Wire = {};
@@ -120,7 +120,7 @@ export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
       put("train_on", name, value ? "completions" : "all");
     } else if (name === NO_TRACKING && typeof value === "boolean") {
       if (value) put("tracker", name, "none");
-    } else if (name !== "$schema") {
+    } else if (name !== "$schema" && name !== "$versions") {
       const known = [...WIRE_NAME_BY_ANY_NAME.keys(), "quantization"];
       issues.push({ path: name, message: `is not an option${didYouMean(name, known)}` });
     }

@@ -13,6 +13,7 @@ import { GrowingArray } from "./data/growing_array.ts";
 import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
 import { LengthCounts } from "./data/length_counts.ts";
 import type { LabelledIds, TrainOn } from "./data/mask.ts";
+import { isPattern, matching } from "./data/path_pattern.ts";
 import { type DataReport, reportWarnings } from "./data/report.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { type ExampleRows, RowSubset, TokenRows } from "./data/token_rows.ts";
@@ -305,14 +306,11 @@ export class DataManager {
     const named = [paths].flat().map((path) => dataFiles(path, purpose));
     for (const path of (await Promise.all(named)).flat()) {
       const { folder, name } = this.#options.files(path);
-      if (!/[*?]/.test(name) || await folder.exists(name)) {
+      if (!isPattern(name) || await folder.exists(name)) {
         yield { folder, name };
         continue;
       }
-      const pattern = new RegExp(
-        `^${name.replace(/[\\^$.+()[\]{}|]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`,
-      );
-      const names = (await folder.list()).filter((found) => pattern.test(found));
+      const names = matching(await folder.list(), name);
       if (names.length === 0) {
         throw new StorageNotFoundError(
           `Cannot find a file like "${name}" in "${folder.uri}": correct the pattern`,

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import type { FineTuneJobConfig } from "./config.ts";
+import { type FineTuneJobConfig, toWire } from "./config.ts";
 import { closeAll, type Closers, type FineTuneJobDeps, type OpenDevice } from "./fine_tune_job/deps.ts";
+import { type Destination, openDestination } from "./fine_tune_job/destination.ts";
 import { readInputs } from "./fine_tune_job/inputs.ts";
 import { openDevice, planRun } from "./fine_tune_job/plan.ts";
 import { type DeviceLoss, fromLastCheckpoint, lossBehind, Recoveries } from "./fine_tune_job/recovery.ts";
+import { savedRun, uploadSaved } from "./fine_tune_job/saved_run.ts";
 import { loadModel, trainRun } from "./fine_tune_job/training.ts";
 import type { Gpu } from "./gpu/device.ts";
 import type { TrainingEvent } from "./job.ts";
@@ -16,11 +18,13 @@ import { RunLogs } from "./logs/run_logs.ts";
 import { ModelManager } from "./model_manager.ts";
 import { adapterFolder, clearOutput, emptyFolder, holdOutput } from "./output_folder.ts";
 import { cardFacts, type PreparedRun, type RunInputs, runRecord, runSummary } from "./prepared_run.ts";
-import { type RunRecord, writeRunRecord } from "./run_files.ts";
+import { redactedData } from "./redact.ts";
+import { type RunRecord, writeRunRecord, writeTrainingConfig } from "./run_files.ts";
 import { Progress } from "./run_progress.ts";
 import { checkMerged, saveAdapter, saveMerged, saveMergedCard, trainedAdapter } from "./run_output.ts";
 import type { Folder } from "./storage.ts";
 import { trackedEvents } from "./tracked_run.ts";
+import { runtimeVersion, VERSION } from "./version.ts";
 
 export type { FineTuneJobDeps, OpenDevice } from "./fine_tune_job/deps.ts";
 
@@ -43,6 +47,8 @@ export class FineTuneJob {
   #run: PreparedRun | null = null;
   /** Open once the folder holds this run alone. */
   #logs: RunLogs | null = null;
+  /** Where the results go and whether they are there; null until everything is saved, and where they stay. */
+  #upload: NonNullable<RunRecord["upload"]> | null = null;
 
   /**
    * Does nothing before {@link FineTuneJob.run}.
@@ -65,6 +71,8 @@ export class FineTuneJob {
    * from that of the checkpoint to go on from.
    * @throws {DatasetFormatError} With every bad line, before a weight is read.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
+   * @throws {StorageBucketError} @throws {StorageInterruptedError} @throws {StorageDamagedError} If a bucket cannot be
+   * reached; what was trained by then stays in the output folder, and `resume: auto` only uploads it.
    * @throws {UnsupportedModelError} If the base model cannot be used.
    * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the run will not fit.
    * @throws {DivergedError} If a loss or gradient is not finite; no adapter is written then.
@@ -79,9 +87,16 @@ export class FineTuneJob {
     const closers: Closers = [];
     try {
       if (!this.#deps.dryRun) closers.push(await holdOutput(this.#output, this.#config.job));
+      const { dryRun = false } = this.#deps;
+      const destination = await openDestination(this.#config, this.#deps);
+      await destination?.check(this.#config.job, dryRun);
+      const saved = dryRun ? null : await savedRun(this.#output, this.#config);
+      if (saved && destination) {
+        return yield* uploadSaved(saved, destination, this.#config, this.#output, this.#signal);
+      }
       const inputs = yield* readInputs(this.#config, this.#deps, closers);
-      yield* this.#recorded(inputs);
-      if (this.#deps.dryRun) return;
+      yield* this.#recorded(inputs, destination);
+      if (dryRun) return;
       const { steps, seconds, evalLossBefore, evalLossAfter } = this.#progress;
       yield { type: "finished", status: "completed", steps, seconds, evalLossBefore, evalLossAfter };
     } finally {
@@ -90,11 +105,12 @@ export class FineTuneJob {
   }
 
   /** Plans, trains and saves; from the first step on, run.json says all the while how the run stands. */
-  async *#recorded(inputs: RunInputs): AsyncGenerator<TrainingEvent> {
+  async *#recorded(inputs: RunInputs, destination: Destination | null): AsyncGenerator<TrainingEvent> {
     // what stands when whoever consumes the events stops asking for them
     let end: { status: RunRecord["status"]; error: string | null } = { status: "cancelled", error: null };
     try {
       yield* this.#onDevices(inputs);
+      if (destination && !this.#deps.dryRun) yield* this.#uploaded(destination);
       end = { status: "completed", error: null };
     } catch (error) {
       const status = this.#signal.aborted ? "cancelled" : "failed";
@@ -104,6 +120,18 @@ export class FineTuneJob {
       const recorded = this.#record(end.status, end.error);
       await (end.error === null ? recorded : recorded.catch(() => {})); // the first failure is the one to tell
     }
+  }
+
+  /** Copies what is saved to where it goes. The device is closed by then. */
+  async *#uploaded(destination: Destination): AsyncGenerator<TrainingEvent> {
+    const { uri } = destination;
+    this.#upload = { uri, done: true };
+    const completed = this.#recordOf("completed", null);
+    await this.#logs!.finish(completed); // its files are among those that go up
+    this.#upload = { uri, done: false };
+    await this.#record("running");
+    yield* destination.upload(this.#output, completed, this.#config.job.overwrite, this.#signal);
+    this.#upload = { uri, done: true };
   }
 
   /** Runs to the end on one device after the other, as long as lost ones may be replaced. */
@@ -145,9 +173,7 @@ export class FineTuneJob {
     recoveries: Recoveries,
   ): AsyncGenerator<TrainingEvent, RunInputs> {
     // until the folder was cleared, checkpoints in it may be another run's
-    const from = this.#logs
-      ? await fromLastCheckpoint(inputs, this.#output, this.#config, this.#deps)
-      : inputs;
+    const from = this.#logs ? await fromLastCheckpoint(inputs, this.#output) : inputs;
     const event = recoveries.add(loss, from.checkpoint?.record.step ?? 0);
     this.#progress.rewind(from.checkpoint?.record ?? null);
     this.#progress.note(event);
@@ -160,6 +186,8 @@ export class FineTuneJob {
     const { checkpoint } = run, config = this.#config, output = this.#output, models = this.#models;
     yield* loadModel(run, models, config.training.seed, this.#signal);
     await clearOutput(output, checkpoint);
+    const versions = { lowrank: VERSION, runtime: runtimeVersion() };
+    await writeTrainingConfig(output, redactedData(toWire(config)), versions);
     const logs = this.#logs = await RunLogs.open(output, config, checkpoint);
     const [progress, signal] = [this.#progress, this.#signal];
     yield* trainRun(run, { config, output, models, progress, logs, signal });
@@ -195,8 +223,13 @@ export class FineTuneJob {
   /** Writes run.json, and at the end of the run what tells of its course. Nothing before training begins. */
   async #record(status: RunRecord["status"], error: string | null = null): Promise<void> {
     if (!this.#run) return;
-    const record = runRecord(this.#config, this.#run, this.#progress, status, error);
+    const record = this.#recordOf(status, error);
     await writeRunRecord(this.#output, record);
-    if (status !== "running") await this.#logs?.finish(record);
+    // the course of a run that is saved is written already, and what is uploaded stays as it is
+    if (status !== "running" && !this.#upload) await this.#logs?.finish(record);
+  }
+
+  #recordOf(status: RunRecord["status"], error: string | null): RunRecord {
+    return { ...runRecord(this.#config, this.#run!, this.#progress, status, error), upload: this.#upload };
   }
 }

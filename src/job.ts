@@ -176,7 +176,7 @@ export type TrainingEvent =
   | { readonly type: "resumed"; readonly step: number; readonly path: string }
   /** A checkpoint of the run after this many steps is on the medium. */
   | { readonly type: "checkpointed"; readonly step: number; readonly path: string }
-  | { readonly type: "saved"; readonly what: "adapter" | "merged"; readonly path: string }
+  | { readonly type: "saved"; readonly what: "adapter" | "merged" | "results"; readonly path: string }
   /** Files move to or from a bucket; `files` equals `totalFiles` in the last event of a transfer, and only there. */
   | {
     readonly type: "transfer";

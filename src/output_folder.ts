@@ -12,7 +12,7 @@ import {
 import type { JobConfig } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { LOG_FILES } from "./logs/run_logs.ts";
-import { METRICS_FILE, RUN_FILE } from "./run_files.ts";
+import { METRICS_FILE, RUN_FILE, TRAINING_CONFIG_FILE } from "./run_files.ts";
 import type { Folder } from "./storage.ts";
 
 /**
@@ -42,7 +42,9 @@ export async function refuseUsed(output: Folder, job: JobConfig): Promise<void> 
   for (const folder of [adapterFolder(output, job), output.folder("merged")]) {
     found.push(...await folder.list());
   }
-  if (job.resume === "auto" && found.every((name) => name === RUN_FILE || LOG_FILES.includes(name))) return;
+  const isCourse = (name: string) =>
+    name === RUN_FILE || name === TRAINING_CONFIG_FILE || LOG_FILES.includes(name);
+  if (job.resume === "auto" && found.every(isCourse)) return;
   const checkpoints = (await listCheckpoints(output)).map(checkpointName);
   found.push(...checkpoints);
   if (found.length === 0 || job.overwrite) return;

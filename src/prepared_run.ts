@@ -43,6 +43,8 @@ export interface RunInputs {
   readonly checkpoint: Checkpoint | null;
   /** The adapter to continue from: of the checkpoint, or of an earlier run. */
   readonly start: Adapter | null;
+  /** Reads the adapter that a start anew continues from; null where there is none. */
+  readonly readStart: () => Promise<Adapter | null>;
   readonly lora: LoraSettings;
   /** What is left of the base where the updates begin with a part of it. */
   readonly residual: ResidualWeights | null;

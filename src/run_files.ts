@@ -12,6 +12,7 @@ import type { RecordedKernels } from "./tuning/recorded.ts";
 
 export const METRICS_FILE = "metrics.jsonl";
 export const RUN_FILE = "run.json";
+export const TRAINING_CONFIG_FILE = "training_config.json";
 
 /** Version of run.json and metrics.jsonl. A reader refuses a newer one. */
 export const RUN_FORMAT_VERSION = 1;
@@ -172,6 +173,8 @@ export interface RunRecord {
     readonly loss: MergedLosses;
   } | null;
   readonly error: string | null;
+  /** Where a run that is trained and saved is copied to, and whether all of it is there; null or absent for nowhere. */
+  readonly upload?: { readonly uri: string; readonly done: boolean } | null;
   /** Devices that were lost and replaced meanwhile; absent in records of earlier builds. */
   readonly device_recoveries?: readonly DeviceRecovery[];
 }
@@ -187,9 +190,25 @@ export interface DeviceRecovery {
 
 /** Replaces run.json, whole or not at all. */
 export async function writeRunRecord(folder: Folder, record: RunRecord): Promise<void> {
-  await writeFile(
-    folder,
-    RUN_FILE,
-    `${JSON.stringify({ version: RUN_FORMAT_VERSION, ...record }, null, 2)}\n`,
-  );
+  await writeFile(folder, RUN_FILE, runRecordText(record));
+}
+
+/** What run.json holds for a record. */
+export function runRecordText(record: RunRecord): string {
+  return `${JSON.stringify({ version: RUN_FORMAT_VERSION, ...record }, null, 2)}\n`;
+}
+
+/**
+ * Writes training_config.json, all options of a run beside what it makes. `lowrank train --config` reads it.
+ *
+ * @param config On the wire names, without secrets.
+ * @param versions Of the programs that ran it.
+ */
+export async function writeTrainingConfig(
+  folder: Folder,
+  config: Readonly<Record<string, unknown>>,
+  versions: Readonly<Record<string, string>>,
+): Promise<void> {
+  const text = `${JSON.stringify({ $versions: versions, ...config }, null, 2)}\n`;
+  await writeFile(folder, TRAINING_CONFIG_FILE, text);
 }

@@ -6,9 +6,11 @@
 import type { TrainingEvent } from "./job.ts";
 import type { JobMetadata, JobTracker } from "./job_tracker.ts";
 
-/** Shares of the whole job: what comes before the first step, and what after the last. */
+/** Shares of the whole job that are done: downloads, all before the first step, training, saving, the upload. */
+const DOWNLOADED = 0.04;
 const PREPARED = 0.05;
 const TRAINED = 0.9;
+const SAVED = { adapter: 0.92, merged: 0.94, results: 0.99 } as const;
 
 /**
  * The same events. The tracker learns what state the job is in and how far it is, and is closed at the end.
@@ -20,12 +22,18 @@ export async function* trackedEvents(
   tracker: JobTracker,
   signal?: AbortSignal,
 ): AsyncGenerator<TrainingEvent> {
-  let isOver = false;
+  let isOver = false, isRunning = false;
   let progress = 0;
   tracker.markValidating();
   try {
     for await (const event of events) {
-      if (event.type === "started") tracker.markRunning(facts(event.summary));
+      if (event.type === "started") {
+        isRunning = true;
+        tracker.markRunning(facts(event.summary));
+      } else if (event.type === "transfer" && event.direction === "upload" && !isRunning) {
+        isRunning = true; // of a run that was saved before, only the upload is left
+        tracker.markRunning();
+      }
       if (event.type === "finished") {
         const { steps, seconds, evalLossBefore, evalLossAfter } = event;
         isOver = true;
@@ -56,7 +64,12 @@ export async function* trackedEvents(
 export function progressAt(event: TrainingEvent): number | null {
   if (event.type === "started") return PREPARED;
   if (event.type === "step") return PREPARED + (TRAINED - PREPARED) * (event.step / event.totalSteps);
-  if (event.type === "saved") return event.what === "adapter" ? 0.93 : 0.98;
+  if (event.type === "saved") return SAVED[event.what];
+  if (event.type === "transfer") {
+    const share = event.totalBytes > 0 ? event.bytes / event.totalBytes : 1;
+    if (event.direction === "download") return DOWNLOADED * share;
+    return SAVED.merged + (SAVED.results - SAVED.merged) * share;
+  }
   return null;
 }
 

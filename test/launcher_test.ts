@@ -121,6 +121,17 @@ Deno.test({
           ["inspect", "here/tiny", "--json"],
         ]
       ) assert.ok(!await opened(words), words.join(" "));
+      for (const uri of ["gs://b/d.jsonl", "s3://b/d.jsonl", "az://b/d.jsonl"]) {
+        assert.ok(await opened(["train", "--training-data-path", uri]), uri);
+        assert.ok(await opened(["train"], { LOWRANK_OUTPUT_URI: uri }), uri);
+      }
+      assert.ok(await opened(["train", "--gcs-bucket", "my-bucket"]));
+      assert.ok(await opened(["train"], { LOWRANK_GCS_BUCKET: "my-bucket" }));
+      await Deno.mkdir(`${folder}/runs/a`, { recursive: true });
+      for (const [bucket, isOpen] of [["null", false], ['"my-bucket"', true], ['"nightly"', true]] as const) {
+        await Deno.writeTextFile(`${folder}/runs/a/run.json`, `{ "config": { "gcs_bucket": ${bucket} } }`);
+        assert.equal(await opened(["resume", "runs/a"]), isOpen, bucket);
+      }
     }),
 });
 

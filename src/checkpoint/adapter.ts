@@ -5,7 +5,7 @@
  */
 
 import { ModelFormatError, StorageNotFoundError, UnsupportedModelError } from "../errors.ts";
-import { type Folder, readText, writeFile } from "../storage.ts";
+import { type Folder, type ReadableFolder, readText, writeFile } from "../storage.ts";
 import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from "./adapter_config.ts";
 import { encodeFloats } from "../quant/float16.ts";
 import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
@@ -91,15 +91,15 @@ export async function findAdapter(folder: Folder): Promise<Folder> {
 }
 
 /**
- * Reads an adapter, widened to f32, as {@link findAdapter} finds it.
+ * Reads an adapter, widened to f32, as {@link findAdapter} finds it; a place that does not tell of folders must be its own.
  *
  * @throws {StorageNotFoundError} If a file is missing.
  * @throws {ModelFormatError} If a file is damaged, a shape does not fit the rank, one of A and B is missing, or
  * a value is not finite.
  * @throws {UnsupportedModelError} If the adapter uses a feature that is not implemented.
  */
-export async function readAdapter(place: Folder): Promise<Adapter> {
-  const folder = await findAdapter(place);
+export async function readAdapter(place: Folder | ReadableFolder): Promise<Adapter> {
+  const folder = "folders" in place ? await findAdapter(place) : place;
   const uri = `${folder.uri}/${ADAPTER_CONFIG_FILE}`;
   const config = parseAdapterConfig(await readText(folder, ADAPTER_CONFIG_FILE), uri);
   const file = await openWeights(folder);
@@ -176,7 +176,7 @@ function wholeName(key: string, config: Pick<AdapterConfig, "modulesToSave" | "b
   return isTrained ? `${map}.bias` : null;
 }
 
-async function openWeights(folder: Folder): Promise<SafetensorsFile> {
+async function openWeights(folder: ReadableFolder): Promise<SafetensorsFile> {
   if (!await folder.exists(ADAPTER_WEIGHTS_FILE) && await folder.exists("adapter_model.bin")) {
     throw new StorageNotFoundError(
       `Cannot read the adapter of "${folder.uri}": it holds adapter_model.bin only; save it again with PEFT, ` +

@@ -21,6 +21,8 @@ import { TerminalReport } from "./terminal.ts";
 const EXAMPLE =
   "no model, data or name is given: training the bundled example (lowrank train --help tells how to train yours)";
 const STOPPING = "stopping after this batch and saving a checkpoint; a second signal stops at once";
+const UPLOAD_STOPPED =
+  "stopped while the results were uploaded: the same command with --resume auto uploads what is missing";
 
 type CheckpointEvent = Extract<TrainingEvent, { type: "checkpointed" | "resumed" }>;
 
@@ -62,7 +64,7 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
   await io.untilInterrupted(async (signal) => {
     const show = presenter(flags, io);
     if (resolved.isExample) show.note(EXAMPLE);
-    let checkpoint: CheckpointEvent | null = null;
+    let checkpoint: CheckpointEvent | null = null, isUploading = false;
     if (!dryRun) signal.addEventListener("abort", () => show.note(STOPPING), { once: true });
     try {
       const { logs } = io,
@@ -74,11 +76,12 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
       await consume(events, signal, dryRun, (event) => {
         show.event(event);
         if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;
+        isUploading ||= event.type === "transfer" && event.direction === "upload";
       });
     } catch (error) {
       show.end();
       if (!isStop(error, signal)) throw error;
-      if (!dryRun) show.note(howToGoOn(checkpoint));
+      if (!dryRun) show.note(isUploading ? UPLOAD_STOPPED : howToGoOn(checkpoint));
       throw signal.reason;
     } finally {
       show.end();

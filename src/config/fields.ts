@@ -103,6 +103,7 @@ export const WIRE_NAME_BY_ANY_NAME: ReadonlyMap<string, string> = new Map(
 export function configJsonSchema(): Record<string, unknown> {
   const fileSchema = z.strictObject({
     $schema: z.optional(z.string()),
+    $versions: z.optional(z.record(z.string(), z.string())),
     ...flatSchema.shape,
     quantization: z.optional(z.enum(QUANTIZATION_WORDS)),
   });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Adapter, readAdapter } from "../checkpoint/adapter.ts";
+import { readAdapter } from "../checkpoint/adapter.ts";
 import { loraSettings } from "../checkpoint/lora_settings.ts";
 import type { Checkpoint } from "../checkpoint/resume.ts";
 import { resumeIssues } from "../checkpoint/resume_match.ts";
@@ -26,6 +26,7 @@ import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts"
 import type { Closers, FineTuneJobDeps } from "./deps.ts";
 import { overruledOptions } from "./overruled_options.ts";
 import { residualOf, trainedPart } from "./residual.ts";
+import { fetchSources, type JobSources, startingAdapter } from "./sources.ts";
 
 /** Reads and checks. Files that stay open are closed by `closers`. @throws As `FineTuneJob.run()`. */
 export async function* readInputs(
@@ -39,21 +40,23 @@ export async function* readInputs(
   for (const message of damaged) yield { type: "warning", message };
   if (checkpoint === null) await refuseUsed(output, job);
   await checkPlaces(output, job, deps.dryRun === true);
+  const sources = yield* fetchSources(config, deps, closers);
   yield { type: "phase", stage: "resolve", message: "reading the base model" };
   const opened = yield* openBase(config, deps);
   const base = ModelManager.quantized(opened, config.quantization);
   closers.push(() => base.weights.close());
   const tokenizer = await Tokenizer.load(base.folder);
-  const read = await startAdapter(config, deps, checkpoint);
+  const readStart = () => startingAdapter(sources);
+  const read = checkpoint ? await readAdapter(checkpoint.folder) : await readStart();
   const saved = read && ModelManager.named(base, read);
   const lora = loraSettings(config, job.adapterPath === null ? null : saved);
   for (const message of overruledOptions(config, lora)) yield { type: "warning", message };
   if (job.adapterPath === null) ModelManager.checkLora(base, lora);
   const residual = residualOf(base, lora), start = saved && trainedPart(residual, saved);
-  const chatTemplate = await templateOf(config, deps);
+  const chatTemplate = await templateOf(sources);
   yield { type: "phase", stage: "tokenise", message: "reading the data" };
   const { allowSpecialTokens } = training;
-  const files = (uri: string) => fileAt(deps.files, uri);
+  const files = (uri: string) => fileAt(sources.files, uri);
   const { scratch, dataFiles } = deps;
   const manager = new DataManager({
     files,
@@ -63,7 +66,7 @@ export async function* readInputs(
     ...(scratch ? { scratch } : {}),
     ...(dataFiles ? { dataFiles } : {}),
   });
-  const dataset = await loadData(manager, config);
+  const dataset = await loadData(manager, config, sources);
   closers.push(() => dataset.close());
   checkTokens(dataset, base);
   const source = chatTemplate ?? tokenizer.chatTemplate;
@@ -86,6 +89,7 @@ export async function* readInputs(
     stopTokenIds,
     checkpoint,
     start,
+    readStart,
     lora,
     residual,
     steps,
@@ -109,20 +113,7 @@ async function* openBase(
   return opened;
 }
 
-/** The adapter to continue from; on resuming that of the checkpoint, whatever the run began with. */
-export async function startAdapter(
-  { job: { adapterPath } }: FineTuneJobConfig,
-  { files }: FineTuneJobDeps,
-  checkpoint: Checkpoint | null,
-): Promise<Adapter | null> {
-  if (checkpoint) return await readAdapter(checkpoint.folder);
-  return adapterPath === null ? null : await readAdapter(files(adapterPath));
-}
-
-async function templateOf(
-  { training: { chatTemplatePath } }: FineTuneJobConfig,
-  { files }: FineTuneJobDeps,
-): Promise<string | null> {
+async function templateOf({ files, chatTemplatePath }: JobSources): Promise<string | null> {
   if (chatTemplatePath === null) return null;
   const { folder, name } = fileAt(files, chatTemplatePath);
   return await readText(folder, name);
@@ -130,11 +121,12 @@ async function templateOf(
 
 function loadData(
   manager: DataManager,
-  { job, training }: FineTuneJobConfig,
+  { training }: FineTuneJobConfig,
+  { trainingDataPath, evalDataPath }: JobSources,
 ): Promise<Dataset> {
   return manager.load({
-    trainingDataPath: job.trainingDataPath,
-    evalDataPath: job.evalDataPath,
+    trainingDataPath,
+    evalDataPath,
     trainTestSplit: training.trainTestSplit,
     dataFormat: training.dataFormat,
     columnMapping: training.columnMapping,

@@ -3,17 +3,15 @@
  *
  * @module
  */
+import { readAdapter } from "../checkpoint/adapter.ts";
 import { latestCheckpoint } from "../checkpoint/resume.ts";
-import type { FineTuneJobConfig } from "../config.ts";
 import { GpuLostError, GpuMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { TrainingEvent } from "../job.ts";
 import { ModelManager } from "../model_manager.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import type { Folder } from "../storage.ts";
-import type { FineTuneJobDeps } from "./deps.ts";
 import { trainedPart } from "./residual.ts";
-import { startAdapter } from "./inputs.ts";
 
 /** Errors after which another device can go on. */
 export type DeviceLoss = GpuLostError | GpuMemoryError;
@@ -65,14 +63,9 @@ export class Recoveries {
  *
  * @param output Holds checkpoints of this run only.
  */
-export async function fromLastCheckpoint(
-  inputs: RunInputs,
-  output: Folder,
-  config: FineTuneJobConfig,
-  deps: FineTuneJobDeps,
-): Promise<RunInputs> {
+export async function fromLastCheckpoint(inputs: RunInputs, output: Folder): Promise<RunInputs> {
   const { checkpoint } = await latestCheckpoint(output);
-  const saved = await startAdapter(config, deps, checkpoint);
+  const saved = checkpoint ? await readAdapter(checkpoint.folder) : await inputs.readStart();
   const named = saved && ModelManager.named(inputs.base, saved);
   return { ...inputs, checkpoint, start: named && trainedPart(inputs.residual, named) };
 }

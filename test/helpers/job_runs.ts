@@ -54,7 +54,13 @@ export async function run(
 }
 
 /** What every run that came to train leaves beside its models. */
-export const RUN_FILES = ["metrics.jsonl", "report.html", "run.json", "trainer_state.json"];
+export const RUN_FILES = [
+  "metrics.jsonl",
+  "report.html",
+  "run.json",
+  "trainer_state.json",
+  "training_config.json",
+];
 
 export const ADAPTER_FILES = [
   "adapter/README.md",
