@@ -101,7 +101,7 @@ export class Destination {
     overwrite: boolean,
     signal: AbortSignal,
   ): AsyncGenerator<TrainingEvent> {
-    yield { type: "phase", message: `uploading the results to ${this.uri}` };
+    yield { type: "phase", stage: "upload", message: `uploading the results to ${this.uri}` };
     try {
       const sessions = output.folder(SESSIONS_FOLDER);
       yield* transferEvents(

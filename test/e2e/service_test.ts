@@ -1,0 +1,188 @@
+/**
+ * The whole service: the command as a process of its own, with everything it needs in a bucket, its course in a database,
+ * and its results back in the bucket.
+ */
+import assert from "node:assert/strict";
+import { ContainerClient } from "@azure/storage-blob";
+import { readAdapter } from "../../src/checkpoint/adapter.ts";
+import { SafetensorsFile } from "../../src/checkpoint/safetensors.ts";
+import { SqliteJobRecords } from "../../src/job_tracker/sqlite.ts";
+import type { StorageManager } from "../../src/storage_manager.ts";
+import { AzureStorageManager } from "../../src/storage/azure.ts";
+import { GcsStorageManager } from "../../src/storage/gcs.ts";
+import { LocalFolder } from "../../src/storage/local.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import { S3StorageManager } from "../../src/storage/s3.ts";
+import { device } from "../helpers/device.ts";
+import { startEmulator, withoutEmulator } from "../helpers/emulators.ts";
+import { startFirestore } from "../helpers/firestore.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const TINY = new LocalFolder(`${ROOT}examples/tiny`);
+/** Two short steps; the adapter alone, unless the test is about the merged model. */
+const SHORT = ["--max-steps", "2", "--batch-size", "2", "--train-test-split", "0.01", "--logging-steps", "1"]
+  .concat("--num-generation-samples", "0", "--no-exact-match", "--variant", "software");
+
+/** Runs the command in an empty folder; `look` sees the folder before it is removed. */
+async function lowrank(
+  args: readonly string[],
+  env: Record<string, string>,
+  look: (folder: string, text: string) => void | Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "lowrank-service-" });
+  try {
+    const rights = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-net=127.0.0.1"];
+    const command = ["run", "--config", `${ROOT}deno.json`, "--no-prompt", ...rights, `${ROOT}src/main.ts`];
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [...command, ...args],
+      cwd: folder,
+      env: { NO_COLOR: "1", METADATA_SERVER_DETECTION: "none", ...env },
+    }).output();
+    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    assert.equal(code, 0, text);
+    await look(folder, text);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function putTiny(storage: StorageManager): Promise<void> {
+  await storage.uploadFolder(TINY.folder("model"), "models/tiny");
+  await storage.uploadFile(TINY, "signals.jsonl", "data/train.jsonl");
+}
+
+/** Loads what a run has put into a bucket with the readers of the library. */
+async function checkResults(storage: StorageManager, prefix: string, hasMerged: boolean): Promise<void> {
+  const results = new MemoryFolder("results");
+  await storage.downloadFolder(prefix, results);
+  const { config, tensors } = await readAdapter(results.folder("adapter"));
+  assert.equal(config.rank, 16);
+  assert.ok(
+    [...tensors].some(([name, { data }]) => name.includes("lora_B") && data.some((value) => value !== 0)),
+  );
+  if (hasMerged) {
+    const merged = await SafetensorsFile.open(results.folder("merged"), "model.safetensors");
+    const base = await SafetensorsFile.open(TINY.folder("model"), "model.safetensors");
+    assert.deepEqual([...merged.infos.keys()].sort(), [...base.infos.keys()].sort());
+    const name = [...base.infos.keys()].find((key) => key.includes("q_proj"))!;
+    assert.notDeepEqual(await merged.readF32(name), await base.readF32(name));
+    await base.close();
+  } else assert.deepEqual(await results.folder("merged").list(), []);
+  const files = ["metrics.jsonl", "report.html", "run.json", "trainer_state.json", "training_config.json"];
+  assert.deepEqual(await results.list(), files);
+  const json = async (name: string) => {
+    const file = await results.open(name);
+    return JSON.parse(new TextDecoder().decode(await file.read(0, file.size)));
+  };
+  assert.equal((await json("run.json")).status, "completed");
+  const training = await json("training_config.json");
+  assert.deepEqual([training.max_steps, training.lora_r], [2, 16]);
+}
+
+function test(name: string, missing: string | null, fn: () => Promise<void>): void {
+  const why = device ? missing : "no adapter";
+  Deno.test({ name: why ? `${name} (skipped: ${why})` : name, ignore: why !== null, fn });
+}
+
+test(
+  "the service's command line, from bucket to bucket, recorded in Firestore",
+  withoutEmulator("fake-gcs-server"),
+  async () => {
+    const server = await startEmulator("fake-gcs-server", (port) => [
+      ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
+      ...["-public-host", `127.0.0.1:${port}`, "-external-url", `http://127.0.0.1:${port}`],
+    ]);
+    const firestore = await startFirestore();
+    try {
+      const endpoint = `http://127.0.0.1:${server.port}`;
+      const made = await fetch(`${endpoint}/storage/v1/b?project=test`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ name: "my-bucket" }),
+      });
+      await made.body?.cancel();
+      const storage = new GcsStorageManager("my-bucket", { endpoint });
+      await putTiny(storage);
+      const watch = await firestore.watch("jobs", "job-1");
+      const args = ["train", "--base-model", "tiny", "--output-model-name", "my-model"]
+        .concat("--training-data-path", "data/train.jsonl", "--gcs-bucket", "my-bucket")
+        .concat("--job-id", "job-1", "--firestore-project", "test", ...SHORT);
+      const env = { STORAGE_EMULATOR_HOST: endpoint, FIRESTORE_EMULATOR_HOST: firestore.host };
+      await lowrank(args, env, (folder, text) => {
+        assert.match(text, /downloaded the data: 1 file/);
+        assert.match(text, /uploaded the results: \d+ files/);
+        assert.match(text, /results +gs:\/\/my-bucket\/models\/my-model\n/);
+        const left = [...Deno.readDirSync(`${folder}/runs/my-model`)].map(({ name }) => name).sort();
+        assert.deepEqual(left.filter((name) => /^(\.|downloads|upload)/.test(name)), []);
+      });
+      await checkResults(storage, "models/my-model", true);
+      const seen = await watch.until("completed");
+      assert.deepEqual([...new Set(seen.map(({ status }) => status))], ["pending", "running", "completed"]);
+      const progress = seen.map((record) => record.progress);
+      assert.deepEqual(progress, progress.toSorted((a, b) => a - b));
+      assert.ok(new Set(progress).size >= 4, `progress ${progress}`);
+      const { created_at, started_at, completed_at, error } = seen.at(-1)!;
+      assert.equal(error, null);
+      assert.ok(
+        created_at.toMillis() <= started_at!.toMillis() && started_at!.toMillis() < completed_at!.toMillis(),
+      );
+    } finally {
+      await firestore.stop();
+      await server.stop();
+    }
+  },
+);
+
+test("the same with S3 and SQLite", withoutEmulator("versitygw"), async () => {
+  const root = await Deno.makeTempDir();
+  const env = { AWS_ACCESS_KEY_ID: "test-key-id", AWS_SECRET_ACCESS_KEY: "test-secret-5318008" };
+  const server = await startEmulator("versitygw", (port) => ["--port", `127.0.0.1:${port}`, "posix", root], {
+    ROOT_ACCESS_KEY: env.AWS_ACCESS_KEY_ID,
+    ROOT_SECRET_KEY: env.AWS_SECRET_ACCESS_KEY,
+  });
+  try {
+    await Deno.mkdir(`${root}/my-bucket`);
+    const endpoint = `http://127.0.0.1:${server.port}`;
+    const credentials = { accessKeyId: env.AWS_ACCESS_KEY_ID, secretAccessKey: env.AWS_SECRET_ACCESS_KEY };
+    const storage = new S3StorageManager("my-bucket", { endpoint, credentials });
+    await putTiny(storage);
+    const args = ["train", "--base-model", "s3://my-bucket/models/tiny", "--output-model-name", "my-model"]
+      .concat("--training-data-path", "s3://my-bucket/data/*.jsonl", "--output-uri", "s3://my-bucket/tuned")
+      .concat("--job-id", "job-1", "--save", "adapter", ...SHORT);
+    await lowrank(args, { ...env, AWS_ENDPOINT_URL: endpoint }, async (folder) => {
+      const records = new SqliteJobRecords(`${folder}/runs/jobs.db`);
+      const record = (await records.read("job-1"))!;
+      await records.close();
+      assert.deepEqual([record.status, record.progress, record.error], ["completed", 1, null]);
+      assert.ok(record.createdAt <= record.startedAt! && record.startedAt! < record.completedAt!);
+    });
+    await checkResults(storage, "tuned", false);
+  } finally {
+    await server.stop();
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+test("the same with Azure and without records", withoutEmulator("azurite"), async () => {
+  const key = btoa("a key of the tests, 5318008");
+  const server = await startEmulator("azurite", (port) => [
+    ...["--blobHost", "127.0.0.1", "--blobPort", String(port), "--inMemoryPersistence", "--silent"],
+    ...["--disableTelemetry", "--skipApiVersionCheck"],
+  ], { AZURITE_ACCOUNTS: `tests:${key}` });
+  try {
+    const connectionString =
+      `DefaultEndpointsProtocol=http;AccountName=tests;AccountKey=${key};BlobEndpoint=http://127.0.0.1:${server.port}/tests`;
+    await new ContainerClient(connectionString, "my-container").create();
+    const storage = new AzureStorageManager("my-container", { connectionString });
+    await putTiny(storage);
+    const args = ["train", "--base-model", "az://my-container/models/tiny", "--output-model-name", "my-model"]
+      .concat("--training-data-path", "az://my-container/data/train.jsonl")
+      .concat("--output-uri", "az://my-container/tuned", "--save", "adapter", ...SHORT);
+    await lowrank(args, { AZURE_STORAGE_CONNECTION_STRING: connectionString }, (folder) => {
+      assert.deepEqual([...Deno.readDirSync(`${folder}/runs`)].map(({ name }) => name), ["my-model"]);
+    });
+    await checkResults(storage, "tuned", false);
+  } finally {
+    await server.stop();
+  }
+});
