@@ -47,7 +47,7 @@ const STREAMED = /^\/v1\/files\/?$|^\/api\/storage\//;
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 export function createApp(deps: AppDeps): App {
-  const { tokens, settings, log, now } = deps;
+  const { tokens, settings, metrics, log, now } = deps;
   const app: App = new Hono<ServerEnv>();
   const failures = new WeakMap<Request, unknown>();
 
@@ -58,7 +58,9 @@ export function createApp(deps: AppDeps): App {
     const { method, path } = c.req, ms = performance.now() - from, { requestId } = c.var;
     const error = failures.get(c.req.raw);
     const tokenId = c.var.caller?.tokenId ?? null;
-    log({ requestId, method, path, status: c.res.status, ms, tokenId, ...(error ? { error } : {}) });
+    const entry = { requestId, method, path, status: c.res.status, ms, tokenId, ...(error ? { error } : {}) };
+    metrics.observe(entry);
+    log(entry);
   });
   app.use(securityHeaders);
   app.use(crossOrigin(settings.allowedOrigins));

@@ -1,27 +1,11 @@
 /**
- * What a token may allow.
+ * Who sends a request, and what they may do.
  *
  * @module
  */
+import type { Scope } from "../src/scopes.ts";
 
-/** Every scope, with what it allows. A route names the one that it needs. */
-export const SCOPES = {
-  "files:read": "List and read files",
-  "files:write": "Upload and delete files",
-  "jobs:read": "Read fine-tuning jobs, their events and checkpoints",
-  "jobs:write": "Create, cancel, pause and resume fine-tuning jobs",
-  "models:read": "List models",
-  "models:write": "Delete fine-tuned models",
-  "chat": "Generate text with the models",
-  "storage:read": "Read buckets through the proxy",
-  "storage:write": "Write buckets and job documents through the proxy",
-  "metrics:read": "Read the server's metrics",
-} as const;
-
-export type Scope = keyof typeof SCOPES;
-
-/** All of {@link SCOPES}. */
-export const ALL_SCOPES: readonly Scope[] = Object.keys(SCOPES) as Scope[];
+export { ALL_SCOPES, type Scope, SCOPES } from "../src/scopes.ts";
 
 /** Who sends a request. */
 export interface Caller {

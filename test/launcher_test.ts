@@ -153,6 +153,23 @@ Deno.test({
 });
 
 Deno.test({
+  name: "launcher lets the server write its folder, listen at its address and start Deno, and nothing else",
+  ignore,
+  fn: () =>
+    withMachine({ deno: fakeDeno("2.9.6"), ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
+      const { out } = await run(["serve", "--host", "::1", "--port=9000", "--data-dir", "jobs of mine"]);
+      for (const right of ["net=[::1]:9000", "write=jobs of mine", `run=${folder}/bin/deno`]) {
+        assert.ok(out.includes(`[--allow-${right}]`), out);
+      }
+      assert.doesNotMatch(out, /\[--allow-(write|net|run|ffi|all)\]/);
+      assert.match(out, /server\/main\.ts\]\n\[serve\]\n\[--host\]\n\[::1\]/);
+      const token = await run(["token", "list"]);
+      assert.match(token.out, /\[--allow-write=lowrank-server\]/);
+      assert.doesNotMatch(token.out, /allow-net|allow-run/);
+    }),
+});
+
+Deno.test({
   name: "launcher works through a symbolic link",
   ignore,
   fn: () =>

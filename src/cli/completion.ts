@@ -14,6 +14,7 @@ import { CHAT_FLAGS, GENERATE_FLAGS } from "./generate_flags.ts";
 import { exitCodeTable, flagTable, mainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { MODELS_FLAGS } from "./models.ts";
+import { SERVE_FLAGS, TOKEN_FLAGS } from "./server_flags.ts";
 import { CACHE_FLAGS, INSPECT_FLAGS, MERGE_FLAGS, oneWord, PULL_FLAGS, RUNS_FLAGS } from "./verb_flags.ts";
 
 /** Flags by verb; a verb without flags of its own has the general ones. */
@@ -33,11 +34,14 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
   runs: RUNS_FLAGS,
   pull: PULL_FLAGS,
   cache: CACHE_FLAGS,
+  serve: SERVE_FLAGS,
+  token: TOKEN_FLAGS,
 };
 
 /** Words after verbs that take one of a few. */
 const WORDS_OF: Readonly<Record<string, readonly string[]>> = {
   cache: ["rm"],
+  token: ["create", "list", "revoke"],
   config: ["init", "schema", "validate"],
   completion: ["bash", "zsh", "fish"],
   export: Object.keys(EXPORT_FORMATS),

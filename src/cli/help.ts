@@ -63,6 +63,10 @@ Data and models
   pull MODEL                Bring a model of the Hub or a bucket into the cache
   cache                     List what was downloaded, or remove it
 
+Server
+  serve                     Answer OpenAI's fine-tuning API
+  token create|list|revoke  Make, list and end keys for it
+
 Other
   doctor                    Show what this machine computes on, and what to install
   config init               Print a configuration file with every option, to fill in

@@ -24,6 +24,7 @@ import type { CliIo } from "./io.ts";
 import { type LogOutput, logSetting, startLogging } from "./log_output.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
+import { serveHelp, tokenHelp } from "./server_flags.ts";
 import { CLEAR_LINE } from "./terminal.ts";
 import { train } from "./train.ts";
 import { cacheHelp, inspectHelp, mergeHelp, pullHelp, runsHelp } from "./verb_flags.ts";
@@ -47,6 +48,8 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   runs: runsHelp,
   pull: pullHelp,
   cache: cacheHelp,
+  serve: serveHelp,
+  token: tokenHelp,
   config: configHelp,
   completion: completionHelp,
 };
@@ -75,6 +78,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   merge: async (args, io) => (await import("./merge.ts")).merge(args, io),
   pull: async (args, io) => (await import("./pull.ts")).pull(args, io),
   cache: async (args, io) => (await import("./cache.ts")).cache(args, io),
+  serve: ofServer("serve", serveHelp),
+  token: ofServer("token", tokenHelp),
   config: configVerb,
   completion,
   help,
@@ -90,8 +95,16 @@ const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat"]);
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
-  "serve",
 ];
+
+/** A verb of the server, which the launcher starts by itself: the library does without one. */
+function ofServer(name: string, help: () => string): Verb {
+  return (args, io) => {
+    if (args.includes("--help") || args.includes("-h")) return io.stdout.write(help());
+    const message = `is a command of the server: run ./lowrank ${name} in the program's folder`;
+    throw new ConfigError([{ path: `"${name}"`, message }]);
+  };
+}
 
 function verbFor(name: string): Verb {
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;

@@ -1,25 +1,100 @@
 /**
  * The server's app over SQLite in memory and a temporary data folder, without a port.
  */
-import { type AccessEntry, type App, type AppDeps, createApp } from "../../server/app.ts";
+import type { AccessEntry, App, AppDeps } from "../../server/app.ts";
+import { assemble, type Server, type ServerParts } from "../../server/assemble.ts";
 import { checkData } from "../../server/data_check.ts";
 import { Database } from "../../server/database.ts";
-import { FileStore } from "../../server/file_store.ts";
+import type { JobLauncher, JobOrder, JobOutcome, JobProcess } from "../../server/launchers/launcher.ts";
 import type { Scope } from "../../server/scopes.ts";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../../server/settings.ts";
-import { TokenStore } from "../../server/token_store.ts";
+import type { TrainingEvent } from "../../src/job.ts";
 
 /** An app under test. */
 export interface TestServer {
   readonly app: App;
   readonly deps: AppDeps;
+  readonly server: Server;
   readonly database: Database;
+  readonly launcher: FakeLauncher;
   readonly folder: string;
   readonly log: readonly AccessEntry[];
+  /** What the server could not do by itself. */
+  readonly failures: readonly unknown[];
   /** Milliseconds since 1970, as the server sees it. */
   readonly clock: { now: number };
   /** The header of a new token. */
   bearer(...scopes: Scope[]): { authorization: string };
+  /** Another server over the same database and folder, as after a restart. */
+  again(): Promise<Server>;
+}
+
+/** A process that tells what the test has it tell. */
+export class FakeProcess implements JobProcess {
+  readonly events: ReadableStream<TrainingEvent>;
+  readonly outcome: Promise<JobOutcome>;
+  readonly order: JobOrder;
+  isStopped = false;
+  #hasEnded = false;
+  #controller!: ReadableStreamDefaultController<TrainingEvent>;
+  #end!: (outcome: JobOutcome) => void;
+
+  constructor(order: JobOrder) {
+    this.order = order;
+    this.events = new ReadableStream({ start: (controller) => void (this.#controller = controller) });
+    this.outcome = new Promise((resolve) => this.#end = resolve);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  tell(...events: TrainingEvent[]): this {
+    for (const event of events) this.#controller.enqueue(event);
+    return this;
+  }
+
+  /** Does nothing after the first time. */
+  end(outcome: JobOutcome): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#controller.close();
+    this.#end(outcome);
+  }
+}
+
+/** Starts processes of the test. */
+export class FakeLauncher implements JobLauncher {
+  readonly processes: FakeProcess[] = [];
+  #isClosed = false;
+
+  launch(order: JobOrder): FakeProcess {
+    const process = new FakeProcess(order);
+    this.processes.push(process);
+    if (this.#isClosed) process.end({ type: "stopped" });
+    return process;
+  }
+
+  /** Ends every process, those that are still to be started too. */
+  close(): void {
+    this.#isClosed = true;
+    for (const process of this.processes) process.end({ type: "stopped" });
+  }
+
+  /** Waits for a process to be started. @param index The how-manieth, from 0. */
+  async started(index: number): Promise<FakeProcess> {
+    await until(() => this.processes.length > index);
+    return this.processes[index]!;
+  }
+}
+
+/** Waits for what other tasks bring about. @throws {Error} If it takes long. */
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!await isSo()) {
+    if (performance.now() > end) throw new Error(`Waited too long for ${isSo}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** Makes an app, hands it to `work`, and removes what it left. Without tokens unless `settings` says otherwise. */
@@ -28,25 +103,40 @@ export async function withServer(
   work: (server: TestServer) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "lowrank-server-" });
-  const database = new Database(), log: AccessEntry[] = [], clock = { now: 1_790_000_000_000 };
-  const now = () => clock.now;
+  const database = new Database(), launcher = new FakeLauncher();
+  const log: AccessEntry[] = [], failures: unknown[] = [], clock = { now: 1_790_000_000_000 };
+  await Deno.mkdir(`${folder}/models/tiny`, { recursive: true });
+  await Deno.writeTextFile(`${folder}/models/tiny/config.json`, "{}");
+  const parts: ServerParts = {
+    database,
+    folder,
+    modelsFolder: `${folder}/models`,
+    bundledModels: new Map(),
+    launcher,
+    slots: [{ name: "slot 0", env: { GPU: "0" } }],
+    settings: { ...DEFAULT_SETTINGS, anonymous: true, ...settings },
+    checkData,
+    log: (entry) => log.push(entry),
+    logFailure: (_, error) => failures.push(error),
+    mostCrashes: 2,
+    pauseMs: 1000,
+    now: () => clock.now,
+  };
+  const server = await assemble(parts), servers = [server];
+  const again = async () => {
+    servers.push(await assemble(parts));
+    return servers.at(-1)!;
+  };
+  const { app, deps } = server;
+  const bearer = (...scopes: Scope[]) => ({
+    authorization: `Bearer ${deps.tokens.create("test", scopes).token}`,
+  });
   try {
-    const tokens = new TokenStore(database, now), files = new FileStore(database, folder, now);
-    await files.open();
-    const deps: AppDeps = {
-      tokens,
-      files,
-      checkData,
-      settings: { ...DEFAULT_SETTINGS, anonymous: true, ...settings },
-      notReady: () => null,
-      log: (entry) => log.push(entry),
-      now,
-    };
-    const bearer = (...scopes: Scope[]) => ({
-      authorization: `Bearer ${tokens.create("test", scopes).token}`,
-    });
-    await work({ app: createApp(deps), deps, database, folder, log, clock, bearer });
+    await work({ app, deps, server, database, launcher, folder, log, failures, clock, bearer, again });
   } finally {
+    const stopped = servers.map((each) => each.stop());
+    launcher.close();
+    await Promise.all(stopped);
     database.close();
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,0 +1,115 @@
+/**
+ * Puts the server together over a data folder.
+ *
+ *     DATA/lowrank.db       jobs, events, files, tokens
+ *     DATA/files/           bytes of uploads
+ *     DATA/incoming/        uploads on their way
+ *     DATA/jobs/ID/run/     what a job's run leaves
+ *     DATA/models/          base models, unless they are elsewhere
+ *
+ * @module
+ */
+import { type AccessEntry, type App, type AppDeps, createApp } from "./app.ts";
+import { CheckpointStore } from "./checkpoint_store.ts";
+import type { CheckData } from "./data_check.ts";
+import type { Database } from "./database.ts";
+import { EventStore } from "./event_store.ts";
+import { FileStore } from "./file_store.ts";
+import { IdempotencyKeys } from "./idempotency.ts";
+import { JobRunner, runFolder } from "./job_runner.ts";
+import { JobStore } from "./job_store.ts";
+import type { JobLauncher, Slot } from "./launchers/launcher.ts";
+import { ModelCatalog } from "./model_catalog.ts";
+import { ServerMetrics } from "./server_metrics.ts";
+import type { ServerSettings } from "./settings.ts";
+import { TokenStore } from "./token_store.ts";
+
+/** The file of the database in a data folder. */
+export const DATABASE_FILE = "lowrank.db";
+
+/** What the server is made of. */
+export interface ServerParts {
+  readonly database: Database;
+  /** The data folder, absolute. */
+  readonly folder: string;
+  /** Where base models are, absolute. */
+  readonly modelsFolder: string;
+  /** Base models elsewhere, by name. */
+  readonly bundledModels: ReadonlyMap<string, string>;
+  readonly launcher: JobLauncher;
+  readonly slots: readonly Slot[];
+  readonly settings: ServerSettings;
+  readonly checkData: CheckData;
+  readonly log: (entry: AccessEntry) => void;
+  readonly logFailure: (message: string, error: unknown) => void;
+  /** See `JobRunnerDeps`. */
+  readonly mostCrashes?: number;
+  readonly pauseMs?: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** A server that answers and runs jobs. */
+export interface Server {
+  readonly app: App;
+  readonly deps: AppDeps;
+  readonly runner: JobRunner;
+  /** Has jobs save checkpoints and end. The database stays open. */
+  stop(): Promise<void>;
+}
+
+/** Between two looks for files whose time is over. */
+const SWEEP_MS = 60_000;
+
+/** Makes a server and has it take up the jobs that are there. */
+export async function assemble(parts: ServerParts): Promise<Server> {
+  const { database, folder, modelsFolder, bundledModels, launcher, slots, settings, log, logFailure } = parts;
+  const now = parts.now ?? Date.now;
+  const jobs = new JobStore(database, now), events = new EventStore(database, now);
+  const checkpoints = new CheckpointStore(database, now);
+  const files = new FileStore(database, folder, now), tokens = new TokenStore(database, now);
+  const runs = `${folder}/jobs`;
+  const models = new ModelCatalog(modelsFolder, bundledModels, jobs, (id) => runFolder(runs, id));
+  await files.open();
+  const { mostCrashes, pauseMs } = parts;
+  const runner = new JobRunner({
+    ...{
+      database,
+      jobs,
+      events,
+      checkpoints,
+      files,
+      models,
+      launcher,
+      slots,
+      folder: runs,
+      now,
+      log: logFailure,
+    },
+    ...(mostCrashes === undefined ? {} : { mostCrashes }),
+    ...(pauseMs === undefined ? {} : { pauseMs }),
+  });
+  let isStopping = false;
+  const deps: AppDeps = {
+    ...{ database, jobs, events, checkpoints, files, tokens, models, runner, settings, log, now },
+    checkData: parts.checkData,
+    idempotency: new IdempotencyKeys(database, now),
+    metrics: new ServerMetrics(jobs),
+    notReady: () => isStopping ? "The server is stopping." : null,
+  };
+  const sweep = setInterval(() => {
+    files.removeExpired().catch((error) => logFailure("removing expired files", error));
+  }, SWEEP_MS);
+  const app = createApp(deps);
+  runner.start();
+  return {
+    app,
+    deps,
+    runner,
+    async stop() {
+      isStopping = true;
+      clearInterval(sweep);
+      await runner.stop();
+    },
+  };
+}

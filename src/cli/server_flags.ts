@@ -1,0 +1,106 @@
+/**
+ * Flags and help of `serve` and `token`, which are run by `server/main.ts`.
+ *
+ * @module
+ */
+import { type FlagSpec, general, GENERAL_FLAGS } from "./flags.ts";
+import { exitCodeTable, flagTable } from "./help.ts";
+import { SCOPES } from "../scopes.ts";
+
+const DATA_DIR = general("data-dir", "Folder of jobs, files and tokens, for one server at a time", {
+  placeholder: "DIR",
+  defaultText: "lowrank-server",
+});
+
+/** Flags of `serve`. */
+export const SERVE_FLAGS: readonly FlagSpec[] = [
+  general("host", "Address to listen at; any but a loopback one needs tokens", {
+    placeholder: "ADDRESS",
+    defaultText: "127.0.0.1",
+  }),
+  general("port", "Port to listen at; 0 takes a free one", { placeholder: "N", defaultText: "8000" }),
+  DATA_DIR,
+  general("models-dir", "Folder of base models: NAME/config.json, OWNER/NAME/config.json, NAME.gguf", {
+    placeholder: "DIR",
+    defaultText: "DATA-DIR/models",
+  }),
+  general("slots", "Jobs that run at a time", { placeholder: "N", defaultText: "1" }),
+  general("slot-env", "Variables of each slot that show its jobs one GPU: NAME=VALUE,...;NAME=VALUE,...", {
+    placeholder: "TEXT",
+  }),
+  general("allow-origin", "Origins of pages on other hosts that may use the server, by commas", {
+    placeholder: "ORIGINS",
+  }),
+  general("max-file-mb", "Largest file that is taken, MB (10^6 bytes)", {
+    placeholder: "N",
+    defaultText: "4294",
+  }),
+  general("max-requests", "Requests a second of one caller; twice as many at once", {
+    placeholder: "N",
+    defaultText: "100",
+  }),
+  general("max-queued-jobs", "Jobs that may wait", { placeholder: "N", defaultText: "1000" }),
+  general("max-crashes", "Crashes of a job, with no checkpoint between them, after which it has failed", {
+    placeholder: "N",
+    defaultText: "3",
+  }),
+  general("quiet", "No line for each request", { short: "q" }),
+  ...GENERAL_FLAGS,
+];
+
+/** Flags of `token`. */
+export const TOKEN_FLAGS: readonly FlagSpec[] = [
+  general("name", "What it is for, as token list shows it", { placeholder: "TEXT" }),
+  general("scopes", "What it allows, by commas; all without it", { placeholder: "NAMES" }),
+  general("expires-days", "Days after which it ends; without it, it does not", { placeholder: "N" }),
+  DATA_DIR,
+  general("json", "The same as JSON"),
+  ...GENERAL_FLAGS,
+];
+
+/** What `lowrank serve --help` prints. */
+export function serveHelp(): string {
+  return `lowrank serve: answer OpenAI's fine-tuning API and train on this machine's GPU
+
+Usage: lowrank serve [options]
+
+${flagTable(SERVE_FLAGS, ["General"])}
+
+On a loopback address and without tokens, every program of this machine may use the server. Once
+"lowrank token create" has made one, each request needs one after the next start; any other address
+needs one to start with. SIGTERM and Ctrl-C have running jobs save a checkpoint; the next start goes
+on with them.
+
+Exit codes
+${exitCodeTable()}
+
+Examples
+  lowrank serve --models-dir models
+  lowrank token create --name laptop && lowrank serve --host 0.0.0.0
+`;
+}
+
+/** What `lowrank token --help` prints. */
+export function tokenHelp(): string {
+  const width = Math.max(...Object.keys(SCOPES).map((scope) => scope.length));
+  return `lowrank token: who may use the server
+
+Usage: lowrank token create --name TEXT [--scopes NAMES] [options]
+       lowrank token list
+       lowrank token revoke ID
+
+${flagTable(TOKEN_FLAGS, ["General"])}
+
+A token is shown once, when it is made; the server keeps a hash of it. Changes hold from the next
+request on; a server that was started without any token has to be started again.
+
+Scopes
+${Object.entries(SCOPES).map(([scope, what]) => `  ${scope.padEnd(width)}  ${what}`).join("\n")}
+
+Exit codes
+${exitCodeTable()}
+
+Example
+  lowrank token create --name dashboard --scopes jobs:read,files:read
+`;
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { CheckpointStore } from "../../server/checkpoint_store.ts";
+import { Database } from "../../server/database.ts";
+import { EventStore } from "../../server/event_store.ts";
+import { eventStream } from "../../server/event_stream.ts";
+import { withServer } from "../helpers/server_app.ts";
+
+const JOB = "ftjob-a";
+
+/** Reads a stream until it has so many frames. */
+async function frames(reader: ReadableStreamDefaultReader<Uint8Array>, count: number): Promise<string[]> {
+  let text = "";
+  const parts = () => text.split("\n\n").filter(Boolean);
+  while (parts().length < count) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    text += new TextDecoder().decode(value);
+  }
+  return parts();
+}
+
+const idsOf = (parts: readonly string[]) => parts.flatMap((part) => /^id: (\d+)/m.exec(part)?.[1] ?? []);
+
+Deno.test("eventStream() gives what is there, then what comes, with ids that rise by one, and done at the end", async () => {
+  const database = new Database(), events = new EventStore(database);
+  let isOver = false, ends = 0;
+  for (const message of ["one", "two\n\nid: 9"]) events.append(JOB, { message });
+  const options = { jobId: JOB, heartbeatMs: 60_000, isOver: () => isOver, onEnd: () => ends++ };
+  const reader = eventStream(events, { ...options, after: 0 }).getReader();
+  const first = await frames(reader, 3);
+  assert.equal(first[0], "retry: 3000");
+  assert.deepEqual(idsOf(first), ["1", "2"]);
+  assert.equal(
+    JSON.parse(/^data: (.*)$/m.exec(first[2]!)![1]!).message,
+    "two\n\nid: 9",
+    "data cannot forge an id",
+  );
+  const more = frames(reader, 1);
+  events.append(JOB, { message: "three" });
+  events.append("ftjob-b", { message: "of another job" });
+  assert.deepEqual(idsOf(await more), ["3"]);
+  const end = frames(reader, 2);
+  isOver = true;
+  events.append(JOB, { message: "four" });
+  const last = await end;
+  assert.deepEqual(idsOf(last), ["4", "4"]);
+  assert.match(last.at(-1)!, /^event: done/);
+  assert.equal((await reader.read()).done, true);
+  assert.equal(ends, 1);
+  const replayed = await frames(eventStream(events, { ...options, after: 2 }).getReader(), 4);
+  assert.deepEqual(idsOf(replayed), ["3", "4", "4"]);
+  database.close();
+});
+
+Deno.test("eventStream() shows that it is alive, and ends when the client goes", async () => {
+  const database = new Database(), events = new EventStore(database);
+  let ends = 0;
+  const reader = eventStream(events, {
+    jobId: JOB,
+    after: 0,
+    heartbeatMs: 5,
+    isOver: () => false,
+    onEnd: () => ends++,
+  }).getReader();
+  assert.deepEqual(await frames(reader, 3), ["retry: 3000", ": alive", ": alive"]);
+  await reader.cancel();
+  assert.equal(ends, 1);
+  database.close();
+});
+
+Deno.test("events over HTTP: streams by Accept, goes on after Last-Event-ID, and so many at a time", () =>
+  withServer({ maxEventStreams: 1 }, async ({ app, deps }) => {
+    const { id } = deps.jobs.create({
+      id: "ftjob-abc",
+      model: "tiny",
+      trainingFile: "file-a",
+      validationFile: null,
+      suffix: null,
+      seed: 0,
+      metadata: null,
+      method: { type: "supervised", hyperparameters: {} },
+      options: {},
+      createdBy: null,
+    });
+    for (const message of ["one", "two", "three"]) deps.events.append(id, { message });
+    const ask = (headers: Record<string, string>) =>
+      app.request(`/v1/fine_tuning/jobs/${id}/events`, {
+        headers: { accept: "text/event-stream", ...headers },
+      });
+    const response = await ask({ "last-event-id": "2" });
+    assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
+    const reader = response.body!.getReader();
+    assert.deepEqual(idsOf(await frames(reader, 2)), ["3"]);
+    assert.equal((await ask({})).status, 429);
+    await reader.cancel();
+    const again = await ask({});
+    assert.equal(again.status, 200);
+    await again.body!.cancel();
+    assert.equal((await ask({ "last-event-id": "x; DROP" })).status, 400);
+  }));
+
+Deno.test("CheckpointStore keeps what is on the disk, the latest first", () => {
+  const database = new Database(), checkpoints = new CheckpointStore(database);
+  for (const step of [2, 4, 4, 6]) checkpoints.add(JOB, step, { step });
+  checkpoints.keepOnly(JOB, [4, 6]);
+  const { entries } = checkpoints.list(JOB, null, 10)!;
+  assert.deepEqual(entries.map(({ step }) => step), [6, 4]);
+  assert.deepEqual(checkpoints.list(JOB, entries[0]!.id, 10)!.entries.map(({ step }) => step), [4]);
+  assert.equal(checkpoints.list(JOB, "ftckpt_none", 10), null);
+  database.close();
+});
