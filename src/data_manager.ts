@@ -8,7 +8,7 @@ import {
   tokenizeExample,
   trainedTokens,
 } from "./data/example.ts";
-import type { ColumnMapping, DataFormat, Example } from "./data/formats.ts";
+import type { ColumnMapping, DataFormat, Example, RowFormat } from "./data/formats.ts";
 import { GrowingArray } from "./data/growing_array.ts";
 import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
 import { LengthCounts } from "./data/length_counts.ts";
@@ -36,6 +36,8 @@ export interface DataManagerOptions {
   readonly chatTemplate?: string | null;
   /** Whether special-token text inside messages becomes special tokens; default false. */
   readonly allowSpecialTokens?: boolean;
+  /** Formats that rows may have; default {@link ROW_FORMATS}. */
+  readonly formats?: readonly RowFormat[];
   /** Opens a file for tokens that do not fit the memory; without it all of them are kept there. */
   readonly scratch?: () => Scratch;
   /** Memory that the tokens of one purpose may take before they go to a scratch file; default 16 MiB. */
@@ -139,9 +141,13 @@ class Source {
   readonly purpose: DataPurpose;
   readonly #maxLength: number;
 
-  constructor(purpose: DataPurpose, { dataFormat, columnMapping = null, maxLength }: LoadOptions) {
+  constructor(
+    purpose: DataPurpose,
+    { dataFormat, columnMapping = null, maxLength }: LoadOptions,
+    formats: readonly RowFormat[] | undefined,
+  ) {
     this.purpose = purpose;
-    this.reader = new DatasetReader({ format: dataFormat, columnMapping });
+    this.reader = new DatasetReader({ format: dataFormat, columnMapping, ...(formats ? { formats } : {}) });
     this.#maxLength = maxLength;
   }
 
@@ -205,7 +211,7 @@ export class DataManager {
     if (!tokenizer) throw new TypeError("Cannot load data without a tokenizer: give one to the DataManager");
     const { scratch = null, memoryBytes = IDS_IN_MEMORY_BYTES } = this.#options, opened: TokenRows[] = [];
     const read = async (paths: DataPaths, purpose: DataPurpose) => {
-      const source = new Source(purpose, options),
+      const source = new Source(purpose, options, this.#options.formats),
         rows = new TokenRows(tokenizer.vocabSize, { scratch, memoryBytes });
       opened.push(rows);
       for await (const row of this.#rows(paths, source, options)) rows.push(row);
@@ -248,7 +254,7 @@ export class DataManager {
   async check(options: LoadOptions, shown: number): Promise<DataCheck> {
     const { evalDataPath, trainTestSplit, maxLength, seed } = options;
     const read = async (paths: DataPaths, purpose: DataPurpose) => {
-      const source = new Source(purpose, options);
+      const source = new Source(purpose, options, this.#options.formats);
       for await (const row of this.#rows(paths, source, options)) {
         if (source.samples.length < shown) source.samples.push(row);
       }

@@ -23,6 +23,7 @@ import {
   checkWeights,
   linearPaths,
   MODEL_FAMILIES,
+  type ModelFamilies,
   type ModelFamily,
   namedAs,
   ownPath,
@@ -74,14 +75,21 @@ export type InitialParameters =
 /** Finds models, checks them, and makes them ready to train. */
 export class ModelManager {
   readonly #find: FindModel;
+  readonly #families: ModelFamilies;
 
   /**
    * Opens nothing yet.
    *
    * @param files Opens the folder of a model by its uri.
    * @param find Finds a model by its name, wherever it is. Default: the name is the uri of a folder or of a GGUF file.
+   * @param families Those that a model may be of; default the ones that come with Lowrank.
    */
-  constructor(files: (uri: string) => Folder, find: FindModel = findAt(files)) {
+  constructor(
+    files: (uri: string) => Folder,
+    find: FindModel = findAt(files),
+    families: ModelFamilies = MODEL_FAMILIES,
+  ) {
+    this.#families = families;
     this.#find = find;
   }
 
@@ -98,10 +106,10 @@ export class ModelManager {
     const { name, folder, file } = await this.#find(uri, options);
     if (file !== null) {
       const gguf = await openGgufModel(folder, file);
-      return await checked(name, gguf.folder, gguf.weights);
+      return await checked(name, gguf.folder, gguf.weights, this.#families);
     }
     if (!await folder.exists(CONFIG_FILE)) throw noModel(name, await folder.list());
-    return await checked(name, folder, null);
+    return await checked(name, folder, null, this.#families);
   }
 
   /**
@@ -259,13 +267,14 @@ async function checked(
   uri: string,
   folder: ReadableFolder,
   weights: ModelWeights | null,
+  families: ModelFamilies,
 ): Promise<BaseModel> {
   let opened = weights;
   try {
-    const config = await readModelConfig(folder);
+    const config = await readModelConfig(folder, families);
     opened ??= await WeightFiles.open(folder);
     if (isBitsandbytes(opened.infos)) opened = await BitsandbytesWeights.open(opened);
-    const family = namedAs(MODEL_FAMILIES.get(config.modelType)!, opened.infos); // readModelConfig refuses others
+    const family = namedAs(families.get(config.modelType)!, opened.infos); // readModelConfig refuses others
     const base = { uri, folder, config, family, weights: opened };
     checkWeights(family, config, opened.infos, uri);
     checkElementTypes(base);

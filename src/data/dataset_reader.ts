@@ -12,17 +12,18 @@ import {
   type ColumnMapping,
   type DataFormat,
   type Example,
+  formatNamed,
   formatOf,
-  otherShapeOf,
   parseRow,
   renameColumns,
-  type TrainedFormat,
+  ROW_FORMATS,
+  type RowFormat,
 } from "./formats.ts";
 import { readJsonArray } from "./json_array.ts";
 import { readJsonl } from "./jsonl.ts";
 import { readParquet } from "./parquet.ts";
 import { Problems, Remarks } from "./problems.ts";
-import { isRow } from "./row.ts";
+import { isRow, type Row } from "./row.ts";
 import { Sha256 } from "./sha256.ts";
 
 /** Records without a known shape that may come before the one that decides the format. */
@@ -33,6 +34,8 @@ export interface ReadOptions {
   /** `auto` takes the format of a file's first row that has one. */
   readonly format: DataFormat;
   readonly columnMapping?: ColumnMapping | null;
+  /** The formats that there are; default {@link ROW_FORMATS}. */
+  readonly formats?: readonly RowFormat[];
 }
 
 /** One usable row and where it stands. */
@@ -42,20 +45,33 @@ export interface LocatedExample {
   readonly example: Example;
 }
 
+/** The format of a file, and the line that decided it where none was named. */
+interface Decided {
+  readonly format: RowFormat;
+  readonly line?: number;
+}
+
 /** Files of one purpose, read one after the other. */
 export class DatasetReader {
   readonly problems: Problems = new Problems();
   readonly remarks: Remarks = new Remarks();
   readonly files: string[] = [];
-  readonly formats: Set<TrainedFormat> = new Set();
+  /** Names of the formats that rows had. */
+  readonly formats: Set<string> = new Set();
   /** Usable rows so far. */
   rows = 0;
   blankLines = 0;
   readonly #hash = new Sha256();
-  readonly #options: ReadOptions;
+  readonly #columnMapping: ColumnMapping | null;
+  readonly #known: readonly RowFormat[];
+  /** Null for the format of a file's first row that has one. */
+  readonly #format: RowFormat | null;
 
-  constructor(options: ReadOptions) {
-    this.#options = options;
+  /** @throws {ConfigError} If no format has the name asked for. */
+  constructor({ format, columnMapping = null, formats = ROW_FORMATS }: ReadOptions) {
+    this.#columnMapping = columnMapping;
+    this.#known = formats;
+    this.#format = format === "auto" ? null : formatNamed(format, formats);
   }
 
   /** SHA-256 of all bytes of all files, in hex; after the last file. */
@@ -85,21 +101,24 @@ export class DatasetReader {
   }
 
   async *#examples(file: FileReader): AsyncGenerator<LocatedExample> {
-    const { format } = this.#options;
-    let decided: { format: TrainedFormat; line?: number } | null = format === "auto" ? null : { format };
+    const fallback = { format: formatNamed("messages", ROW_FORMATS) };
+    let decided: Decided | null = this.#format && { format: this.#format };
     let waiting: Entry[] = [];
     for await (const entry of this.#entries(file)) {
       decided ??= this.#decide(file.uri, entry);
       waiting.push(entry);
       if (!decided && waiting.length < MAX_UNDECIDED) continue;
-      decided ??= { format: "messages" };
+      decided ??= fallback;
       for (const one of waiting) yield* this.#example(file.uri, one, decided);
       waiting = [];
     }
-    for (const one of waiting) yield* this.#example(file.uri, one, { format: "messages" });
+    for (const one of waiting) yield* this.#example(file.uri, one, fallback);
   }
 
   async *#entries(file: FileReader): AsyncGenerator<Entry> {
+    if (this.#format?.readFile) {
+      return yield* this.#format.readFile(byteChunks(file, this.#hash), file.uri);
+    }
     const kind = await fileKind(file);
     if (kind === "parquet") return yield* readParquet(file, this.#hash);
     const read = { "jsonl": readJsonl, "json array": readJsonArray, "csv": readCsv }[kind];
@@ -107,26 +126,20 @@ export class DatasetReader {
   }
 
   /** @throws {DatasetFormatError} If the row has a shape that is not trained: once, instead of once a line. */
-  #decide(file: string, entry: Entry): { format: TrainedFormat; line: number } | null {
+  #decide(file: string, entry: Entry): Decided | null {
     if (entry.kind !== "row") return null;
     const value = this.#renamed(entry.value);
-    const format = formatOf(value);
-    if (format) return { format, line: entry.line };
-    const parsed = otherShapeOf(value) ? parseRow(value, "messages") : null;
-    if (!parsed || !("problem" in parsed)) return null;
-    throw new DatasetFormatError([{ file, line: entry.line, message: parsed.problem }]);
+    const format = formatOf(value, this.#known), { line } = entry;
+    if (!format?.isRefused) return format && { format, line };
+    const parsed = format.parse(value as Row);
+    throw new DatasetFormatError("problem" in parsed ? [{ file, line, message: parsed.problem }] : []);
   }
 
   #renamed(value: unknown): unknown {
-    const { columnMapping } = this.#options;
-    return columnMapping && isRow(value) ? renameColumns(value, columnMapping) : value;
+    return this.#columnMapping && isRow(value) ? renameColumns(value, this.#columnMapping) : value;
   }
 
-  *#example(
-    file: string,
-    entry: Entry,
-    decided: { format: TrainedFormat; line?: number },
-  ): Generator<LocatedExample> {
+  *#example(file: string, entry: Entry, decided: Decided): Generator<LocatedExample> {
     const at = { file, line: entry.line };
     if (entry.kind === "blank") this.blankLines++;
     if (entry.kind === "bad") this.problems.add({ ...at, message: entry.message });
@@ -134,9 +147,9 @@ export class DatasetReader {
     const value = this.#renamed(entry.value);
     const parsed = isRow(entry.value) && typeof value === "string"
       ? { problem: value }
-      : parseRow(value, decided.format, decided.line);
+      : parseRow(value, decided.format, decided.line, this.#known);
     if ("problem" in parsed) return this.problems.add({ ...at, message: parsed.problem });
-    this.formats.add(decided.format);
+    this.formats.add(decided.format.name);
     this.rows++;
     for (const message of parsed.warnings) this.remarks.add({ ...at, message });
     yield { ...at, example: parsed.example };

@@ -3,30 +3,15 @@
  *
  * @module
  */
+import { ConfigError } from "../errors.ts";
+import type { Entry } from "./entries.ts";
 import { isTrained, type Message, parseMessage, turnRemarks } from "./message.ts";
 import { fromCell, illFormedAt, isRow, keysOf, kindOf, type Row } from "./row.ts";
 
 export { isTrained, type Message, type Role, ROLES, type ToolCall } from "./message.ts";
 
-/** A format that is trained. */
-export type TrainedFormat =
-  | "text"
-  | "messages"
-  | "instruction"
-  | "input_output"
-  | "prompt_completion"
-  | "sharegpt";
-/** Every {@link TrainedFormat}. */
-export const TRAINED_FORMATS: readonly TrainedFormat[] = [
-  "text",
-  "messages",
-  "instruction",
-  "input_output",
-  "prompt_completion",
-  "sharegpt",
-];
-/** `auto` takes the format of the first row that has one. */
-export type DataFormat = "auto" | TrainedFormat;
+/** `auto` takes the format of the first row that has one; else the name of a {@link RowFormat}. */
+export type DataFormat = string;
 
 /** Which column of the data holds what the format calls otherwise: `{ prompt: "question" }`. */
 export type ColumnMapping = Readonly<Record<string, string>>;
@@ -61,61 +46,93 @@ export type ParsedRow =
   | { readonly example: Example; readonly warnings: readonly string[] }
   | { readonly problem: string };
 
-/** A shape that is known by name. */
-interface Shape {
-  readonly name: TrainedFormat | "preference";
-  /** What it must have. */
+/** How one kind of row looks, and what is trained of it. */
+export interface RowFormat {
+  readonly name: string;
+  /** Fields that a row must have. */
   readonly needs: readonly string[];
-  /** What tells it where something is missing. */
-  readonly marks: readonly string[];
+  /** Fields any of which tells the format where another is missing; default those it needs. */
+  readonly marks?: readonly string[];
+  /** A row as people would write it, for messages. */
+  readonly sample: string;
+  /**
+   * Reads the records of a file of a kind of its own. Used where the format is named; default: JSON Lines, JSON, CSV and
+   * Parquet, whatever the file is.
+   */
+  readFile?(chunks: AsyncIterable<Uint8Array>, uri: string): AsyncIterable<Entry>;
+  /** Whether rows of it are known only to be refused by their name; default false. */
+  readonly isRefused?: boolean;
+  /** Reads a row that has all needed fields. */
+  parse(row: Row): ParsedRow;
 }
 
-/** The first shape whose needs are all there names a row, else the first with one of its marks. */
-const SHAPES: readonly Shape[] = [
-  { name: "messages", needs: ["messages"], marks: ["messages"] },
-  { name: "sharegpt", needs: ["conversations"], marks: ["conversations"] },
-  { name: "preference", needs: ["chosen"], marks: ["chosen", "rejected", "preferred_output"] },
-  { name: "instruction", needs: ["instruction", "output"], marks: ["instruction"] },
-  { name: "prompt_completion", needs: ["prompt", "completion"], marks: ["prompt", "completion"] },
-  { name: "input_output", needs: ["input", "output"], marks: ["input", "output"] },
-  { name: "text", needs: ["text"], marks: ["text"] },
+const MESSAGES_SAMPLE =
+  '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}';
+
+const REFUSED_PREFERENCE =
+  "is a preference row, a format that is not trained: keep the prompt and the chosen answer as user and " +
+  `assistant, ${MESSAGES_SAMPLE}`;
+
+/** The formats that are known. The first whose needs are all there names a row, else the first with one of its marks. */
+export const ROW_FORMATS: readonly RowFormat[] = [
+  {
+    name: "messages",
+    needs: ["messages"],
+    sample: MESSAGES_SAMPLE,
+    parse: parseMessages,
+  },
+  {
+    name: "sharegpt",
+    needs: ["conversations"],
+    sample: '{"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}',
+    parse: parseShareGpt,
+  },
+  {
+    name: "preference",
+    needs: ["chosen"],
+    marks: ["chosen", "rejected", "preferred_output"],
+    sample: MESSAGES_SAMPLE,
+    isRefused: true,
+    parse: () => ({ problem: REFUSED_PREFERENCE }),
+  },
+  {
+    name: "instruction",
+    needs: ["instruction", "output"],
+    marks: ["instruction"],
+    sample: '{"instruction": "...", "input": "...", "output": "..."}',
+    parse: parseRequest,
+  },
+  {
+    name: "prompt_completion",
+    needs: ["prompt", "completion"],
+    sample: '{"prompt": "...", "completion": "..."}',
+    parse: parsePair,
+  },
+  {
+    name: "input_output",
+    needs: ["input", "output"],
+    sample: '{"input": "...", "output": "..."}',
+    parse: parseRequest,
+  },
+  { name: "text", needs: ["text"], sample: '{"text": "..."}', parse: parseText },
 ];
 
-/** What a format looks like, for messages. */
-const SAMPLES: Readonly<Record<TrainedFormat, string>> = {
-  text: '{"text": "..."}',
-  messages: '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}',
-  instruction: '{"instruction": "...", "input": "...", "output": "..."}',
-  input_output: '{"input": "...", "output": "..."}',
-  prompt_completion: '{"prompt": "...", "completion": "..."}',
-  sharegpt: '{"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}',
-};
-
-const PARSERS: Readonly<Record<TrainedFormat, (row: Row) => ParsedRow>> = {
-  text: parseText,
-  messages: parseMessages,
-  instruction: parseRequest,
-  input_output: parseRequest,
-  prompt_completion: parsePair,
-  sharegpt: parseShareGpt,
-};
-
-/** The trained format that a JSON value has the shape of; null if it has none's. */
-export function formatOf(value: unknown): TrainedFormat | null {
-  const name = shapeOf(value)?.name ?? null;
-  return name === "preference" ? null : name;
+/** @throws {ConfigError} If there is none of the name that rows may have. */
+export function formatNamed(name: string, formats: readonly RowFormat[] = ROW_FORMATS): RowFormat {
+  const found = formats.find((format) => format.name === name && !format.isRefused);
+  if (found) return found;
+  const names = formats.filter(({ isRefused }) => !isRefused).map((format) => format.name);
+  throw new ConfigError([{
+    path: "data_format",
+    message: `must be one of auto, ${names.join(", ")}: current value is "${name}"`,
+  }]);
 }
 
-/** The name of a shape that is known but not trained, such as `preference`; null if there is none. */
-export function otherShapeOf(value: unknown): string | null {
-  const name = shapeOf(value)?.name;
-  return name === "preference" ? name : null;
-}
-
-function shapeOf(value: unknown): Shape | null {
+/** The format that a JSON value has the shape of; null if it has none's. */
+export function formatOf(value: unknown, formats: readonly RowFormat[] = ROW_FORMATS): RowFormat | null {
   if (!isRow(value)) return null;
-  return SHAPES.find(({ needs }) => needs.every((key) => key in value)) ??
-    SHAPES.find(({ marks }) => marks.some((key) => key in value)) ?? null;
+  return formats.find(({ needs }) => needs.every((key) => key in value)) ??
+    formats.find(({ marks, needs }) => (marks ?? needs).some((key) => key in value)) ?? null;
 }
 
 /**
@@ -139,12 +156,19 @@ export function renameColumns(row: Row, mapping: ColumnMapping): Row | string {
  * Reads a JSON value as a row of a format.
  *
  * @param decidedBy Line of the row that decided the format; absent when the user named it.
+ * @param formats Those that a row of another one may be of.
  */
-export function parseRow(value: unknown, format: TrainedFormat, decidedBy?: number): ParsedRow {
-  if (!isRow(value)) return { problem: `is ${kindOf(value)}, not an object: write ${SAMPLES[format]}` };
-  const { needs } = SHAPES.find(({ name }) => name === format)!;
-  if (!needs.every((key) => key in value)) return { problem: otherRow(value, format, decidedBy) };
-  const parsed = PARSERS[format](value);
+export function parseRow(
+  value: unknown,
+  format: RowFormat,
+  decidedBy?: number,
+  formats: readonly RowFormat[] = ROW_FORMATS,
+): ParsedRow {
+  if (!isRow(value)) return { problem: `is ${kindOf(value)}, not an object: write ${format.sample}` };
+  if (!format.needs.every((key) => key in value)) {
+    return { problem: otherRow(value, format, decidedBy, formatOf(value, formats)) };
+  }
+  const parsed = format.parse(value);
   if ("problem" in parsed) return parsed;
   const at = illFormedAt(value, "");
   if (at === null) return parsed;
@@ -156,26 +180,30 @@ export function parseRow(value: unknown, format: TrainedFormat, decidedBy?: numb
 }
 
 /** Why a row that lacks the format's fields does not belong here, and what to do. */
-function otherRow(row: Row, format: TrainedFormat, decidedBy: number | undefined): string {
+function otherRow(
+  row: Row,
+  format: RowFormat,
+  decidedBy: number | undefined,
+  shape: RowFormat | null,
+): string {
   const readAs = decidedBy === undefined
-    ? `it is read as ${format}`
-    : `line ${decidedBy} made this a file of ${format} rows`;
-  const shape = shapeOf(row);
+    ? `it is read as ${format.name}`
+    : `line ${decidedBy} made this a file of ${format.name} rows`;
   if (!shape) {
-    const needs = SHAPES.find(({ name }) => name === format)!.needs.map((key) => `"${key}"`).join(" and ");
-    return `has no ${needs} (found ${keysOf(row)}): write ${SAMPLES[format]}, or name your columns by ` +
+    const needs = format.needs.map((key) => `"${key}"`).join(" and ");
+    return `has no ${needs} (found ${keysOf(row)}): write ${format.sample}, or name your columns by ` +
       `column_mapping`;
   }
   const article = /^[aeiou]/.test(shape.name) ? "an" : "a";
   const missing = shape.needs.filter((key) => !(key in row)).map((key) => `"${key}"`).join(" and ");
   const lacks = missing === "" ? "" : `; ${missing} is missing`;
-  if (shape.name === "preference") {
-    return `is a preference row, a format that is not trained: keep the prompt and the chosen answer as user ` +
-      `and assistant, ${SAMPLES.messages}`;
+  if (shape.isRefused) {
+    const parsed = shape.parse(row);
+    if ("problem" in parsed) return parsed.problem;
   }
-  if (shape.name === format) return `is ${article} ${format} row${lacks}: write ${SAMPLES[format]}`;
+  if (shape === format) return `is ${article} ${shape.name} row${lacks}: write ${format.sample}`;
   return `is ${article} ${shape.name} row, but ${readAs}${lacks}: keep one format a file, or convert it to ` +
-    SAMPLES[format];
+    format.sample;
 }
 
 function parseText({ text }: Row): ParsedRow {

@@ -1,11 +1,9 @@
-import type { TrainedFormat } from "./formats.ts";
-
 /** What became of the rows of one or several files. Tokens are those of kept rows, after cutting. */
 export interface DataReport {
   /** The file's uri; those of several, with commas between them. */
   readonly file: string;
-  /** Formats that were found, each once. */
-  readonly formats: readonly TrainedFormat[];
+  /** Names of the formats that rows had. */
+  readonly formats: readonly string[];
   /** Of the bytes of all files, one after the other, in hex. */
   readonly sha256: string;
   /** Usable rows of the files. */

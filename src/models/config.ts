@@ -10,7 +10,7 @@
 import { type ReadableFolder, readText } from "../storage.ts";
 import { Fields, parseObject } from "./config_fields.ts";
 import type { LinearPart } from "./family.ts";
-import { MODEL_FAMILIES } from "./registry.ts";
+import { MODEL_FAMILIES, type ModelFamilies } from "./registry.ts";
 import type { Rope } from "./rope.ts";
 
 /** g of the gated feed-forward block g(gate) · up. */
@@ -81,13 +81,17 @@ export const CONFIG_FILE = "config.json";
 /**
  * Reads config.json of a model folder.
  *
+ * @param families Those that the model may be of; default the ones that come with Lowrank.
  * @throws {StorageNotFoundError} If there is none.
  * @throws {ModelFormatError} If a field is missing, of the wrong kind, or contradicts another.
  * @throws {UnsupportedModelError} If the family, or a setting of it, is not implemented.
  */
-export async function readModelConfig(folder: ReadableFolder): Promise<ModelConfig> {
+export async function readModelConfig(
+  folder: ReadableFolder,
+  families: ModelFamilies = MODEL_FAMILIES,
+): Promise<ModelConfig> {
   const uri = `${folder.uri}/${CONFIG_FILE}`;
-  return parseModelConfig(await readText(folder, CONFIG_FILE), uri);
+  return parseModelConfig(await readText(folder, CONFIG_FILE), uri, families);
 }
 
 /**
@@ -95,13 +99,17 @@ export async function readModelConfig(folder: ReadableFolder): Promise<ModelConf
  *
  * @param uri Name of the file for messages.
  */
-export function parseModelConfig(text: string, uri: string): ModelConfig {
+export function parseModelConfig(
+  text: string,
+  uri: string,
+  families: ModelFamilies = MODEL_FAMILIES,
+): ModelConfig {
   const raw = parseObject(text, uri);
   const root = new Fields(raw, uri);
   const modelType = root.string("model_type");
-  const family = MODEL_FAMILIES.get(modelType);
+  const family = families.get(modelType);
   if (!family) {
-    const supported = [...MODEL_FAMILIES.keys()].join(", ");
+    const supported = [...families.keys()].join(", ");
     throw root.unsupported(`model_type ${JSON.stringify(modelType)}`, supported);
   }
   const fields = family.fields(root);

@@ -19,7 +19,10 @@ import { type FamilyNames, hasBias, linearShape, type ModelFamily, normPaths } f
 export type { ModelFamily } from "./family.ts";
 
 /** Families by `model_type`. */
-export const MODEL_FAMILIES: ReadonlyMap<string, ModelFamily> = new Map(
+export type ModelFamilies = ReadonlyMap<string, ModelFamily>;
+
+/** The families that there are without plugins. */
+export const MODEL_FAMILIES: ModelFamilies = new Map(
   [llama, mistral, qwen2, qwen3, gemma2, gemma3Text, gemma3, phi3].map((
     family,
   ) => [family.modelType, family]),

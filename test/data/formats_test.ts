@@ -1,22 +1,23 @@
 import assert from "node:assert/strict";
 import {
   type Example,
+  formatNamed,
   formatOf,
-  otherShapeOf,
   parseRow,
   renameColumns,
-  type TrainedFormat,
+  ROW_FORMATS,
+  type RowFormat,
 } from "../../src/data/formats.ts";
 
 /** The example of a row, which must be one. */
-function exampleOf(row: unknown, format: TrainedFormat): Example {
-  const parsed = parseRow(row, format);
+function exampleOf(row: unknown, format: string): Example {
+  const parsed = parseRow(row, formatNamed(format));
   assert.ok("example" in parsed, JSON.stringify(parsed));
   return parsed.example;
 }
 
-function problemOf(row: unknown, format: TrainedFormat, decidedBy?: number): string {
-  const parsed = parseRow(row, format, decidedBy);
+function problemOf(row: unknown, format: string, decidedBy?: number): string {
+  const parsed = parseRow(row, formatNamed(format), decidedBy);
   assert.ok("problem" in parsed, JSON.stringify(row));
   return parsed.problem;
 }
@@ -32,16 +33,41 @@ Deno.test("formatOf() names the format whose fields are all there, else the one 
     [{ instruction: "" }, "instruction"],
     [{ prompt: "" }, "prompt_completion"],
     [{ output: "" }, "input_output"],
-    [{ prompt: "", chosen: "", rejected: "" }, null],
+    [{ prompt: "", chosen: "", rejected: "" }, "preference"],
+    [{ preferred_output: [] }, "preference"],
   ];
-  for (const [row, format] of formats) assert.equal(formatOf(row), format, JSON.stringify(row));
+  for (const [row, format] of formats) {
+    assert.equal(formatOf(row)?.name ?? null, format, JSON.stringify(row));
+  }
   for (const other of [null, 3, [], "text", {}]) assert.equal(formatOf(other), null);
 });
 
-Deno.test("otherShapeOf() names the shapes that are known but not trained", () => {
-  assert.equal(otherShapeOf({ prompt: "", chosen: "", rejected: "" }), "preference");
-  assert.equal(otherShapeOf({ preferred_output: [] }), "preference");
-  assert.equal(otherShapeOf({ prompt: "", completion: "" }), null);
+Deno.test("formatNamed() finds the formats that are trained, and says which there are", () => {
+  assert.equal(formatNamed("sharegpt").name, "sharegpt");
+  for (const other of ["preference", "shareGPT"]) {
+    assert.throws(() => formatNamed(other), {
+      name: "ConfigError",
+      message: /^data_format: must be one of auto, messages, sharegpt, instruction, .*: current value is "/,
+    });
+  }
+});
+
+Deno.test("formatOf() and parseRow() know the formats that they are given", () => {
+  const verse: RowFormat = {
+    name: "verse",
+    needs: ["verse"],
+    sample: '{"verse": "..."}',
+    parse: ({ verse }) => ({ example: { kind: "text", text: String(verse) }, warnings: [] }),
+  };
+  const formats = [...ROW_FORMATS, verse], text = formatNamed("text");
+  assert.equal(formatOf({ verse: "a" }), null);
+  assert.equal(formatOf({ verse: "a" }, formats), verse);
+  assert.deepEqual(parseRow({ verse: "a" }, verse), { example: { kind: "text", text: "a" }, warnings: [] });
+  assert.deepEqual(parseRow({ verse: "a" }, text, 3, formats), {
+    problem:
+      'is a verse row, but line 3 made this a file of text rows; "text" is missing: keep one format a file, or ' +
+      'convert it to {"text": "..."}',
+  });
 });
 
 Deno.test("parseRow() reads requests, with and without an input", () => {
@@ -175,7 +201,7 @@ Deno.test("parseRow() keeps what is trained of a message and nothing else", () =
       { role: "assistant", content: "yes", weight: 1 },
     ],
   };
-  assert.deepEqual(parseRow(row, "messages"), {
+  assert.deepEqual(parseRow(row, formatNamed("messages")), {
     example: {
       kind: "messages",
       messages: [
@@ -219,7 +245,7 @@ Deno.test("parseRow() says what is wrong with a row", () => {
     ["hi", /^is a string, not an object/],
   ];
   for (const [row, message] of cases) {
-    const parsed = parseRow(row, "messages");
+    const parsed = parseRow(row, formatNamed("messages"));
     assert.ok("problem" in parsed, JSON.stringify(row));
     assert.match(parsed.problem, message);
   }
@@ -229,7 +255,7 @@ Deno.test("parseRow() says what is wrong with a row", () => {
       /"text" is empty/,
     ]] as const
   ) {
-    const parsed = parseRow(row, "text");
+    const parsed = parseRow(row, formatNamed("text"));
     assert.ok("problem" in parsed);
     assert.match(parsed.problem, message);
   }
@@ -237,7 +263,10 @@ Deno.test("parseRow() says what is wrong with a row", () => {
 
 Deno.test("parseRow() remarks on turns that strict templates refuse", () => {
   const warningsOf = (...roles: string[]) => {
-    const parsed = parseRow({ messages: roles.map((role) => ({ role, content: "x" })) }, "messages");
+    const parsed = parseRow(
+      { messages: roles.map((role) => ({ role, content: "x" })) },
+      formatNamed("messages"),
+    );
     assert.ok("example" in parsed);
     return parsed.warnings.map((warning) => warning.split(",")[0]);
   };
