@@ -17,7 +17,13 @@ import { ConfigError, type ConfigIssue } from "./errors.ts";
 import { type GroupName, groupSchemas } from "./config/declarations.ts";
 import { issuesAcross } from "./config/across.ts";
 import { loraScaling } from "./config/lora_kind.ts";
-import { flatSchema, QUANTIZATION_WORDS, WIRE_NAME_BY_ANY_NAME } from "./config/fields.ts";
+import {
+  flatSchema,
+  type PluginNames,
+  QUANTIZATION_WORDS,
+  schemaWith,
+  WIRE_NAME_BY_ANY_NAME,
+} from "./config/fields.ts";
 import type { JobValues, LoraValues, QuantizationValues, TrainingValues } from "./config/groups.ts";
 import { describeIssue, show } from "./config/issues.ts";
 import { camelName } from "./config/naming.ts";
@@ -29,6 +35,7 @@ export {
   CONFIG_FIELDS,
   type ConfigField,
   configJsonSchema,
+  type PluginNames,
   QUANTIZATION_WORDS,
   type QuantizationWord,
 } from "./config/fields.ts";
@@ -143,12 +150,22 @@ export function normaliseOptions(input: Readonly<Wire>): NormalisedOptions {
  * });
  * console.log(config.lora.scaling, config.job.adapterUri); // 4 runs/gsm8k/adapter
  * ```
+ * @param plugins Those whose data formats, trackers and trainers may be named; default none.
  * @throws {ConfigError} Lists every problem at once: unknown names, missing options, wrong types, values out of bounds.
  */
-export function parseFineTuneJobConfig(input: FineTuneJobOptions): FineTuneJobConfig;
+export function parseFineTuneJobConfig(
+  input: FineTuneJobOptions,
+  plugins?: readonly PluginNames[],
+): FineTuneJobConfig;
 /** The same for what has no type yet: a parsed file, a REST body, options under other names. */
-export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig;
-export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig {
+export function parseFineTuneJobConfig(
+  input: unknown,
+  plugins?: readonly PluginNames[],
+): FineTuneJobConfig;
+export function parseFineTuneJobConfig(
+  input: unknown,
+  plugins: readonly PluginNames[] = [],
+): FineTuneJobConfig {
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     throw new ConfigError([{
       path: "",
@@ -156,7 +173,7 @@ export function parseFineTuneJobConfig(input: unknown): FineTuneJobConfig {
     }]);
   }
   const { values, issues } = normaliseOptions(input as Wire);
-  const parsed = z.safeParse(flatSchema, values, { error: describeIssue });
+  const parsed = z.safeParse(schemaWith(plugins), values, { error: describeIssue });
   const valueIssues = parsed.error?.issues ?? [];
   if (issues.length > 0 || !parsed.success) {
     throw new ConfigError([

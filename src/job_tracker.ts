@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { JobConfig } from "./config.ts";
 import type { JobStatus } from "./job.ts";
 
 /** Facts about a job beside its state, such as its base model. */
@@ -57,6 +58,14 @@ export interface JobRecordStore {
   read(jobId: string): Promise<JobRecord | null>;
   /** Lets the connection or file go. */
   close(): Promise<void>;
+}
+
+/** A kind of store. */
+export interface TrackerBackend {
+  /** What the option `tracker` calls it. */
+  readonly name: string;
+  /** Opens the store that a job's options name. Nothing need be there: a store that is down must not stop a job. */
+  open(job: JobConfig): JobRecordStore | Promise<JobRecordStore>;
 }
 
 /** What became of the updates. */

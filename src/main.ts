@@ -8,6 +8,7 @@ import { denoIo } from "./cli/deno_io.ts";
 import { exampleJob } from "./cli/example_job.ts";
 import type { CliIo } from "./cli/io.ts";
 import { showingFinder } from "./cli/model_source.ts";
+import { loadPlugins } from "./cli/load_plugins.ts";
 import { openFolder } from "./cli/open_folder.ts";
 import { openTracker } from "./cli/open_tracker.ts";
 import { withoutRequestSpans } from "./cli/open_telemetry.ts";
@@ -34,6 +35,6 @@ const io = denoIo();
 if (import.meta.main) {
   quietMesa();
   const example = exampleJob(new URL("../", import.meta.url).pathname, Deno.cwd());
-  const outside: CliIo = { ...io, example, createJob, openModel, openTracker };
+  const outside: CliIo = { ...io, example, createJob, openModel, openTracker, loadPlugins };
   Deno.exit(await withoutRequestSpans(io.env, () => runCommand(Deno.args, outside)));
 }

@@ -38,6 +38,8 @@ export {
   type TrainingValues,
 } from "./config.ts";
 export * from "./errors.ts";
+export { definePlugin, type Plugin, PLUGIN_API_VERSION } from "./plugin.ts";
+export type { Trainer, TrainerFacts, TrainingSession } from "./training_session.ts";
 export { createFineTuneJob, FineTuneJob, type FineTuneJobDeps } from "./fine_tune_job.ts";
 export type { OpenDevice } from "./fine_tune_job/deps.ts";
 export type {
@@ -58,6 +60,7 @@ export {
   type JobRecordStore,
   type JobTracker,
   type JobUpdate,
+  type TrackerBackend,
   type TrackerReport,
 } from "./job_tracker.ts";
 export { MemoryJobRecords } from "./job_tracker/memory.ts";
@@ -134,7 +137,7 @@ export {
 } from "./data_manager.ts";
 export { ChatTemplate } from "./data/chat_template.ts";
 export type { TokenizedExample } from "./data/example.ts";
-export type { ColumnMapping, Conversation, DataFormat, TrainedFormat } from "./data/formats.ts";
+export type { ColumnMapping, Conversation, DataFormat } from "./data/formats.ts";
 export type { TextSpan } from "./data/generation_marks.ts";
 export type { LengthCounts } from "./data/length_counts.ts";
 export type { TrainOn } from "./data/mask.ts";

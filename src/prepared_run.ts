@@ -25,8 +25,7 @@ import { redactedData } from "./redact.ts";
 import type { RunRecord } from "./run_files.ts";
 import type { Progress } from "./run_progress.ts";
 import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
-import { reasonLines } from "./tuning/describe.ts";
-import { tilesOf } from "./tuning/for_run.ts";
+import type { TrainerFacts } from "./training_session.ts";
 import { runtimeVersion, VERSION } from "./version.ts";
 
 /** What a run is made of, whatever GPU it will run on. */
@@ -65,18 +64,22 @@ export interface PreparedRun extends RunInputs {
 }
 
 /** What is shown before the first step. */
-export function runSummary({ job, training }: FineTuneJobConfig, run: PreparedRun): RunSummary {
-  const { base, data, dataset, lora, gpu, variants, model, recompute, steps, memory } = run;
+export function runSummary(
+  { job, training }: FineTuneJobConfig,
+  { base, data, dataset, lora, steps }: RunInputs,
+  facts: TrainerFacts,
+): RunSummary {
+  const { device, choices = [], memory = [], recomputedBlocks: recompute = 0 } = facts;
   const blocks = base.config.numHiddenLayers;
   return {
     baseModel: base.uri,
     modelType: base.config.modelType,
     totalParameters: ModelManager.countParameters(base),
-    trainableParameters: model.pool.size,
-    adapter: gpu.name,
-    softwareAdapter: gpu.software,
+    trainableParameters: facts.trainableParameters,
+    adapter: device.name,
+    softwareAdapter: device.software,
     choices: [
-      ...reasonLines(variants.reason),
+      ...choices,
       `${loraMethod(lora)} rank ${lora.rank}, alpha ${lora.alpha}, on ${
         [lora.targetModules].flat().join(", ")
       }` +
@@ -117,13 +120,19 @@ function countTargets(rows: ExampleRows): number {
   return count;
 }
 
+/** How a run stands. */
+export interface RunState {
+  readonly progress: Progress;
+  readonly status: RunRecord["status"];
+  readonly error: string | null;
+}
+
 /** The content of run.json, without secrets. */
 export function runRecord(
   config: FineTuneJobConfig,
-  { base, dataset, data, gpu, variants, model, recompute, steps }: PreparedRun,
-  progress: Progress,
-  status: RunRecord["status"],
-  error: string | null,
+  { base, dataset, data, steps }: RunInputs,
+  { device, kernels, trainableParameters, recomputedBlocks = 0 }: TrainerFacts,
+  { progress, status, error }: RunState,
 ): RunRecord {
   return redactedData({
     status,
@@ -132,20 +141,20 @@ export function runRecord(
     started_at: progress.startedAt.toISOString(),
     finished_at: status === "running" ? null : new Date().toISOString(),
     versions: { lowrank: VERSION, runtime: runtimeVersion() },
-    adapter: { name: gpu.name, software: gpu.software },
-    kernels: { reason: variants.reason, tiles: tilesOf(variants) },
+    adapter: { name: device.name, software: device.software },
+    ...(kernels ? { kernels } : {}),
     base_model: {
       path: base.uri,
       model_type: base.config.modelType,
       parameters: ModelManager.countParameters(base),
-      trainable_parameters: model.pool.size,
+      trainable_parameters: trainableParameters,
       quantization: ModelManager.packing(base),
     },
     data: [dataset.report, dataset.evalReport].filter((report) => report !== null).map(dataRecord),
     micro_batch: {
       rows: config.training.batchSize,
       length: batchLimits(data, config.training).length,
-      recomputed_blocks: recompute,
+      recomputed_blocks: recomputedBlocks,
     },
     total_steps: steps.totalSteps,
     steps: progress.steps,
@@ -167,7 +176,8 @@ function dataRecord(report: DataReport): RunRecord["data"][number] {
 /** What the model cards say; `kind` is set by who writes one. */
 export async function cardFacts(
   { job, training }: FineTuneJobConfig,
-  { base, dataset, lora, gpu, steps }: PreparedRun,
+  { base, dataset, lora, steps }: RunInputs,
+  { device }: TrainerFacts,
   progress: Progress,
 ): Promise<Omit<ModelCardFacts, "kind">> {
   const cardFile = ({ file, sha256 }: DataReport, examples: number) => {
@@ -196,7 +206,7 @@ export async function cardFacts(
     seed: training.seed,
     trainFile: cardFile(dataset.report, dataset.train.length),
     evalFile: dataset.evalReport && cardFile(dataset.evalReport, dataset.eval.length),
-    device: { name: gpu.name, software: gpu.software },
+    device: { name: device.name, software: device.software },
     seconds: progress.seconds,
     versions: { Lowrank: VERSION, Runtime: runtimeVersion() },
   });

@@ -17,7 +17,7 @@ import type { MergeBase, TrainingEvent } from "./job.ts";
 import { type BaseModel, mergeParts, ModelManager, withWholeTensors } from "./model_manager.ts";
 import type { WeightSource } from "./models/decoder_weights.ts";
 import { linearPaths } from "./models/registry.ts";
-import type { PreparedRun } from "./prepared_run.ts";
+import type { PreparedRun, RunInputs } from "./prepared_run.ts";
 import { redacted } from "./redact.ts";
 import { type Folder, writeFile } from "./storage.ts";
 import { batchLimits, ModelTrainer } from "./trainer.ts";
@@ -31,7 +31,8 @@ const CHECKED_ROWS = 8;
  */
 const LOSS_TOLERANCE = { F32: 1e-4, F16: 1e-2, BF16: 3e-2 } as const;
 
-type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
+/** What merging changes. */
+export type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
 
 /** The trained parameters as an adapter of the base as it was. */
 export async function trainedAdapter({ model, lora, base, residual }: PreparedRun): Promise<Adapter> {
@@ -80,7 +81,7 @@ export async function saveMergedCard(folder: Folder, facts: Omit<ModelCardFacts,
 export async function saveMerged(
   folder: Folder,
   adapter: Adapter,
-  { base }: PreparedRun,
+  { base }: Pick<RunInputs, "base">,
   mergeBase: MergeBase,
 ): Promise<void> {
   const weights = mergeBase === "original" ? originalOf(base.weights) : base.weights;
@@ -118,7 +119,11 @@ export async function checkMerged(
   const rows = Array.from({ length: Math.min(CHECKED_ROWS, source.length) }, (_, i) => source.at(i)!);
   const want = await new ModelTrainer(model, data, training).evaluate(rows, signal);
   model.destroy();
-  const manager = new ModelManager(() => folder);
+  const manager = new ModelManager(
+    () => folder,
+    undefined,
+    new Map([[base.config.modelType, base.family]]),
+  );
   const merged = await manager.open(folder.uri);
   const limits = batchLimits({ ...data, train: rows, eval: [], packs: null, evalPacks: null }, training);
   const { pipelines } = model.resources;

@@ -120,6 +120,14 @@ export interface OpenedUri {
 /** Opens the bucket that a URI names. @throws {ConfigError} If the URI is not spelt as one. */
 export type OpenStorage = (uri: string) => Promise<OpenedUri>;
 
+/** A kind of bucket. */
+export interface StorageBackend {
+  /** Beginnings of its URIs, such as `gs` of `gs://bucket/name`. */
+  readonly schemes: readonly string[];
+  /** Opens the bucket that a URI of one of the schemes names. @throws {ConfigError} If the URI is not spelt as one. */
+  open(uri: string): OpenedUri | Promise<OpenedUri>;
+}
+
 /** Bytes of a file. */
 export interface ByteRange {
   /** First byte; default 0. */

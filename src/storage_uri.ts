@@ -32,6 +32,11 @@ export function isRemote(path: string): boolean {
   return /^[a-z][a-z0-9+.-]+:\/\//.test(path) && !path.startsWith("file://");
 }
 
+/** What a URI begins with; `file` for a plain path. */
+export function schemeOf(uri: string): string {
+  return /^([a-z][a-z0-9+.-]+):\/\//.exec(uri)?.[1] ?? "file";
+}
+
 /**
  * Takes a URI apart. Of a plain path nothing but `name` is set.
  *

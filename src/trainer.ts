@@ -22,6 +22,7 @@ import { countSteps, isDue, samplerOf, type StepCount, type TrainerData } from "
 import { Watchdog } from "./trainer/watchdog.ts";
 
 export type { EvalResult } from "./trainer/evaluator.ts";
+export { LearningRate } from "./trainer/learning_rate.ts";
 export {
   batchLimits,
   checkEvaluable,
@@ -29,6 +30,7 @@ export {
   evalPacksOf,
   isDue,
   packsOf,
+  samplerOf,
   type StepCount,
   stepInterval,
   type TrainerData,

@@ -29,6 +29,8 @@ export interface FlagSpec {
   /** Heading under which `--help` lists it. */
   readonly section: string;
   readonly defaultText?: string;
+  /** Whether it may be given several times, each adding to a list. */
+  readonly repeats?: boolean;
 }
 
 /** Given flags under the name they were given, in snake_case; and what was wrong with them. */
@@ -67,6 +69,7 @@ function flagOf(field: ConfigField): FlagSpec {
     placeholder: placeholderOf(field),
     help: helpOf(field),
     section: field.section,
+    ...(field.repeats ? { repeats: true } : {}),
     ...(defaultText === undefined ? {} : { defaultText }),
   };
 }
@@ -159,7 +162,9 @@ export function parseFlags(args: readonly string[], specs: readonly FlagSpec[]):
         message: result.problem || unknownFlag(token.name, specByName.keys()),
       });
     } else {
-      values.set(name.replaceAll("-", "_"), result);
+      const key = name.replaceAll("-", "_"), before = values.get(key);
+      const isMore = specByName.get(name)?.repeats === true && before !== undefined;
+      values.set(key, isMore ? `${before},${result}` : result);
     }
   }
   return { values, positionals, issues };

@@ -8,8 +8,9 @@ import type { FineTuneJobConfig, JobConfig, QuantizationWord } from "../config.t
 import type { Message } from "../data/formats.ts";
 import type { TextOptions, TextPiece } from "../generate/text.ts";
 import type { TrainingEvent } from "../job.ts";
-import type { JobTracker } from "../job_tracker.ts";
 import type { LogOutput } from "./log_output.ts";
+import type { JobTracker, TrackerBackend } from "../job_tracker.ts";
+import type { Plugin } from "../plugin.ts";
 
 /** Standard output or standard error. */
 export interface Sink {
@@ -69,8 +70,14 @@ export interface CliIo {
     config: FineTuneJobConfig,
     options: { dryRun: boolean; signal: AbortSignal; logs?: LogOutput },
   ): Promise<RunnableJob>;
-  /** Who is told how a job stands; absent: nobody. */
-  openTracker?(job: JobConfig, warn: (message: string) => void): Promise<JobTracker>;
+  /** Who is told how a job stands, by the trackers of plugins too; absent: nobody. */
+  openTracker?(
+    job: JobConfig,
+    warn: (message: string) => void,
+    backends?: readonly TrackerBackend[],
+  ): Promise<JobTracker>;
+  /** Loads plugins from files. @throws {ConfigError} Absent: none can be named. */
+  loadPlugins?(paths: readonly string[]): Promise<readonly Plugin[]>;
   /** Loads a model for writing. */
   openModel(request: ModelRequest): Promise<WritingModel>;
   /** Calls `work` with a signal that SIGINT and SIGTERM abort with an `InterruptedError`. */

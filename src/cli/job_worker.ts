@@ -8,6 +8,7 @@ import { parseFineTuneJobConfig } from "../config.ts";
 import { createFineTuneJob } from "../fine_tune_job.ts";
 import { cacheFolder } from "./cache_folder.ts";
 import { dataFiles } from "./hub.ts";
+import { loadPlugins } from "./load_plugins.ts";
 import { errorData, type FromWorker, type ToWorker } from "./job_protocol.ts";
 import { startLogging } from "./log_output.ts";
 import type { LogSetting } from "./log_setting.ts";
@@ -39,8 +40,10 @@ async function run(
   if (logs) await startLogging({ ...logs, write: (lines) => scope.postMessage({ type: "log", lines }) });
   const tuning = cacheFolder();
   try {
-    const job = createFineTuneJob(parseFineTuneJobConfig(wire), {
+    const plugins = await loadPlugins((wire.plugins ?? []) as string[]);
+    const job = createFineTuneJob(parseFineTuneJobConfig(wire, plugins), {
       files: openFolder,
+      plugins,
       storage: openStorage,
       findModel,
       dataFiles,

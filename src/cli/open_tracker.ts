@@ -4,24 +4,44 @@
  * @module
  */
 import type { JobConfig } from "../config.ts";
-import { DISABLED_TRACKER, type JobRecordStore, type JobTracker } from "../job_tracker.ts";
+import { ConfigError } from "../errors.ts";
+import { DISABLED_TRACKER, type JobTracker, type TrackerBackend } from "../job_tracker.ts";
 import { QueuedTracker } from "../job_tracker/queued.ts";
 
-/** @param warn Told when updates get lost. */
-export async function openTracker(job: JobConfig, warn: (message: string) => void): Promise<JobTracker> {
-  const store = await recordStore(job);
-  return store === null || job.id === null ? DISABLED_TRACKER : new QueuedTracker(store, job.id, { warn });
-}
+/** The stores of records that there are without plugins. */
+export const TRACKER_BACKENDS: readonly TrackerBackend[] = [
+  {
+    name: "sqlite",
+    async open({ trackerPath }) {
+      return new (await import("../job_tracker/sqlite.ts")).SqliteJobRecords(trackerPath);
+    },
+  },
+  {
+    name: "firestore",
+    async open({ firestoreProject, firestoreCollection: collection }) {
+      const { FirestoreJobRecords } = await import("../job_tracker/firestore.ts");
+      return new FirestoreJobRecords({ projectId: firestoreProject ?? undefined, collection });
+    },
+  },
+];
 
-async function recordStore(job: JobConfig): Promise<JobRecordStore | null> {
-  const { id, tracker, trackerPath, firestoreProject, firestoreCollection } = job;
-  if (id === null || tracker === "none") return null;
-  if (tracker === "sqlite" || (tracker === "auto" && firestoreProject === null)) {
-    return new (await import("../job_tracker/sqlite.ts")).SqliteJobRecords(trackerPath);
-  }
-  const { FirestoreJobRecords } = await import("../job_tracker/firestore.ts");
-  return new FirestoreJobRecords({
-    projectId: firestoreProject ?? undefined,
-    collection: firestoreCollection,
-  });
+/**
+ * @param warn Told when updates get lost.
+ * @param backends Those that there are; default {@link TRACKER_BACKENDS}.
+ */
+export async function openTracker(
+  job: JobConfig,
+  warn: (message: string) => void,
+  backends: readonly TrackerBackend[] = TRACKER_BACKENDS,
+): Promise<JobTracker> {
+  const { id, tracker, firestoreProject } = job;
+  if (id === null || tracker === "none") return DISABLED_TRACKER;
+  const name = tracker !== "auto" ? tracker : firestoreProject === null ? "sqlite" : "firestore";
+  const found = backends.find((backend) => backend.name === name);
+  if (found) return new QueuedTracker(await found.open(job), id, { warn });
+  const known = backends.map((backend) => backend.name).join(", ");
+  throw new ConfigError([{
+    path: "tracker",
+    message: `must be one of auto, none, ${known}: current value is "${name}"`,
+  }]);
 }

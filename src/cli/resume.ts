@@ -10,7 +10,7 @@ import { parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { resumeHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { openFolder } from "./open_folder.ts";
-import { resolveConfig } from "./sources.ts";
+import { resolveWithPlugins } from "./sources.ts";
 import { jobFlagsOf, runResolved } from "./train.ts";
 import { oneWord } from "./verb_flags.ts";
 
@@ -36,10 +36,7 @@ export async function resume(
   const run = oneWord(flags, "RUN");
   const { record } = await readRun(files(run));
   const options = { ...record.config, output_dir: run, resume: "auto", overwrite: false };
-  const resolved = resolveConfig({
-    flags: jobFlagsOf(flags),
-    env: {},
-    file: { path: `${run}/run.json`, options },
-  });
+  const file = { path: `${run}/run.json`, options };
+  const resolved = await resolveWithPlugins({ flags: jobFlagsOf(flags), env: {}, file }, io.loadPlugins);
   await runResolved(resolved, flags, io);
 }

@@ -14,11 +14,14 @@ import {
 import { flagName } from "../config/naming.ts";
 import { nearest } from "../config/nearest.ts";
 import { ConfigError, type ConfigIssue } from "../errors.ts";
+import type { Plugin } from "../plugin.ts";
 
 /** A configuration and, by wire name, the place each given value came from. Absent: the default. */
 export interface ResolvedConfig {
   readonly config: FineTuneJobConfig;
   readonly origins: ReadonlyMap<string, string>;
+  /** Those that the configuration names, loaded. */
+  readonly plugins: readonly Plugin[];
   /** Whether the bundled example runs, since no job was given. */
   readonly isExample: boolean;
 }
@@ -36,6 +39,26 @@ export interface Sources {
   readonly file?: { readonly path: string; readonly options: Readonly<Record<string, unknown>> };
   /** Used below all others where none of {@link EXAMPLE_REPLACES} is given: a job that needs nothing. */
   readonly example?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Loads plugins from files. */
+export type LoadPlugins = (paths: readonly string[]) => Promise<readonly Plugin[]>;
+
+/**
+ * As {@link resolveConfig}, with the plugins that the sources name loaded before anything is validated, since they bring
+ * words that options may have.
+ *
+ * @throws {ConfigError} For plugins that cannot be loaded, too.
+ */
+export async function resolveWithPlugins(
+  sources: Sources,
+  load: LoadPlugins | undefined,
+): Promise<ResolvedConfig> {
+  const named = layersOf(sources).map(({ options }) => normaliseOptions(options).values.plugins);
+  const paths = named.findLast((value) => value !== undefined) ?? [];
+  // what is no list of names is told with all else that is wrong
+  const isList = Array.isArray(paths) && paths.every((path) => typeof path === "string" && path !== "");
+  return resolveConfig(sources, isList && load ? await load(paths) : []);
 }
 
 /** Options that every job must give. Without any of them the bundled example is meant. */
@@ -127,10 +150,11 @@ function layersOf({ flags, env, file }: Sources): Layer[] {
 /**
  * Merges the sources and validates the result.
  *
+ * @param plugins Those that are loaded; default none.
  * @throws {ConfigError} Each issue's path names the flag, variable or file entry that is to blame; a missing option
  * is named by its flag.
  */
-export function resolveConfig(sources: Sources): ResolvedConfig {
+export function resolveConfig(sources: Sources, plugins: readonly Plugin[] = []): ResolvedConfig {
   const values: Record<string, unknown> = {};
   const origins = new Map<string, string>();
   const issues: ConfigIssue[] = [];
@@ -147,8 +171,8 @@ export function resolveConfig(sources: Sources): ResolvedConfig {
     for (const { path, message } of layer.issues) issues.push({ path: label(path), message });
   }
   try {
-    const config = parseFineTuneJobConfig(values);
-    if (issues.length === 0) return { config, origins, isExample };
+    const config = parseFineTuneJobConfig(values, plugins);
+    if (issues.length === 0) return { config, origins, plugins, isExample };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues.map(({ path, message }) => ({

@@ -8,14 +8,16 @@ import { CONFIG_FIELDS, toWire } from "../config.ts";
 import { ConfigError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
 import { loggedEvents } from "../logged_run.ts";
+import type { TrackerBackend } from "../job_tracker.ts";
 import { trackedEvents } from "../tracked_run.ts";
 import { readConfigFile } from "./config_file.ts";
 import { type ParsedFlags, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { withTraces } from "./open_telemetry.ts";
+import { TRACKER_BACKENDS } from "./open_tracker.ts";
 import { painter, wantsColor } from "./paint.ts";
-import { resolveConfig, type ResolvedConfig, suspectVariables } from "./sources.ts";
+import { type ResolvedConfig, resolveWithPlugins, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
 
 const EXAMPLE =
@@ -70,7 +72,9 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
       const { logs } = io,
         job = await io.createJob(resolved.config, { dryRun, signal, ...(logs ? { logs } : {}) });
       const warn = (message: string) => io.stderr.write(`warning: ${message}\n`);
-      const tracker = dryRun ? null : await io.openTracker?.(resolved.config.job, warn) ?? null;
+      const tracker = dryRun
+        ? null
+        : await io.openTracker?.(resolved.config.job, warn, trackersOf(resolved)) ?? null;
       const tracked = tracker ? trackedEvents(job.run(), tracker, signal) : job.run();
       const events = await withTraces(loggedEvents(tracked), io.env, resolved.config.job, signal);
       await consume(events, signal, dryRun, (event) => {
@@ -88,6 +92,11 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
     }
     if (dryRun) show.note("dry run: nothing was trained or written");
   });
+}
+
+/** The stores of records that may be named. */
+function trackersOf({ plugins }: ResolvedConfig): readonly TrackerBackend[] {
+  return [...TRACKER_BACKENDS, ...plugins.flatMap(({ trackers = [] }) => trackers)];
 }
 
 /** A run that is told to stop says so by the signal's reason, or as fetch and others do. */
@@ -111,9 +120,10 @@ async function resolve(flags: ParsedFlags, io: CliIo): Promise<ResolvedConfig> {
   const jobFlags = jobFlagsOf(flags);
   const path = flags.values.get("config");
   if (issues.length > 0) throw new ConfigError(issues);
-  if (typeof path !== "string") return resolveConfig({ flags: jobFlags, env: io.env, example: io.example });
+  const sources = { flags: jobFlags, env: io.env, example: io.example };
+  if (typeof path !== "string") return await resolveWithPlugins(sources, io.loadPlugins);
   const options = await readConfigFile(path, io.readTextFile);
-  return resolveConfig({ flags: jobFlags, env: io.env, file: { path, options }, example: io.example });
+  return await resolveWithPlugins({ ...sources, file: { path, options } }, io.loadPlugins);
 }
 
 /** Flags that are options of the job, by their names in snake_case. */

@@ -19,7 +19,7 @@ export function issuesAcross(options: Options): ConfigIssue[] {
     issues.push({ path: "sgd_momentum", message: "must be above 0 for sgd_nesterov: current value is 0" });
   }
   issues.push(...placeIssues(options));
-  if (options.job_id === null && (options.tracker === "sqlite" || options.tracker === "firestore")) {
+  if (options.job_id === null && options.tracker !== "auto" && options.tracker !== "none") {
     issues.push({
       path: "job_id",
       message: `must be given, as tracker ${options.tracker} records a job by its id`,

@@ -23,6 +23,9 @@ export const SECTIONS = [
 /** One of {@link SECTIONS}. */
 export type Section = (typeof SECTIONS)[number];
 
+/** Parts of plugins that options name. */
+export type PluginPart = "dataFormats" | "trackers" | "trainers";
+
 /** What a declaration carries beside its zod type. */
 export interface FieldMeta {
   readonly section: Section;
@@ -34,6 +37,10 @@ export interface FieldMeta {
   readonly placeholder?: string;
   /** Whether text that cannot be a list of names is a regular expression. */
   readonly expression?: boolean;
+  /** Whether the option may be given several times, each adding to the list. */
+  readonly repeats?: boolean;
+  /** Parts of plugins whose names are words of the option, too. */
+  readonly pluginPart?: PluginPart;
   /** Shown as the default where the true one is computed from other options. */
   readonly defaultText?: string;
 }
@@ -60,6 +67,9 @@ export const modules = (text: string) => {
   const name = z.string().check(z.minLength(1));
   return z.union([name, z.array(name).check(z.minLength(1))], wanted(text));
 };
+/** One of these words, or a name that a plugin brings: which of those there are is known once plugins are loaded. */
+export const wordOrPlugin = (words: readonly [string, ...string[]]) =>
+  z.enum(words) as unknown as z.ZodMiniType<string, string>;
 /** A whole number, bounds included. */
 export const wholeNumber = (from: number, to: number) => z.int().check(z.gte(from), z.lte(to));
 /** A number in [0, 1). */

@@ -6,7 +6,7 @@
 
 import * as z from "zod/mini";
 import { type GroupName, groupSchemas } from "./declarations.ts";
-import { type FieldMeta, fieldMeta } from "./field_types.ts";
+import { type FieldMeta, fieldMeta, type PluginPart } from "./field_types.ts";
 
 /** What a value is read as when it arrives as text. A `word` may be true or false too. Lists are comma-separated, and so are `pairs` of `name=value`. */
 export type FieldKind = "text" | "word" | "number" | "boolean" | "list" | "numbers" | "pairs";
@@ -37,6 +37,22 @@ export const flatSchema = z.strictObject({
   ...groupSchemas.quantization.shape,
   ...groupSchemas.training.shape,
 });
+
+/** Names that plugins bring. A `Plugin` is one of these. */
+export type PluginNames = { readonly [P in PluginPart]?: readonly { readonly name: string }[] };
+
+/** {@link flatSchema} where options take the names that plugins bring, too. */
+export function schemaWith(plugins: readonly PluginNames[]): typeof flatSchema {
+  const widened = CONFIG_FIELDS.flatMap(({ wireName, pluginPart, choices, default: usual }) => {
+    const names = pluginPart ? plugins.flatMap((plugin) => plugin[pluginPart] ?? []) : [];
+    if (names.length === 0) return [];
+    return [[wireName, z._default(z.enum([...choices, ...names.map(({ name }) => name)]), usual as string)]];
+  });
+  return z.strictObject({
+    ...flatSchema.shape,
+    ...Object.fromEntries(widened) as Partial<typeof flatSchema.shape>,
+  });
+}
 
 interface FieldSchema {
   type?: string | string[];

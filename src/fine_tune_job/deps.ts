@@ -8,6 +8,7 @@ import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import type { JobTracker } from "../job_tracker.ts";
 import type { FindModel } from "../model_manager.ts";
+import type { Plugin } from "../plugin.ts";
 import type { Folder, Scratch } from "../storage.ts";
 import type { OpenStorage } from "../storage_manager.ts";
 
@@ -19,6 +20,11 @@ export interface FineTuneJobDeps {
   readonly storage?: OpenStorage;
   /** Finds the base model by its name; default: the name is the uri of a folder or a GGUF file. */
   readonly findModel?: FindModel;
+  /**
+   * Plugins, loaded. Their data formats, model families and trainers can be named by the configuration, and their schemes
+   * are added to those of `storage`. Default: none.
+   */
+  readonly plugins?: readonly Plugin[];
   /** Plan and tell, then stop before anything is trained or written. Default false. */
   readonly dryRun?: boolean;
   /** Stops the run after the batch it is at, with a checkpoint. */

@@ -17,6 +17,7 @@ import { ConfigError, ModelFormatError } from "../errors.ts";
 import { readStopTokens } from "../generate/prompt.ts";
 import type { TrainingEvent } from "../job.ts";
 import { type BaseModel, ModelManager } from "../model_manager.ts";
+import type { ModelFamilies } from "../models/registry.ts";
 import { checkPlaces, refuseUsed } from "../output_folder.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
@@ -25,6 +26,7 @@ import { transferEvents } from "../transfer_events.ts";
 import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
 import type { Closers, FineTuneJobDeps } from "./deps.ts";
 import { overruledOptions } from "./overruled_options.ts";
+import type { JobParts } from "./parts.ts";
 import { residualOf, trainedPart } from "./residual.ts";
 import { fetchSources, type JobSources, startingAdapter } from "./sources.ts";
 
@@ -32,6 +34,7 @@ import { fetchSources, type JobSources, startingAdapter } from "./sources.ts";
 export async function* readInputs(
   config: FineTuneJobConfig,
   deps: FineTuneJobDeps,
+  { dataFormats, modelFamilies }: Pick<JobParts, "dataFormats" | "modelFamilies">,
   closers: Closers,
 ): AsyncGenerator<TrainingEvent, RunInputs> {
   const { job, training } = config;
@@ -42,7 +45,7 @@ export async function* readInputs(
   await checkPlaces(output, job, deps.dryRun === true);
   const sources = yield* fetchSources(config, deps, closers);
   yield { type: "phase", stage: "resolve", message: "reading the base model" };
-  const opened = yield* openBase(config, deps);
+  const opened = yield* openBase(config, deps, modelFamilies);
   const base = ModelManager.quantized(opened, config.quantization);
   closers.push(() => base.weights.close());
   const tokenizer = await Tokenizer.load(base.folder);
@@ -63,6 +66,7 @@ export async function* readInputs(
     tokenizer,
     chatTemplate,
     allowSpecialTokens,
+    formats: dataFormats,
     ...(scratch ? { scratch } : {}),
     ...(dataFiles ? { dataFiles } : {}),
   });
@@ -101,9 +105,10 @@ export async function* readInputs(
 async function* openBase(
   { job }: FineTuneJobConfig,
   { files, findModel, signal }: FineTuneJobDeps,
+  families: ModelFamilies,
 ): AsyncGenerator<TrainingEvent, BaseModel> {
   const notes: string[] = [], onNote = (note: string) => void notes.push(note);
-  const models = new ModelManager(files, findModel);
+  const models = new ModelManager(files, findModel, families);
   const opened = yield* transferEvents(
     { direction: "download", what: "the base model", signal },
     (onProgress, signal) =>

@@ -49,10 +49,13 @@ export async function* loadModel(
   );
 }
 
-/** Trains a loaded model to the end of the run; samples before, between and after where they are wanted. */
+/**
+ * Trains a loaded model to the end of the run; whoever takes its events puts them into logs and progress. Samples before,
+ * between and after where they are wanted.
+ */
 export async function* trainRun(run: PreparedRun, places: TrainingPlaces): AsyncGenerator<TrainingEvent> {
   const { data, checkpoint, model, gpu } = run;
-  const { config, progress, logs, signal } = places;
+  const { config, logs, signal } = places;
   const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
   if (checkpoint) {
     yield { type: "resumed", step: checkpoint.record.step, path: checkpoint.folder.uri };
@@ -64,11 +67,7 @@ export async function* trainRun(run: PreparedRun, places: TrainingPlaces): Async
   const trainer = new ModelTrainer(model, data, config.training);
   const samples = sampler && samplesBetween(sampler, run, config);
   try {
-    for await (const event of trainer.train(signal, { from, checkpoints, samples })) {
-      await logs.add(event);
-      progress.note(event);
-      yield event;
-    }
+    yield* trainer.train(signal, { from, checkpoints, samples });
   } finally {
     await logs.flush();
   }
@@ -125,11 +124,8 @@ async function* bestLoaded(
 
 async function* sampled(
   sampler: Sampler,
-  { progress, logs, signal }: TrainingPlaces,
+  { progress, signal }: TrainingPlaces,
 ): AsyncGenerator<TrainingEvent> {
   yield { type: "phase", message: "answering held-out prompts" };
-  const event = await sampler.sampled(progress.steps, signal);
-  await logs.add(event);
-  progress.note(event);
-  yield event;
+  yield await sampler.sampled(progress.steps, signal);
 }

@@ -65,8 +65,8 @@ Deno.test("formatOf() and parseRow() know the formats that they are given", () =
   assert.deepEqual(parseRow({ verse: "a" }, verse), { example: { kind: "text", text: "a" }, warnings: [] });
   assert.deepEqual(parseRow({ verse: "a" }, text, 3, formats), {
     problem:
-      'is a verse row, but line 3 made this a file of text rows; "text" is missing: keep one format a file, or ' +
-      'convert it to {"text": "..."}',
+      "is a verse row, but line 3 made this a file of text rows: keep one format a file, or convert it to " +
+      '{"text": "..."}',
   });
 });
 

@@ -7,7 +7,16 @@
 import * as z from "zod/mini";
 import { storageFields } from "./storage.ts";
 import { trackingFields } from "./tracking.ts";
-import { fieldMeta, MAX_STEPS, path, paths, stepsOrShare, wanted, wholeNumber } from "../field_types.ts";
+import {
+  fieldMeta,
+  MAX_STEPS,
+  path,
+  paths,
+  stepsOrShare,
+  wanted,
+  wholeNumber,
+  wordOrPlugin,
+} from "../field_types.ts";
 
 /** What to train on what, and where the results go. */
 export const jobSchema = z.strictObject({
@@ -141,5 +150,18 @@ export const jobSchema = z.strictObject({
     placeholder: "GB",
   }),
   ...storageFields,
+  plugins: z._default(z.array(path()), []).register(fieldMeta, {
+    section: "Job",
+    help: "Files of plugins to load: TypeScript or JavaScript that may do what this command may",
+    aliases: ["plugin"],
+    placeholder: "FILE",
+    repeats: true,
+  }),
+  trainer: z._default(wordOrPlugin(["lowrank"]), "lowrank").register(fieldMeta, {
+    section: "Training",
+    help: "What trains: Lowrank itself, or the trainer of a plugin",
+    pluginPart: "trainers",
+    placeholder: "NAME",
+  }),
   ...trackingFields,
 });

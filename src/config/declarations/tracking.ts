@@ -5,7 +5,7 @@
  */
 
 import * as z from "zod/mini";
-import { fieldMeta, path, wanted } from "../field_types.ts";
+import { fieldMeta, path, wanted, wordOrPlugin } from "../field_types.ts";
 
 /** Part of the job's options. */
 export const trackingFields = {
@@ -22,8 +22,9 @@ export const trackingFields = {
     help: "Name under which the job's state and progress are recorded; without it nothing is",
     placeholder: "ID",
   }),
-  tracker: z._default(z.enum(["auto", "none", "sqlite", "firestore"]), "auto").register(fieldMeta, {
+  tracker: z._default(wordOrPlugin(["auto", "none", "sqlite", "firestore"]), "auto").register(fieldMeta, {
     section: "Tracking",
+    pluginPart: "trackers",
     help: "Where they are recorded; auto takes Firestore if its project is named, else SQLite",
   }),
   tracker_path: z._default(path(), "runs/jobs.db").register(fieldMeta, {

@@ -5,7 +5,16 @@
  */
 
 import * as z from "zod/mini";
-import { fieldMeta, fraction, MAX_STEPS, path, stepsOrShare, wanted, wholeNumber } from "../field_types.ts";
+import {
+  fieldMeta,
+  fraction,
+  MAX_STEPS,
+  path,
+  stepsOrShare,
+  wanted,
+  wholeNumber,
+  wordOrPlugin,
+} from "../field_types.ts";
 import { SCHEDULE_TYPES } from "../scheduler_kwargs.ts";
 
 /** How long and how fast to learn. Defaults are for LoRA on small models, not for full fine-tuning. */
@@ -199,10 +208,19 @@ export const trainingSchema = z.strictObject({
     help: "Answer every held-out prompt before and after training and count exact answers",
   }),
   data_format: z._default(
-    z.enum(["auto", "text", "messages", "instruction", "input_output", "prompt_completion", "sharegpt"]),
+    wordOrPlugin([
+      "auto",
+      "text",
+      "messages",
+      "instruction",
+      "input_output",
+      "prompt_completion",
+      "sharegpt",
+    ]),
     "auto",
   ).register(fieldMeta, {
     section: "Data",
+    pluginPart: "dataFormats",
     help: "How to read the examples; auto goes by the first one of each file",
     aliases: ["format"],
   }),

@@ -1,0 +1,103 @@
+/**
+ * Lowrank's own trainer: plans, trains and saves on one GPU after the other, as long as lost ones may be replaced.
+ *
+ * @module
+ */
+import type { TrainingEvent } from "../job.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { ModelManager } from "../model_manager.ts";
+import type { PreparedRun, RunInputs } from "../prepared_run.ts";
+import { checkMerged, trainedAdapter } from "../run_output.ts";
+import type { Trainer, TrainerFacts } from "../training_session.ts";
+import { reasonLines } from "../tuning/describe.ts";
+import { tilesOf } from "../tuning/for_run.ts";
+import { closeAll, type Closers, type FineTuneJobDeps, type OpenDevice } from "./deps.ts";
+import type { JobSession } from "./job_session.ts";
+import { openDevice, planRun } from "./plan.ts";
+import { type DeviceLoss, fromLastCheckpoint, lossBehind, Recoveries } from "./recovery.ts";
+import { loadModel, trainRun } from "./training.ts";
+
+/** Name of the trainer. */
+export const GPU_TRAINER = "lowrank";
+
+/** A trainer of a job's own: sees all of the session, since it makes checkpoints and goes on from them. */
+export class GpuTrainer implements Trainer {
+  readonly name = GPU_TRAINER;
+  readonly #deps: FineTuneJobDeps;
+  readonly #models: ModelManager;
+
+  constructor(deps: FineTuneJobDeps) {
+    this.#deps = deps;
+    this.#models = new ModelManager(deps.files);
+  }
+
+  async *train(session: JobSession): AsyncGenerator<TrainingEvent> {
+    const { config, signal } = session, deps = this.#deps;
+    const recoveries = new Recoveries(config.job.maxDeviceRecoveries);
+    let from = session.inputs, lost: Gpu | null = null;
+    while (true) {
+      const closers: Closers = [];
+      let device: OpenDevice | null = null;
+      try {
+        yield { type: "phase", stage: "plan", message: "planning" };
+        device = await openDevice(config, deps, closers, lost);
+        const run = yield* planRun(config, deps, from, device, closers);
+        from = { ...from, identity: { ...from.identity, tiles: run.identity.tiles! } };
+        yield* session.describe(factsOf(run));
+        if (session.dryRun) return;
+        yield* this.#trainOn(run, session);
+        return yield* this.#save(run, session);
+      } catch (error) {
+        const loss = await lossBehind(error, device?.gpu ?? null, signal);
+        if (loss === null) throw error;
+        from = yield* this.#afterLoss(loss, from, recoveries, session);
+        lost = device!.gpu;
+      } finally {
+        await closeAll(closers);
+      }
+    }
+  }
+
+  async *#trainOn(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {
+    const { config, output, progress, signal } = session, models = this.#models;
+    yield* loadModel(run, models, config.training.seed, signal);
+    const logs = await session.begin(run.checkpoint);
+    yield* trainRun(run, { config, output, models, progress, logs, signal });
+  }
+
+  async *#save(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {
+    const { config: { job: { mergeBase }, training }, signal } = session;
+    const adapter = await trainedAdapter(run);
+    yield* session.save(
+      adapter,
+      (folder) => checkMerged(run, { folder, adapter, mergeBase, training, signal }),
+    );
+  }
+
+  /** Tells of a lost device, and goes back to where the run can go on. @throws The loss, if it is one too many. */
+  async *#afterLoss(
+    loss: DeviceLoss,
+    inputs: RunInputs,
+    recoveries: Recoveries,
+    { output, progress, signal, isBegun }: JobSession,
+  ): AsyncGenerator<TrainingEvent, RunInputs> {
+    // until the folder was cleared, checkpoints in it may be another run's
+    const from = isBegun ? await fromLastCheckpoint(inputs, output) : inputs;
+    const event = recoveries.add(loss, from.checkpoint?.record.step ?? 0);
+    progress.rewind(from.checkpoint?.record ?? null);
+    yield event;
+    signal.throwIfAborted();
+    return from;
+  }
+}
+
+function factsOf({ gpu, variants, model, recompute, memory }: PreparedRun): TrainerFacts {
+  return {
+    device: { name: gpu.name, software: gpu.software },
+    trainableParameters: model.pool.size,
+    choices: reasonLines(variants.reason),
+    memory,
+    recomputedBlocks: recompute,
+    kernels: { reason: variants.reason, tiles: tilesOf(variants) },
+  };
+}
