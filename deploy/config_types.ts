@@ -99,7 +99,8 @@ function docLines(text: string): string[] {
   return lines;
 }
 
-function typeOf({ wireName, group }: ConfigField): string {
+function typeOf({ wireName, group, pluginPart }: ConfigField): string {
+  if (pluginPart) return "string"; // plugins bring further words
   const shape = groupSchemas[group].shape as Readonly<Record<string, z.ZodMiniType>>;
   return typeText(z.toJSONSchema(shape[wireName]!, { io: "output" }) as ValueSchema);
 }

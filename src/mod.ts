@@ -30,6 +30,7 @@ export {
   type LoraConfig,
   type LoraValues,
   parseFineTuneJobConfig,
+  type PluginNames,
   type QuantizationConfig,
   type QuantizationValues,
   type QuantizationWord,
@@ -63,6 +64,11 @@ export {
   type TrackerBackend,
   type TrackerReport,
 } from "./job_tracker.ts";
+export { updatedRecord } from "./job_tracker.ts";
+export { MODEL_FAMILIES, type ModelFamilies, type ModelFamily } from "./models/registry.ts";
+export { plainFacts, withDefaults } from "./models/family_facts.ts";
+export { ObjectStorageManager } from "./storage/object_storage_manager.ts";
+export type { ObjectStore, PartUpload } from "./storage/object_store.ts";
 export { MemoryJobRecords } from "./job_tracker/memory.ts";
 export { QueuedTracker, type QueuedTrackerOptions } from "./job_tracker/queued.ts";
 export type {
@@ -73,6 +79,7 @@ export type {
   OpenedUri,
   OpenStorage,
   PageRequest,
+  StorageBackend,
   StorageManager,
   StoredFile,
   TransferOptions,
@@ -137,7 +144,16 @@ export {
 } from "./data_manager.ts";
 export { ChatTemplate } from "./data/chat_template.ts";
 export type { TokenizedExample } from "./data/example.ts";
-export type { ColumnMapping, Conversation, DataFormat } from "./data/formats.ts";
+export {
+  type ColumnMapping,
+  type Conversation,
+  type DataFormat,
+  type Example,
+  type ParsedRow,
+  ROW_FORMATS,
+  type RowFormat,
+} from "./data/formats.ts";
+export type { Entry as DataEntry } from "./data/entries.ts";
 export type { TextSpan } from "./data/generation_marks.ts";
 export type { LengthCounts } from "./data/length_counts.ts";
 export type { TrainOn } from "./data/mask.ts";

@@ -79,10 +79,14 @@ export interface FineTuneJobOptions {
    * models/<output-model-name> in gcs-bucket.
    */
   readonly output_uri?: string | null;
+  /** Files of plugins to load: TypeScript or JavaScript that may do what this command may. */
+  readonly plugins?: readonly string[];
+  /** What trains: Lowrank itself, or the trainer of a plugin. Default: lowrank. */
+  readonly trainer?: string;
   /** Name under which the job's state and progress are recorded; without it nothing is. */
   readonly job_id?: string | null;
   /** Where they are recorded; auto takes Firestore if its project is named, else SQLite. Default: auto. */
-  readonly tracker?: "auto" | "none" | "sqlite" | "firestore";
+  readonly tracker?: string;
   /** SQLite file of the records. Default: runs/jobs.db. */
   readonly tracker_path?: string;
   /** Project of Google Cloud whose Firestore keeps the records. */
@@ -247,14 +251,7 @@ export interface FineTuneJobOptions {
   /** Answer every held-out prompt before and after training and count exact answers. Default: false. */
   readonly exact_match?: boolean;
   /** How to read the examples; auto goes by the first one of each file. Default: auto. */
-  readonly data_format?:
-    | "auto"
-    | "text"
-    | "messages"
-    | "instruction"
-    | "input_output"
-    | "prompt_completion"
-    | "sharegpt";
+  readonly data_format?: string;
   /** Columns by other names than the format's: prompt=question,completion=answer. */
   readonly column_mapping?: Readonly<Record<string, string>> | null;
   /**
