@@ -30,7 +30,7 @@ import { camelName } from "./config/naming.ts";
 import { didYouMean } from "./config/nearest.ts";
 import type { FineTuneJobOptions } from "./config/options.ts";
 
-export { type Section, SECTIONS } from "./config/field_types.ts";
+export { type PluginPart, type Section, SECTIONS } from "./config/field_types.ts";
 export {
   CONFIG_FIELDS,
   type ConfigField,

@@ -31,6 +31,7 @@ export {
   type LoraValues,
   parseFineTuneJobConfig,
   type PluginNames,
+  type PluginPart,
   type QuantizationConfig,
   type QuantizationValues,
   type QuantizationWord,
@@ -66,9 +67,22 @@ export {
 } from "./job_tracker.ts";
 export { updatedRecord } from "./job_tracker.ts";
 export { MODEL_FAMILIES, type ModelFamilies, type ModelFamily } from "./models/registry.ts";
-export { plainFacts, withDefaults } from "./models/family_facts.ts";
+export { type BiasSetting, plainFacts, type PlainFamily, withDefaults } from "./models/family_facts.ts";
+export { Fields } from "./models/config_fields.ts";
+export type { FamilyFacts, FamilySizes } from "./models/family.ts";
+export type { StepCount } from "./trainer.ts";
 export { ObjectStorageManager } from "./storage/object_storage_manager.ts";
-export type { ObjectStore, PartUpload } from "./storage/object_store.ts";
+export type {
+  Digest,
+  ObjectStore,
+  OrderedUpload,
+  Part,
+  PartUpload,
+  PutOptions,
+  UnorderedUpload,
+  UploadInParts,
+  UploadStart,
+} from "./storage/object_store.ts";
 export { MemoryJobRecords } from "./job_tracker/memory.ts";
 export { QueuedTracker, type QueuedTrackerOptions } from "./job_tracker/queued.ts";
 export type {

@@ -26,6 +26,7 @@ import type { RunRecord } from "./run_files.ts";
 import type { Progress } from "./run_progress.ts";
 import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
 import type { TrainerFacts } from "./training_session.ts";
+import type { RecordedKernels } from "./tuning/recorded.ts";
 import { runtimeVersion, VERSION } from "./version.ts";
 
 /** What a run is made of, whatever GPU it will run on. */
@@ -142,7 +143,7 @@ export function runRecord(
     finished_at: status === "running" ? null : new Date().toISOString(),
     versions: { lowrank: VERSION, runtime: runtimeVersion() },
     adapter: { name: device.name, software: device.software },
-    ...(kernels ? { kernels } : {}),
+    ...(kernels ? { kernels: kernels as unknown as RecordedKernels } : {}),
     base_model: {
       path: base.uri,
       model_type: base.config.modelType,

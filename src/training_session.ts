@@ -10,7 +10,6 @@ import type { MemoryRow, TrainingEvent } from "./job.ts";
 import type { BaseModel, LoraSettings } from "./model_manager.ts";
 import type { Folder } from "./storage.ts";
 import type { StepCount, TrainerData } from "./trainer.ts";
-import type { RecordedKernels } from "./tuning/recorded.ts";
 
 /** Trains an adapter on rows that are ready. */
 export interface Trainer {
@@ -33,6 +32,7 @@ export interface Trainer {
 export interface TrainerFacts {
   /** `software` where a GPU's work is done by the CPU. */
   readonly device: { readonly name: string; readonly software: boolean };
+  /** Values that training changes. */
   readonly trainableParameters: number;
   /** Decisions with their reasons, one line each; default none. */
   readonly choices?: readonly string[];
@@ -41,11 +41,12 @@ export interface TrainerFacts {
   /** Blocks whose activations backward computes again; default 0. */
   readonly recomputedBlocks?: number;
   /** Of Lowrank's own kernels. */
-  readonly kernels?: RecordedKernels;
+  readonly kernels?: Readonly<Record<string, unknown>>;
 }
 
 /** A run as a trainer sees it. */
 export interface TrainingSession {
+  /** All options. */
   readonly config: FineTuneJobConfig;
   /** The base model, opened: its description, its folder, its weights. */
   readonly base: BaseModel;
@@ -57,11 +58,13 @@ export interface TrainingSession {
   readonly targetPaths: readonly string[];
   /** The adapter to go on from; null to begin anew. */
   readonly start: Adapter | null;
+  /** How long the run is. */
   readonly steps: StepCount;
   /** Folder of the run. */
   readonly output: Folder;
   /** Plan and tell, and train nothing. */
   readonly dryRun: boolean;
+  /** Stops the run. */
   readonly signal: AbortSignal;
   /** Indices of the training rows of each micro-batch of a step, from 1. */
   microBatches(step: number): readonly (readonly number[])[];

@@ -48,6 +48,7 @@ export type ParsedRow =
 
 /** How one kind of row looks, and what is trained of it. */
 export interface RowFormat {
+  /** What the option `data_format` calls it. */
   readonly name: string;
   /** Fields that a row must have. */
   readonly needs: readonly string[];

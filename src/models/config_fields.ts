@@ -7,30 +7,36 @@ import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 
 /** The fields of one JSON object; an absent field and null are the same. */
 export class Fields {
+  /** `uri` and `path` are for messages: the file, and what stands before the names. */
   constructor(readonly values: Readonly<Record<string, unknown>>, readonly uri: string, readonly path = "") {}
 
+  /** Undefined where the field is absent or null. */
   get(name: string): unknown {
     return Object.hasOwn(this.values, name) ? this.values[name] ?? undefined : undefined;
   }
 
+  /** Text. @throws {ModelFormatError} If it is none. */
   string(name: string, absent?: string): string {
     const value = this.get(name) ?? absent;
     if (typeof value === "string") return value;
     throw this.wrong(name, "a string");
   }
 
+  /** True or false. @throws {ModelFormatError} If it is neither. */
   boolean(name: string, absent: boolean): boolean {
     const value = this.get(name) ?? absent;
     if (typeof value === "boolean") return value;
     throw this.wrong(name, "true or false");
   }
 
+  /** A whole number of 1 or more. @throws {ModelFormatError} If it is none. */
   count(name: string, absent?: number): number {
     const value = this.get(name) ?? absent;
     if (Number.isSafeInteger(value) && (value as number) > 0) return value as number;
     throw this.wrong(name, "a whole number of 1 or more");
   }
 
+  /** A number above 0. @throws {ModelFormatError} If it is none. */
   positive(name: string, absent?: number): number {
     const value = this.get(name) ?? absent;
     if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
@@ -56,6 +62,7 @@ export class Fields {
     throw this.wrong(name, `a list of ${length} numbers above 0`);
   }
 
+  /** The fields of an object; undefined where it is absent or null. @throws {ModelFormatError} If it is none. */
   object(name: string): Fields | undefined {
     const value = this.get(name);
     if (value === undefined) return undefined;

@@ -40,10 +40,10 @@ export function plainFacts(
 const BIASED_BY = {
   attention_bias: ["q", "k", "v", "o"],
   mlp_bias: ["gate", "up", "down"],
-} as const satisfies Readonly<Record<string, readonly LinearPart[]>>;
+} as const satisfies Readonly<Record<BiasSetting, readonly LinearPart[]>>;
 
 /** A setting that gives maps a bias. */
-export type BiasSetting = keyof typeof BIASED_BY;
+export type BiasSetting = "attention_bias" | "mlp_bias";
 
 /**
  * What the maps compute that add a bias.

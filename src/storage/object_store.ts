@@ -8,27 +8,34 @@ import type { Checksum, FilePage, PageRequest, StoredFile, WriteCondition } from
 
 /** A checksum being computed. */
 export interface Digest {
+  /** Takes the next bytes. */
   update(bytes: Uint8Array): void;
+  /** Of all bytes so far, in lower-case digits. */
   hex(): string;
 }
 
 /** What is said beside the bytes of a write. */
 export interface PutOptions {
+  /** What must hold for the file to appear. */
   readonly condition: WriteCondition | null;
   /** CRC-32C of all bytes. */
   readonly crc32c: number;
+  /** Stops the request. */
   readonly signal: AbortSignal | undefined;
 }
 
 /** Bytes [offset, offset + bytes.length) of a file being uploaded. */
 export interface Part {
+  /** Of its first byte in the file. */
   readonly offset: number;
+  /** Its content. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** CRC-32C of `bytes`. */
   readonly crc32c: number;
 }
 
 /** An upload in parts. */
-interface UploadInParts {
+export interface UploadInParts {
   /** What a later process needs to go on, which a part may change; null where the file's name is enough. */
   readonly token: string | null;
   /** Bytes of each part but the last. */
@@ -53,24 +60,30 @@ export interface UnorderedUpload extends UploadInParts {
   holds(part: Part): boolean | Promise<boolean>;
 }
 
+/** An upload in parts, of either kind. */
 export type PartUpload = OrderedUpload | UnorderedUpload;
 
 /** How an upload in parts begins. */
 export interface UploadStart {
+  /** Bytes of the whole file. */
   readonly size: number;
+  /** What must hold for the file to appear. */
   readonly condition: WriteCondition | null;
+  /** Stops the upload. */
   readonly signal: AbortSignal | undefined;
 }
 
 /** One bucket of a service. Errors are the project's; those that may pass are `StorageInterruptedError`. */
 export interface ObjectStore {
+  /** Such as `gs://my-bucket`. */
   readonly uri: string;
   /** Larger files are uploaded in parts. */
   readonly largestPut: number;
   /** Whether it compares or keeps the CRC-32C of what it is sent; where not, none is computed and 0 is passed. Default true. */
   readonly sums?: boolean;
-  /** @throws {StorageNotFoundError} */
+  /** What the store says about a file. @throws {StorageNotFoundError} */
   head(name: string, signal?: AbortSignal): Promise<StoredFile>;
+  /** A page of a listing. */
   page(request: PageRequest): Promise<FilePage>;
   /**
    * Bytes from `offset` to `end` of the version that `file` tells of. A piece is only good until the next one is asked for.
@@ -83,11 +96,13 @@ export interface ObjectStore {
     end: number,
     signal?: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>>;
+  /** Writes a file that is in memory, in one request. */
   put(name: string, bytes: Uint8Array<ArrayBuffer>, options: PutOptions): Promise<StoredFile>;
+  /** Begins an upload in parts. */
   startUpload(name: string, start: UploadStart): Promise<PartUpload>;
   /** An upload that an earlier process began; null if that cannot be gone on with. */
   resumeUpload(name: string, token: string | null, start: UploadStart): Promise<PartUpload | null>;
-  /** @throws {StorageNotFoundError} */
+  /** Removes a file. @throws {StorageNotFoundError} */
   remove(name: string, condition: WriteCondition | null): Promise<void>;
   /** Computes checksums of this store's files other than CRC-32C. */
   digest?(checksum: Checksum, size: number): Digest;
