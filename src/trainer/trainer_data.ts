@@ -53,7 +53,9 @@ export function batchRowLengths(rows: ExampleRows, packs: Packs | null = null): 
 
 /** How long a run is. */
 export interface StepCount {
+  /** Optimizer steps of one pass over the rows. */
   readonly stepsPerEpoch: number;
+  /** Optimizer steps of the whole run. */
   readonly totalSteps: number;
   /** Epochs at the end, fractional. */
   readonly totalEpochs: number;
