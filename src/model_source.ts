@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ADAPTER_CONFIG_FILE } from "./checkpoint/adapter.ts";
 import { isGgufName } from "./checkpoint/gguf_model.ts";
 import { didYouMean } from "./config/nearest.ts";
 import {
@@ -14,6 +15,7 @@ import {
   StorageNotFoundError,
 } from "./errors.ts";
 import type { FindModel, FindModelOptions, FoundModel } from "./model_manager/find_model.ts";
+import { CONFIG_FILE } from "./models/config.ts";
 import { type HubName, type ModelName, parseModelName } from "./model_source/model_name.ts";
 import { type NeededFiles, neededFiles, shardsOf } from "./model_source/needed_files.ts";
 import { fileAt, type Folder, type FolderLock, readText } from "./storage.ts";
@@ -40,6 +42,8 @@ interface Miss {
 
 /** What a bucket's listing is remembered under. */
 const BUCKET_REF = "latest";
+/** Where a run puts its merged model, below its results. */
+const MERGED_FOLDER = "merged";
 
 /** Finds base models by their names, and keeps the copies of those that it found. */
 export class ModelSource {
@@ -120,20 +124,23 @@ export class ModelSource {
     }
     const { storage, name: below } = await open(uri);
     const prefix = below === "" ? "" : `${below.replace(/\/+$/, "")}/`;
-    const source = { storage, prefix };
     let snapshot: Snapshot;
     try {
-      const files = await filesIn(source, file);
+      const { files, folder } = await filesIn({ storage, prefix }, file);
       if (files.length === 0) throw new StorageNotFoundError(`nothing is below ${storage.uriOf(prefix)}`);
-      snapshot = { uri, revision: await fingerprint(uri, files), files };
+      const at = folder === "" ? uri : `${uri}/${folder}`;
+      snapshot = { uri: at, revision: await fingerprint(at, files), files };
       await cache.remember(snapshot, BUCKET_REF);
     } catch (error) {
       const isAway = error instanceof StorageInterruptedError || error instanceof NoNetworkError;
-      const latest = isAway ? await cache.latest(uri, BUCKET_REF) : null;
+      const latest = isAway
+        ? await cache.latest(uri, BUCKET_REF) ?? await cache.latest(`${uri}/${MERGED_FOLDER}`, BUCKET_REF)
+        : null;
       if (!latest) throw error;
       options.onNote?.(`${(error as Error).message}; what the cache holds is used`);
       snapshot = latest;
     }
+    const source = { storage, prefix: snapshot.uri === uri ? prefix : `${prefix}${MERGED_FOLDER}/` };
     return { name, ...await this.#copied(cache, snapshot, source, file, options) };
   }
 
@@ -191,13 +198,44 @@ function bucketOf(
   return bucketName === "" && file !== null ? folder : `${folder}/${bucketName}`;
 }
 
-/** The files directly in a folder of a bucket, by their own names. */
-async function filesIn({ storage, prefix }: SnapshotSource, file: string | null): Promise<StoredFile[]> {
-  const files = file === null
+/**
+ * The files directly in a folder of a bucket, by their own names; of a folder that holds the results of a run, those of
+ * the merged model.
+ *
+ * @throws {StorageNotFoundError} If a run put its adapter alone there.
+ */
+async function filesIn(
+  { storage, prefix }: SnapshotSource,
+  file: string | null,
+): Promise<{ readonly files: readonly StoredFile[]; readonly folder: "" | typeof MERGED_FOLDER }> {
+  const stored = file === null
     ? await Array.fromAsync(storage.list(prefix))
     : [await storage.stat(prefix + file)];
-  return files.map((stored) => ({ ...stored, name: stored.name.slice(prefix.length) }))
-    .filter(({ name }) => name !== "" && name !== "." && name !== ".." && !/[/\\\0]/.test(name));
+  const below = stored.map((one) => ({ ...one, name: one.name.slice(prefix.length) }));
+  const has = (path: string) => below.some(({ name }) => name === path);
+  if (
+    file !== null || has(CONFIG_FILE) || below.some(({ name }) => isGgufName(name) && !name.includes("/"))
+  ) {
+    return { files: below.filter(isDirect), folder: "" };
+  }
+  const merged = `${MERGED_FOLDER}/`;
+  if (has(merged + CONFIG_FILE)) {
+    const files = below.filter(({ name }) => name.startsWith(merged))
+      .map((one) => ({ ...one, name: one.name.slice(merged.length) }));
+    return { files: files.filter(isDirect), folder: MERGED_FOLDER };
+  }
+  if (has(`adapter/${ADAPTER_CONFIG_FILE}`)) {
+    const uri = storage.uriOf(prefix).replace(/\/+$/, "");
+    throw new StorageNotFoundError(
+      `Cannot find a model in "${uri}": a run put its adapter there and no merged model. Name the base model that it ` +
+        `was trained on, with adapter_path "${uri}/adapter" to go on from it, or save the merged model too`,
+    );
+  }
+  return { files: below.filter(isDirect), folder: "" };
+}
+
+function isDirect({ name }: StoredFile): boolean {
+  return name !== "" && name !== "." && name !== ".." && !/[/\\\0]/.test(name);
 }
 
 /** Another text whenever a file is another one. */

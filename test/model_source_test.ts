@@ -179,6 +179,26 @@ Deno.test("ModelSource looks at paths, then in the bucket, then on the Hub", asy
   assert.equal(await where("owner/tiny"), "disk/owner/tiny");
 });
 
+Deno.test("ModelSource takes the merged model of a run whose results are in the bucket", async () => {
+  await using hub = startHub({});
+  const { bucket, start } = machine(hub), bytes = new TextEncoder().encode("{}");
+  for (const name of ["run.json", "training_config.json", "adapter/adapter_config.json"]) {
+    await bucket.write(`models/ember/${name}`, bytes);
+  }
+  await assert.rejects(start().find("ember", "gs://bucket"), {
+    name: "StorageNotFoundError",
+    message:
+      /a run put its adapter there and no merged model.*adapter_path "memory:.*models\/ember\/adapter"/,
+  });
+  for (const [name, file] of Object.entries(await tinyFiles())) {
+    await bucket.write(`models/ember/merged/${name}`, file);
+  }
+  const found = await start().find("ember", "gs://bucket");
+  assert.match(found.folder.uri, /gs--bucket--models--ember--merged/);
+  assert.deepEqual(await found.folder.list(), Object.keys(await tinyFiles()).sort());
+  assert.equal((await start().find("gs://bucket/models/ember")).folder.uri, found.folder.uri);
+});
+
 Deno.test("ModelSource says everything that it tried, and why each failed", async () => {
   await using hub = startHub({ "owner/tiny": {} });
   const { start } = machine(hub), { find } = start();
