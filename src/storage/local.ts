@@ -350,6 +350,9 @@ function joined(folder: string, name: string): string {
   return folder.endsWith("/") ? folder + name : `${folder}/${name}`;
 }
 
+/** No space on the disk, or none left of what the user may take. */
+const FULL: readonly unknown[] = ["ENOSPC", "EDQUOT"];
+
 /** The error a caller can act on, for one of the runtime's. Unknown ones come back as they are. */
 function storageError(verb: string, path: string, error: unknown): unknown {
   const because = { cause: error };
@@ -377,6 +380,12 @@ function storageError(verb: string, path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.AlreadyExists) {
     return new StorageDeniedError(
       `Cannot ${verb} "${path}" as a file stands where a folder is needed: choose another path`,
+      because,
+    );
+  }
+  if (error instanceof Error && "code" in error && FULL.includes(error.code)) {
+    return new StorageDeniedError(
+      `Cannot ${verb} "${path}" as the disk is full: free some space, or choose a path on another disk`,
       because,
     );
   }
