@@ -1,6 +1,17 @@
 import assert from "node:assert/strict";
 import type { TrainingEvent } from "../src/job.ts";
-import { METRICS_FILE, MetricsLog, RUN_FILE, type RunRecord, writeRunRecord } from "../src/run_files.ts";
+import { readConfigFile } from "../src/cli/config_file.ts";
+import { resolveConfig } from "../src/cli/sources.ts";
+import { parseFineTuneJobConfig, toWire } from "../src/config.ts";
+import {
+  METRICS_FILE,
+  MetricsLog,
+  RUN_FILE,
+  type RunRecord,
+  TRAINING_CONFIG_FILE,
+  writeRunRecord,
+  writeTrainingConfig,
+} from "../src/run_files.ts";
 import { readText } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 
@@ -132,4 +143,26 @@ Deno.test("writeRunRecord() replaces the whole file, its version first", async (
   const text = await readText(folder, RUN_FILE);
   assert.ok(text.startsWith('{\n  "version": 1,\n  "status": "failed",') && text.endsWith("}\n"));
   assert.deepEqual(JSON.parse(text), { version: 1, ...record, status: "failed", error: "out of paper" });
+});
+
+Deno.test("training_config.json, given as --config, is the same job again", async () => {
+  const wire = toWire(parseFineTuneJobConfig({
+    base_model: "base",
+    output_model_name: "ember",
+    training_data_path: ["a.jsonl", "b.jsonl"],
+    target_modules: ["q_proj", "v_proj"],
+    rank_pattern: { q_proj: 4 },
+    quantization: "4bit",
+    gcs_bucket: "my-bucket",
+    lora_r: 8,
+  }));
+  const folder = new MemoryFolder();
+  await writeTrainingConfig(folder, wire, { lowrank: "1.2.3" });
+  const path = TRAINING_CONFIG_FILE;
+  const options = await readConfigFile(path, (name) => readText(folder, name));
+  const again = resolveConfig({ flags: {}, env: {}, file: { path, options } });
+  assert.deepEqual(toWire(again.config), wire);
+  assert.equal(again.isExample, false);
+  const other = resolveConfig({ flags: { lora_r: "2" }, env: {}, file: { path, options } });
+  assert.deepEqual(toWire(other.config), { ...wire, lora_r: 2 });
 });

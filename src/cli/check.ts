@@ -9,7 +9,10 @@ import { Tokenizer } from "../data/tokenizer.ts";
 import { type DataCheck, DataManager, type SourceCheck } from "../data_manager.ts";
 import { ConfigError, DatasetFormatError } from "../errors.ts";
 import { type FindModel, ModelManager } from "../model_manager.ts";
-import { fileAt, type Folder, readText } from "../storage.ts";
+import { fileAt, type Folder, type ReadableFolder, readText } from "../storage.ts";
+import type { OpenStorage } from "../storage_manager.ts";
+import { openStorage } from "../storage/open.ts";
+import { type ReadPaths, withBuckets } from "./bucket_folders.ts";
 import { CHECK_FLAGS, checkHelp, OWN_FLAGS } from "./check_flags.ts";
 import { formatCheck } from "./check_text.ts";
 import { type ParsedFlags, parseFlags } from "./flags.ts";
@@ -25,6 +28,7 @@ import { resolveConfig } from "./sources.ts";
  * Prints what the files hold, then fails if a line cannot be used.
  *
  * @param files Opens a folder by its uri; default those of this machine.
+ * @param open Opens a bucket; default with the credentials of the environment.
  * @throws {ConfigError} For wrong usage.
  * @throws {DatasetFormatError} With every bad line.
  * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
@@ -33,6 +37,7 @@ export async function check(
   args: readonly string[],
   io: Pick<CliIo, "stdout" | "stderr" | "env">,
   files: (uri: string) => Folder = openFolder,
+  open: OpenStorage = openStorage,
 ): Promise<void> {
   const flags = parseFlags(args, CHECK_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(checkHelp());
@@ -41,7 +46,7 @@ export async function check(
   const tokenizer = model === null
     ? null
     : await tokenizerOf(model, files, finderFor(files, io.stderr).findModel);
-  const found = await checkData(config, tokenizer, shown, files);
+  const found = await checkData(config, tokenizer, shown, await withBuckets(files, pathsOf(config), open));
   if (isOn(flags, "json")) {
     io.stdout.write(`${JSON.stringify(checkJson(found, config), null, 2)}\n`);
   } else {
@@ -92,11 +97,15 @@ async function tokenizerOf(
   }
 }
 
+function pathsOf({ job, training }: FineTuneJobConfig): ReadPaths {
+  return { files: [job.trainingDataPath, job.evalDataPath, training.chatTemplatePath].flat() };
+}
+
 async function checkData(
   { job, training }: FineTuneJobConfig,
   tokenizer: Tokenizer | null,
   shown: number,
-  files: (uri: string) => Folder,
+  files: (uri: string) => ReadableFolder,
 ): Promise<DataCheck> {
   const fileOf = (uri: string) => fileAt(files, uri);
   const template = training.chatTemplatePath === null ? null : fileOf(training.chatTemplatePath);

@@ -3,6 +3,7 @@ import { check } from "../../src/cli/check.ts";
 import { ConfigError, DatasetFormatError } from "../../src/errors.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import { MemoryStorageManager } from "../../src/storage/memory_store.ts";
 import { chatFiles } from "../helpers/tiny_tokenizer.ts";
 
 const shared = new LocalFolder(new URL("../../../shared", import.meta.url).pathname);
@@ -42,6 +43,23 @@ Deno.test("check() counts rows and lengths, and shows what is trained between ma
   assert.match(text, /\nheld out {2}1 rows to evaluate on\n/);
   const { text: colored } = await printed(["a.jsonl", "--model", "model", "--color", "always"], files);
   assert.ok(colored.includes("\x1b[36m«yes<|end|>»\x1b[0m"), colored);
+});
+
+Deno.test("check() reads data and chat template where they are in a bucket", async () => {
+  const bucket = new MemoryStorageManager("my-bucket"),
+    bytes = (text: string) => new TextEncoder().encode(text);
+  await bucket.write("data/a-1.jsonl", bytes(`{"text":"ab"}\n`));
+  await bucket.write("data/a-2.jsonl", bytes(`{"text":"cd"}\n`));
+  let text = "";
+  const stdout = { isTerminal: false, columns: 100, write: (more: string) => void (text += more) };
+  await check(
+    ["gs://my-bucket/data/a-?.jsonl", "--json"],
+    { stdout, stderr: stdout, env: {} },
+    () => assert.fail("a folder of this machine"),
+    (uri) => Promise.resolve({ storage: bucket, name: uri.replace("gs://my-bucket/", "") }),
+  );
+  const { train } = JSON.parse(text);
+  assert.deepEqual([train.rows, train.badLines, train.lengths.unit], [2, 0, "characters"]);
 });
 
 Deno.test("check() takes a job's data options and tells counts as JSON", async () => {
