@@ -57,6 +57,18 @@ const CACHE_BYTES = 2 ** 30;
 /** Caches grow in steps of this many tokens. */
 const LENGTH_STEP = 256;
 
+/** What adapters are exchanged on. */
+interface Exchange {
+  readonly manager: ModelManager;
+  readonly files: LanguageModelOptions["files"];
+  readonly base: BaseModel;
+  readonly on: LoadDevice;
+  /** The base alone, loaded. */
+  readonly model: TrainableModel;
+}
+
+type LoadDevice = Pick<ModelDevice, "gpu" | "limits"> & { readonly pipelines: PipelineCache };
+
 /** A model that writes: base, adapter and tokenizer on an open GPU. */
 export class LanguageModel {
   /** The model's own. */
@@ -69,8 +81,9 @@ export class LanguageModel {
   readonly contextLength: number;
   /** Tokens that end an answer. */
   readonly stopTokenIds: ReadonlySet<number>;
-  readonly #model: TrainableModel;
   readonly #ownsGpu: boolean;
+  readonly #exchange: Exchange | null;
+  #model: TrainableModel;
   #generator: Generator | null = null;
 
   private constructor(
@@ -79,6 +92,7 @@ export class LanguageModel {
     chatTemplate: ChatTemplate | null,
     stopTokenIds: ReadonlySet<number>,
     ownsGpu: boolean,
+    exchange: Exchange | null,
   ) {
     this.tokenizer = tokenizer;
     this.chatTemplate = chatTemplate;
@@ -87,6 +101,7 @@ export class LanguageModel {
     this.gpu = model.resources.gpu;
     this.#model = model;
     this.#ownsGpu = ownsGpu;
+    this.#exchange = exchange;
   }
 
   /**
@@ -117,13 +132,39 @@ export class LanguageModel {
       const { limits = { rows: 1, length: 1 } } = options;
       const on = { gpu, pipelines: device?.pipelines ?? new PipelineCache(gpu), limits };
       const model = await load(manager, base, adapter, on);
-      return new LanguageModel(model, tokenizer, template, stops, !device);
+      const exchange = adapter ? null : { manager, files, base, on, model };
+      return new LanguageModel(model, tokenizer, template, stops, !device, exchange);
     } catch (error) {
       if (!device) await gpu?.close();
       throw error;
     } finally {
       await opened.weights.close();
     }
+  }
+
+  /**
+   * Puts an adapter on the base in place of the one before, or takes it off. The base's weights stay where they are: only
+   * the adapter is read. Nothing may be generated or measured meanwhile; what is refused leaves all as it was.
+   *
+   * @param adapter Folder of an adapter that was trained on this base; null for the base alone.
+   * @throws {TypeError} If the model was opened with an adapter of its own.
+   * @throws {StorageNotFoundError} @throws {ModelFormatError} @throws {UnsupportedModelError} If there is no such adapter,
+   * or it belongs to another model.
+   * @throws {GpuMemoryError} If it will not fit beside the one before.
+   */
+  async useAdapter(adapter: string | null): Promise<void> {
+    const exchange = this.#exchange;
+    if (!exchange) {
+      throw new TypeError("Cannot exchange the adapter of a model that was opened with it: open it without");
+    }
+    const { files, base } = exchange;
+    const read = adapter === null ? null : ModelManager.named(base, await readAdapter(files(adapter)));
+    const next = read ? await adapted(exchange, read) : exchange.model;
+    await this.gpu.settle().catch(() => {}); // a stopped answer leaves work behind
+    this.#generator?.destroy();
+    this.#generator = null;
+    if (this.#model !== exchange.model) this.#model.destroy();
+    this.#model = next;
   }
 
   /**
@@ -187,6 +228,7 @@ export class LanguageModel {
     await this.gpu.settle().catch(() => {}); // a stopped answer leaves work behind
     this.#generator?.destroy();
     this.#model.destroy();
+    if (this.#exchange && this.#model !== this.#exchange.model) this.#exchange.model.destroy();
     if (this.#ownsGpu) await this.gpu.close();
   }
 
@@ -226,7 +268,7 @@ async function load(
   manager: ModelManager,
   base: BaseModel,
   adapter: Adapter | null,
-  on: Pick<ModelDevice, "gpu" | "limits"> & { readonly pipelines: PipelineCache },
+  on: LoadDevice,
 ): Promise<TrainableModel> {
   const model = manager.plan(base, adapter && adapterSettings(adapter), {
     ...on,
@@ -237,6 +279,30 @@ async function load(
     model.allocate();
     await model.decoder.load(base.weights);
     if (adapter) await manager.initialise(model, { kind: "adapter", adapter });
+    on.gpu.check();
+    return model;
+  } catch (error) {
+    model.destroy();
+    throw error;
+  }
+}
+
+/** A loaded base with an adapter's updates, which are all that takes memory anew. */
+async function adapted(
+  { manager, base, on, model: loaded }: Exchange,
+  adapter: Adapter,
+): Promise<TrainableModel> {
+  const model = manager.plan(base, adapterSettings(adapter), {
+    ...on,
+    variants: chooseVariants(on.gpu),
+    loaded,
+  });
+  try {
+    ModelManager.checkAdapter(model, adapter);
+    model.pool.momentCount = 0; // nothing is trained
+    model.allocate();
+    model.decoder.loadTables();
+    await manager.initialise(model, { kind: "adapter", adapter });
     on.gpu.check();
     return model;
   } catch (error) {

@@ -124,3 +124,53 @@ onGpu("LanguageModel refuses to chat without a template, and an adapter of anoth
   );
   device.gpu.check();
 });
+
+onGpu(
+  "LanguageModel exchanges adapters on a base that is loaded once, and answers as if loaded anew",
+  async (device) => {
+    const folders = new Map(["m", "a", "dora", "whole"].map((uri) => [uri, new MemoryFolder(uri)]));
+    const files = (uri: string) => folders.get(uri)!;
+    await writeTinyModel(files("m"));
+    await writeTinyAdapter(files("a"), device);
+    await writeTinyAdapter(files("dora"), device, { useDora: true });
+    const inputs = ["ab", [{ role: "user" as const, content: "Who?" }]];
+    const fresh = new Map<string | null, string[]>();
+    for (const adapter of [null, "a", "dora"]) {
+      const model = await LanguageModel.open({ files, model: "m", adapter, device });
+      fresh.set(adapter, await answers(model, inputs));
+      await model.close();
+    }
+    assert.equal(new Set([...fresh.values()].map(String)).size, 3);
+
+    let reads = 0;
+    const counted = new Proxy(files("m"), {
+      get(folder, name) {
+        const value = Reflect.get(folder, name, folder);
+        if (typeof value !== "function") return value;
+        return (path: unknown, ...rest: unknown[]) => {
+          if (String(path).endsWith(".safetensors")) reads++;
+          return value.call(folder, path, ...rest);
+        };
+      },
+    });
+    const model = await LanguageModel.open({
+      files: (uri) => uri === "m" ? counted : files(uri),
+      model: "m",
+      device,
+    });
+    const afterOpening = reads;
+    assert.ok(afterOpening > 0);
+    for (const adapter of ["a", null, "dora", "a", "a", null, "dora"]) {
+      await model.useAdapter(adapter);
+      assert.deepEqual(await answers(model, inputs), fresh.get(adapter), String(adapter));
+    }
+    await assert.rejects(model.useAdapter("whole"), /^StorageNotFoundError/);
+    assert.deepEqual(await answers(model, inputs), fresh.get("dora"), "what is refused changes nothing");
+    assert.equal(reads, afterOpening, "the base is read once");
+    await model.close();
+
+    const own = await LanguageModel.open({ files, model: "m", adapter: "a", device });
+    await assert.rejects(own.useAdapter(null), /^TypeError: Cannot exchange the adapter/);
+    await own.close();
+  },
+);

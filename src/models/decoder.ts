@@ -69,6 +69,8 @@ export interface DecoderOptions {
   readonly trained?: TrainedTensors | null;
   /** How frozen matrices are kept, by the names of their tensors; null, or none given, is f32. */
   readonly formatOf?: PackedSource["formatOf"] | undefined;
+  /** A loaded decoder of the same model without trained weights, whose weights are used where they lie; default none. */
+  readonly loaded?: Decoder | null;
 }
 
 export class Decoder {
@@ -92,14 +94,14 @@ export class Decoder {
   constructor(
     config: ModelConfig,
     family: ModelFamily,
-    { gpu, variants, lowRankOf, maxRowLength, trained = null, formatOf }: DecoderOptions,
+    { gpu, variants, lowRankOf, maxRowLength, trained = null, formatOf, loaded }: DecoderOptions,
   ) {
     this.config = config;
     this.#gpu = gpu;
     this.#family = family;
     this.#lowRankOf = lowRankOf;
     this.#angleBounds = angleBounds(config.layers.map(({ rope }) => rope), maxRowLength);
-    this.#weights = new DecoderWeights(gpu, variants, trained, formatOf);
+    this.#weights = new DecoderWeights(gpu, variants, trained, formatOf, loaded ? loaded.#weights : null);
     const { hiddenSize: C, vocabSize: V } = config;
     this.attention = new Attention({
       heads: config.numAttentionHeads,

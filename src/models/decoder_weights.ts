@@ -56,17 +56,25 @@ export class DecoderWeights {
   readonly #variants: Variants;
   readonly #tensors: TrainedTensors | null;
   readonly #formatOf: PackedSource["formatOf"];
+  readonly #loaded: DecoderWeights | null;
   readonly #matrices = new Map<string, FrozenMatrix | PackedMatrix>();
   readonly #vectors = new Map<string, Tensor>();
   readonly #trained: { readonly source: string; readonly parameter: Parameter }[] = [];
 
-  /** Trained tensors are parameters of their pool; the others are frozen, in the formats that are given. */
+  /**
+   * Trained tensors are parameters of their pool; the others are frozen, in the formats that are given.
+   *
+   * @param loaded Weights that are on the GPU already: frozen ones of the same name are used where they lie, and stay
+   * when these are destroyed.
+   */
   constructor(
     gpu: Gpu,
     variants: Variants,
     tensors: TrainedTensors | null,
     formatOf: PackedSource["formatOf"] = () => null,
+    loaded: DecoderWeights | null = null,
   ) {
+    this.#loaded = loaded;
     this.#formatOf = formatOf;
     this.#gpu = gpu;
     this.#variants = variants;
@@ -77,6 +85,8 @@ export class DecoderWeights {
   matrix(name: string, rows: number, cols: number): MatrixWeight {
     const trained = this.#parameter(name, [rows, cols]);
     if (trained) return new TrainedMatrix(trained);
+    const loaded = this.#loadedMatrix(name);
+    if (loaded) return loaded;
     const format = cols % 4 === 0 ? this.#formatFor(name) : null;
     return this.#keep(
       name,
@@ -92,6 +102,8 @@ export class DecoderWeights {
    */
   vocabulary(name: string, rows: number, cols: number): MatrixWeight {
     if (this.isTrained(name) || this.#variants.packed === "read") return this.matrix(name, rows, cols);
+    const loaded = this.#loadedMatrix(name);
+    if (loaded) return loaded;
     return this.#keep(name, new FrozenMatrix(name, rows, cols, this.#gpu, this.#variants));
   }
 
@@ -102,6 +114,8 @@ export class DecoderWeights {
   untiedHead(name: string, embedding: string, rows: number, cols: number): MatrixWeight {
     const trained = this.#parameter(name, [rows, cols], embedding);
     if (trained) return new TrainedMatrix(trained);
+    const loaded = this.#loadedMatrix(embedding);
+    if (loaded) return loaded;
     const format = this.#variants.packed === "read" && cols % 4 === 0 ? this.#formatFor(embedding) : null;
     return this.#keep(
       embedding,
@@ -132,6 +146,8 @@ export class DecoderWeights {
   vector(name: string, length: number): VectorWeight {
     const trained = this.#parameter(name, [length]);
     if (trained) return trained;
+    const loaded = this.#loadedVector(name);
+    if (loaded) return { value: loaded, grad: null };
     const value = tensor(name, [length]);
     this.#vectors.set(name, value);
     return { value, grad: null };
@@ -196,6 +212,14 @@ export class DecoderWeights {
   destroy(): void {
     for (const matrix of this.#matrices.values()) matrix.destroy();
     for (const vector of this.#vectors.values()) vector.buffer?.destroy();
+  }
+
+  #loadedMatrix(name: string): MatrixWeight | null {
+    return this.#loaded ? this.#loaded.#matrices.get(name) ?? null : null;
+  }
+
+  #loadedVector(name: string): Tensor | null {
+    return this.#loaded ? this.#loaded.#vectors.get(name) ?? null : null;
   }
 
   /** The parameter of a tensor that is trained, loaded from `source`; null for a frozen one. */

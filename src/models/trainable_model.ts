@@ -70,6 +70,8 @@ export interface ModelDevice {
   readonly limits: BatchLimits;
   /** How frozen matrices are kept; see {@link DecoderOptions}. */
   readonly formatOf?: PackedSource["formatOf"] | undefined;
+  /** The same model, loaded, with nothing trained: its weights serve this one too, and have to outlive it. Default none. */
+  readonly loaded?: TrainableModel | null;
   /** Strength of NEFTune's noise on the embedded tokens of training steps; default none. */
   readonly neftuneAlpha?: number | null;
   /** Of what training steps draw; default 0. */
@@ -100,7 +102,7 @@ export class TrainableModel {
     trainable: Trainable,
     device: ModelDevice,
   ) {
-    const { gpu, pipelines = new PipelineCache(gpu), variants, limits, formatOf } = device;
+    const { gpu, pipelines = new PipelineCache(gpu), variants, limits, formatOf, loaded } = device;
     this.#variants = variants;
     this.#limits = limits;
     this.resources = { gpu, pipelines, arena: new Arena(gpu) };
@@ -110,6 +112,7 @@ export class TrainableModel {
       variants,
       maxRowLength: limits.length,
       formatOf,
+      loaded: loaded?.decoder ?? null,
       trained: this.#trainedTensors(trainable),
       lowRankOf: (path, rows, cols) => {
         const lora = trainable === "all" ? null : trainable;

@@ -10,8 +10,12 @@ import type { Folder } from "../../src/storage.ts";
 import { openTinyModel } from "../generate/open_model.ts";
 
 /** Writes what `openTinyModel()` puts on the model with `adapted`. */
-export async function writeTinyAdapter(folder: Folder, device: OpenDevice): Promise<void> {
-  const model = await openTinyModel(device, { adapted: true });
+export async function writeTinyAdapter(
+  folder: Folder,
+  device: OpenDevice,
+  { useDora = false }: { readonly useDora?: boolean } = {},
+): Promise<void> {
+  const model = await openTinyModel(device, { adapted: true, useDora });
   const values = await model.pool.read();
   const tensors = new Map(model.pool.parameters.map(({ name, value: { shape } }) => {
     return [name, { shape, data: values.get(name)! }];
@@ -19,7 +23,14 @@ export async function writeTinyAdapter(folder: Folder, device: OpenDevice): Prom
   model.destroy();
   const targetModules = linearPaths(MODEL_FAMILIES.get("llama")!, 2);
   await writeAdapter(folder, {
-    config: { baseModel: null, rank: 3, alpha: 6, dropout: 0, targetModules },
+    config: {
+      baseModel: null,
+      rank: 3,
+      alpha: 6,
+      dropout: 0,
+      targetModules,
+      ...(useDora ? { useDora } : {}),
+    },
     tensors,
   });
 }
