@@ -15,6 +15,8 @@ import type { CheckData } from "./data_check.ts";
 import type { Database } from "./database.ts";
 import { EventStore } from "./event_store.ts";
 import { FileStore } from "./file_store.ts";
+import type { TextGenerator } from "./generation.ts";
+import { GenerationQueue } from "./generation_queue.ts";
 import { IdempotencyKeys } from "./idempotency.ts";
 import { JobRunner, runFolder } from "./job_runner.ts";
 import { JobStore } from "./job_store.ts";
@@ -38,6 +40,7 @@ export interface ServerParts {
   readonly bundledModels: ReadonlyMap<string, string>;
   readonly launcher: JobLauncher;
   readonly slots: readonly Slot[];
+  readonly generator: TextGenerator;
   readonly settings: ServerSettings;
   readonly checkData: CheckData;
   readonly log: (entry: AccessEntry) => void;
@@ -89,9 +92,27 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     ...(mostCrashes === undefined ? {} : { mostCrashes }),
     ...(pauseMs === undefined ? {} : { pauseMs }),
   });
+  const generations = new GenerationQueue(parts.generator, {
+    mostRequests: settings.maxGenerations,
+    idleMs: settings.generationIdleMs,
+    logFailure,
+  });
   let isStopping = false;
   const deps: AppDeps = {
-    ...{ database, jobs, events, checkpoints, files, tokens, models, runner, settings, log, now },
+    ...{
+      database,
+      jobs,
+      events,
+      checkpoints,
+      files,
+      tokens,
+      models,
+      runner,
+      generations,
+      settings,
+      log,
+      now,
+    },
     checkData: parts.checkData,
     idempotency: new IdempotencyKeys(database, now),
     metrics: new ServerMetrics(jobs),
@@ -109,7 +130,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     async stop() {
       isStopping = true;
       clearInterval(sweep);
-      await runner.stop();
+      await Promise.all([runner.stop(), generations.close()]);
     },
   };
 }

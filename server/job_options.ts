@@ -10,6 +10,7 @@ import {
   type FineTuneJobConfig,
   parseFineTuneJobConfig,
   QUANTIZATION_WORDS,
+  type QuantizationWord,
 } from "../src/config.ts";
 import { didYouMean } from "../src/config/nearest.ts";
 import { ConfigError, type ConfigIssue } from "../src/errors.ts";
@@ -125,6 +126,18 @@ export function runConfig(options: Readonly<Record<string, unknown>>, places: Ru
     output_model_name: places.outputModelName,
     resume: "auto",
   });
+}
+
+/** How a run with these options keeps its base: as the adapter's answers want it too. */
+export function quantizationOf(options: Readonly<Record<string, unknown>>): BaseKeeping {
+  const { loadIn4bit, loadIn8bit, doubleQuant } = runConfig(options, PLACES).quantization;
+  return { quantization: loadIn4bit ? "4bit" : loadIn8bit ? "8bit" : "none", doubleQuant };
+}
+
+/** How a base is kept in memory. */
+export interface BaseKeeping {
+  readonly quantization: QuantizationWord;
+  readonly doubleQuant: boolean;
 }
 
 const DEFAULT_LEARNING_RATE = Number(

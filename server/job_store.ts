@@ -53,6 +53,8 @@ export interface StoredJob {
   readonly trainedTokens: number | null;
   readonly evaluatedStep: number;
   readonly fineTunedModel: string | null;
+  /** When the model was deleted; its name stays. */
+  readonly modelDeletedAt: number | null;
   readonly resultFiles: readonly string[];
   readonly error: JobError | null;
 }
@@ -114,6 +116,7 @@ export class JobStore {
       trainedTokens: null,
       evaluatedStep: -1,
       fineTunedModel: null,
+      modelDeletedAt: null,
       resultFiles: [],
       error: null,
     };
@@ -138,6 +141,15 @@ export class JobStore {
   byModel(fineTunedModel: string): StoredJob | null {
     const row = this.#database.get<Row>("SELECT record FROM jobs WHERE fine_tuned_model = ?", fineTunedModel);
     return row ? JSON.parse(row.record) : null;
+  }
+
+  /** The same, though the model may be deleted: names of models that others began from. */
+  makerOf(fineTunedModel: string): StoredJob | null {
+    const [job] = this.#jobs(
+      "SELECT record FROM jobs WHERE record ->> '$.fineTunedModel' = ?",
+      fineTunedModel,
+    );
+    return job ?? null;
   }
 
   /** Jobs with a model that can be used, the latest first. */
@@ -236,7 +248,7 @@ export class JobStore {
       job.status,
       job.queuedAt,
       job.notBefore,
-      job.fineTunedModel,
+      job.modelDeletedAt === null ? job.fineTunedModel : null,
       JSON.stringify(job),
       job.id,
     );

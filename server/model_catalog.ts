@@ -4,10 +4,13 @@
  *
  * @module
  */
+import { ApiError } from "./errors.ts";
+import type { FileStore } from "./file_store.ts";
+import { type BaseKeeping, quantizationOf } from "./job_options.ts";
 import type { JobStore, StoredJob } from "./job_store.ts";
 
 /** A model. */
-export interface CatalogModel {
+export interface CatalogModel extends BaseKeeping {
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
@@ -56,9 +59,43 @@ export class ModelCatalog {
     return job && this.#tuned(job, bases);
   }
 
+  /**
+   * Deletes a fine-tuned model from the disk, and the archives of its job. The job and its metrics stay.
+   *
+   * @throws {ApiError} 403 for a base model, 409 where a job that is not over begins from it.
+   */
+  async remove({ id, ownedBy }: CatalogModel, files: FileStore): Promise<void> {
+    if (ownedBy === "base") {
+      throw new ApiError(403, "Base models are the operator's: only fine-tuned models can be deleted.", {
+        param: "model",
+        code: "base_model",
+      });
+    }
+    const user = this.#jobs.inStates("queued", "validating", "running", "paused").find(({ model }) =>
+      model === id
+    );
+    if (user) {
+      const message = `The model is in use: ${user.id} begins from it. Cancel that job first.`;
+      throw new ApiError(409, message, { param: "model", code: "model_in_use" });
+    }
+    const job = this.#jobs.byModel(id);
+    if (!job) return;
+    const archives = job.resultFiles.filter((file) => files.get(file)?.place.kind === "archive");
+    this.#jobs.update(job.id, {
+      modelDeletedAt: Date.now(),
+      resultFiles: job.resultFiles.filter((file) => !archives.includes(file)),
+    });
+    for (const file of archives) await files.remove(file);
+    for (const made of ["adapter", "merged"]) {
+      await Deno.remove(`${this.#runFolder(job.id)}/${made}`, { recursive: true }).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      });
+    }
+  }
+
   /** What a job made; null if its base is no longer there. */
   #tuned(job: StoredJob, bases: ReadonlyMap<string, CatalogModel>): CatalogModel | null {
-    const start = this.#jobs.byModel(job.model);
+    const start = this.#jobs.makerOf(job.model);
     const base = start ? this.#tuned(start, bases) : bases.get(job.model);
     return base && job.fineTunedModel !== null
       ? {
@@ -67,6 +104,7 @@ export class ModelCatalog {
         ownedBy: "fine-tuned",
         basePath: base.basePath,
         adapterPath: `${this.#runFolder(job.id)}/adapter`,
+        ...quantizationOf(job.options),
       }
       : null;
   }
@@ -77,7 +115,8 @@ export class ModelCatalog {
       const stat = await Deno.stat(path.endsWith(".gguf") ? path : `${path}/config.json`).catch(() => null);
       if (!stat?.isFile) return false;
       const createdAt = stat.mtime?.getTime() ?? 0;
-      found.set(id, { id, createdAt, ownedBy: "base", basePath: path, adapterPath: null });
+      const keeping = { quantization: "none", doubleQuant: true } as const;
+      found.set(id, { id, createdAt, ownedBy: "base", basePath: path, adapterPath: null, ...keeping });
       return true;
     };
     for (const [id, path] of this.#bundled) await add(id, path);

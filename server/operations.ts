@@ -100,12 +100,19 @@ export function jsonBody<S extends Schema>(schema: S) {
 interface Issue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
   readonly message: string;
+  /** Of an object that takes no others than it declares. */
+  readonly keys?: readonly string[];
 }
 
 function refuseInvalid(result: { success: boolean; error?: unknown }): void {
   if (result.success) return;
-  const [{ path = [], message }] = result.error as [Issue, ...Issue[]];
-  const param = path.map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+  const [{ path = [], message, keys }] = result.error as [Issue, ...Issue[]];
+  const names = path.map((part) => String(typeof part === "object" ? part.key : part));
+  if (keys?.[0] !== undefined) {
+    const name = [...names, keys[0]].join(".");
+    throw badRequest(`Unknown parameter: '${name}'.`, name, "unknown_parameter");
+  }
+  const param = names.join(".");
   throw badRequest(
     `Invalid value${param ? ` for '${param}'` : ""}: ${message}`,
     param || null,

@@ -5,6 +5,7 @@
  */
 import type { Hono } from "hono";
 import type { ServerEnv } from "./env.ts";
+import { type CompletionRouteDeps, completionRoutes } from "./routes/completions.ts";
 import { type FileRouteDeps, fileRoutes } from "./routes/files.ts";
 import { type HealthDeps, healthRoutes } from "./routes/health.ts";
 import { type JobRouteDeps, jobRoutes } from "./routes/jobs.ts";
@@ -13,13 +14,20 @@ import { type ModelRouteDeps, modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 
 /** What all routes need together. */
-export type RouteDeps = FileRouteDeps & JobRouteDeps & ModelRouteDeps & HealthDeps & MetricsRouteDeps;
+export type RouteDeps =
+  & FileRouteDeps
+  & JobRouteDeps
+  & ModelRouteDeps
+  & CompletionRouteDeps
+  & HealthDeps
+  & MetricsRouteDeps;
 
 /** Puts every group of routes in its place. */
 export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
   app.route("/v1/files", fileRoutes(deps));
   app.route("/v1/fine_tuning/jobs", jobRoutes(deps));
   app.route("/v1/models", modelRoutes(deps));
+  app.route("/v1", completionRoutes(deps));
   app.route("/", healthRoutes(deps));
   app.route("/", metricsRoutes(deps));
   app.route("/", openApiRoutes(app));

@@ -20,6 +20,10 @@ export interface ServerSettings {
   readonly maxEventStreams: number;
   /** Jobs that may wait in line. */
   readonly maxQueuedJobs: number;
+  /** Requests for text at a time: one is answered, the others wait. */
+  readonly maxGenerations: number;
+  /** Without a request for text, after which its model gives the memory back. */
+  readonly generationIdleMs: number;
   /** Between two signs of life of an idle stream of events. */
   readonly heartbeatMs: number;
 }
@@ -32,5 +36,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   requestsPerSecond: 100,
   maxEventStreams: 1000,
   maxQueuedJobs: 1000,
+  maxGenerations: 32,
+  generationIdleMs: 300_000,
   heartbeatMs: 15_000,
 };

@@ -12,6 +12,7 @@ import type { AccessEntry } from "../app.ts";
 import { assemble, DATABASE_FILE } from "../assemble.ts";
 import { checkInThread } from "../data_check_thread.ts";
 import { Database } from "../database.ts";
+import { LocalGenerator } from "../launchers/local_generator.ts";
 import { LocalLauncher } from "../launchers/local.ts";
 import type { Slot } from "../launchers/launcher.ts";
 import { DEFAULT_SETTINGS } from "../settings.ts";
@@ -30,6 +31,9 @@ const LAST_WORDS_MS = 1000;
 
 /** Rights of a job's process: those of `lowrank train`. */
 const JOB_RIGHTS = ["--no-prompt", "--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
+
+/** Rights of the process that generates: it reads models and writes nothing. */
+const GENERATION_RIGHTS = ["--no-prompt", "--allow-read", "--allow-env", "--allow-sys"];
 
 /**
  * Serves until a signal comes.
@@ -51,6 +55,10 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
         "make one first (lowrank token create --name NAME), or serve 127.0.0.1";
       throw new ConfigError([{ path: "--host", message }]);
     }
+    const command = (rights: readonly string[], program: string): [string, ...string[]] => {
+      const deno = io.env.LOWRANK_DENO || Deno.execPath();
+      return [deno, "run", "--quiet", "--config", `${root}deno.json`, ...rights, `${root}server/${program}`];
+    };
     const log = (line: string) => io.stderr.write(`${redacted(line)}\n`);
     await io.untilInterrupted(async (signal) => {
       const server = await assemble({
@@ -58,16 +66,10 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
         folder,
         modelsFolder: options.modelsFolder ?? `${folder}/models`,
         bundledModels: new Map([["lowrank-tiny", `${root}examples/tiny/model`]]),
-        launcher: new LocalLauncher({
-          command: [
-            io.env.LOWRANK_DENO || Deno.execPath(),
-            "run",
-            "--quiet",
-            "--config",
-            `${root}deno.json`,
-            ...JOB_RIGHTS,
-            `${root}server/job_process.ts`,
-          ],
+        launcher: new LocalLauncher({ command: command(JOB_RIGHTS, "job_process.ts") }),
+        generator: new LocalGenerator({
+          command: command(GENERATION_RIGHTS, "generation_process.ts"),
+          env: options.slots[0]!.env,
         }),
         slots: options.slots,
         settings: { ...DEFAULT_SETTINGS, ...options.settings, anonymous },
@@ -170,6 +172,9 @@ function optionsOf(flags: ParsedFlags) {
       maxFileBytes: number("max_file_mb", Math.floor(DEFAULT_SETTINGS.maxFileBytes / 1e6), 1, 1_000_000) *
         1e6,
       requestsPerSecond: number("max_requests", DEFAULT_SETTINGS.requestsPerSecond, 1, 1_000_000),
+      maxGenerations: number("max_chats", DEFAULT_SETTINGS.maxGenerations, 1, 10_000),
+      generationIdleMs: number("chat_idle_seconds", DEFAULT_SETTINGS.generationIdleMs / 1000, 1, 1_000_000) *
+        1000,
       maxQueuedJobs: number("max_queued_jobs", DEFAULT_SETTINGS.maxQueuedJobs, 1, 1_000_000),
     },
   };

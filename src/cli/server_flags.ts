@@ -35,7 +35,7 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
     placeholder: "N",
     defaultText: "4294",
   }),
-  general("max-requests", "Requests a second of one caller; twice as many at once", {
+  general("max-requests", "Requests a second of one caller; twice at once", {
     placeholder: "N",
     defaultText: "100",
   }),
@@ -43,6 +43,14 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
   general("max-crashes", "Crashes of a job, with no checkpoint between them, after which it has failed", {
     placeholder: "N",
     defaultText: "3",
+  }),
+  general("max-chats", "Requests for text at a time; one is answered", {
+    placeholder: "N",
+    defaultText: "32",
+  }),
+  general("chat-idle-seconds", "Seconds after which an idle model is unloaded", {
+    placeholder: "N",
+    defaultText: "300",
   }),
   general("quiet", "No line for each request", { short: "q" }),
   ...GENERAL_FLAGS,
@@ -60,7 +68,7 @@ export const TOKEN_FLAGS: readonly FlagSpec[] = [
 
 /** What `lowrank serve --help` prints. */
 export function serveHelp(): string {
-  return `lowrank serve: answer OpenAI's fine-tuning API and train on this machine's GPU
+  return `lowrank serve: answer OpenAI's fine-tuning and chat API on this machine's GPU
 
 Usage: lowrank serve [options]
 

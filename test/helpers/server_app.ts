@@ -5,6 +5,7 @@ import type { AccessEntry, App, AppDeps } from "../../server/app.ts";
 import { assemble, type Server, type ServerParts } from "../../server/assemble.ts";
 import { checkData } from "../../server/data_check.ts";
 import { Database } from "../../server/database.ts";
+import type { GenerationEvent, GenerationOrder, TextGenerator } from "../../server/generation.ts";
 import type { JobLauncher, JobOrder, JobOutcome, JobProcess } from "../../server/launchers/launcher.ts";
 import type { Scope } from "../../server/scopes.ts";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../../server/settings.ts";
@@ -17,6 +18,7 @@ export interface TestServer {
   readonly server: Server;
   readonly database: Database;
   readonly launcher: FakeLauncher;
+  readonly generator: FakeGenerator;
   readonly folder: string;
   readonly log: readonly AccessEntry[];
   /** What the server could not do by itself. */
@@ -88,6 +90,48 @@ export class FakeLauncher implements JobLauncher {
   }
 }
 
+/** Says what the test has it say, or `Hello wor`, `ld` for each row. */
+export class FakeGenerator implements TextGenerator {
+  readonly orders: GenerationOrder[] = [];
+  closed = 0;
+  /** Orders that are being answered. */
+  active = 0;
+  /** What is said in place of the greeting. */
+  script: ((order: GenerationOrder) => AsyncIterable<GenerationEvent>) | null = null;
+
+  async *generate(order: GenerationOrder, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+    this.orders.push(order);
+    this.active++;
+    try {
+      for await (const event of this.script?.(order) ?? this.#greeting(order)) {
+        signal.throwIfAborted();
+        yield event;
+      }
+    } finally {
+      this.active--;
+    }
+  }
+
+  close(): Promise<void> {
+    this.closed++;
+    return Promise.resolve();
+  }
+
+  async *#greeting({ input, count }: GenerationOrder): AsyncGenerator<GenerationEvent> {
+    const prompts = input.kind === "texts"
+      ? input.texts.length
+      : input.kind === "tokens"
+      ? input.prompts.length
+      : 1;
+    yield { type: "begun", promptTokens: 7 * prompts };
+    for (let row = 0; row < prompts * count; row++) {
+      yield { type: "piece", row, text: "Hello wor", end: null };
+    }
+    for (let row = 0; row < prompts * count; row++) yield { type: "piece", row, text: "ld", end: "stop" };
+    await Promise.resolve();
+  }
+}
+
 /** Waits for what other tasks bring about. @throws {Error} If it takes long. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + 10_000;
@@ -103,7 +147,7 @@ export async function withServer(
   work: (server: TestServer) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "lowrank-server-" });
-  const database = new Database(), launcher = new FakeLauncher();
+  const database = new Database(), launcher = new FakeLauncher(), generator = new FakeGenerator();
   const log: AccessEntry[] = [], failures: unknown[] = [], clock = { now: 1_790_000_000_000 };
   await Deno.mkdir(`${folder}/models/tiny`, { recursive: true });
   await Deno.writeTextFile(`${folder}/models/tiny/config.json`, "{}");
@@ -113,6 +157,7 @@ export async function withServer(
     modelsFolder: `${folder}/models`,
     bundledModels: new Map(),
     launcher,
+    generator,
     slots: [{ name: "slot 0", env: { GPU: "0" } }],
     settings: { ...DEFAULT_SETTINGS, anonymous: true, ...settings },
     checkData,
@@ -132,7 +177,9 @@ export async function withServer(
     authorization: `Bearer ${deps.tokens.create("test", scopes).token}`,
   });
   try {
-    await work({ app, deps, server, database, launcher, folder, log, failures, clock, bearer, again });
+    await work({
+      ...{ app, deps, server, database, launcher, generator, folder, log, failures, clock, bearer, again },
+    });
   } finally {
     const stopped = servers.map((each) => each.stop());
     launcher.close();

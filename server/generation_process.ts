@@ -1,0 +1,60 @@
+/**
+ * The process that generates. Orders come on standard input, a JSON object a line, and are done one after the other; what
+ * they bring goes to standard output. It ends with its input, and after an error that leaves the GPU in doubt.
+ *
+ * @module
+ */
+import { errorData } from "../src/cli/job_protocol.ts";
+import { openFolder } from "../src/cli/open_folder.ts";
+import { quietMesa } from "../src/cli/quiet_mesa.ts";
+import { LanguageModel } from "../src/language_model.ts";
+import type { EngineFault, FromGeneration, GenerationOrder, ToGeneration } from "./generation.ts";
+import { TextLineStream } from "./launchers/lines.ts";
+import { LoadedModel } from "./loaded_model.ts";
+
+/** Errors of a request, after which the model is as it was. */
+const HARMLESS = new Set(["ConfigError", "ChatTemplateError", "RangeError", "AbortError"]);
+
+const encoder = new TextEncoder();
+
+/** Writes a line at once. @throws If nobody reads it. */
+function say(word: FromGeneration): void {
+  let bytes = encoder.encode(`${JSON.stringify(word)}\n`);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+}
+
+async function main(): Promise<void> {
+  quietMesa();
+  const loaded = new LoadedModel((options) => LanguageModel.open({ ...options, files: openFolder }));
+  const stops = new Map<number, AbortController>();
+  let last = Promise.resolve();
+
+  const work = async (id: number, order: GenerationOrder, { signal }: AbortController) => {
+    let error: EngineFault | null = null;
+    try {
+      for await (const event of loaded.generate(order, signal)) say({ type: "event", id, event });
+    } catch (thrown) {
+      error = errorData(thrown);
+    }
+    stops.delete(id);
+    const isLast = error !== null && !HARMLESS.has(error.name);
+    say({ type: "over", id, error, isLast });
+    if (isLast) Deno.exit(1);
+  };
+
+  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+  for await (const line of lines) {
+    const word: ToGeneration = JSON.parse(line);
+    if (word.type === "cancel") stops.get(word.id)?.abort();
+    else {
+      const stop = new AbortController();
+      stops.set(word.id, stop);
+      last = last.then(() => work(word.id, word.order, stop));
+    }
+  }
+}
+
+if (import.meta.main) {
+  await main();
+  Deno.exit(0); // whoever asked has gone
+}
