@@ -41,6 +41,10 @@ async function main(): Promise<void> {
     stop.abort();
   };
   void listen();
+  // Ctrl-C and process managers signal the whole group: the server and its jobs at the same moment
+  for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => stop.abort());
+  }
   try {
     const { config } = JSON.parse(first.value);
     const job = new WorkerJob(parseFineTuneJobConfig(config), { dryRun: false, signal: stop.signal });

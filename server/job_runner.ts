@@ -139,7 +139,7 @@ export class JobRunner implements JobControl {
     if (!NOT_FINAL.includes(job.status)) return;
     if (outcome.type === "completed") return await this.#complete(job);
     if (outcome.type === "stopped") {
-      const message = "The server is stopping: the job is queued to go on";
+      const message = "The job was stopped and saved: it is queued to go on";
       return void this.#settle(id, ACTIVE, "queued", {}, message);
     }
     if (outcome.type === "failed" && !mayPass(outcome.error)) {
