@@ -8,6 +8,7 @@ import type { BestEvaluation, TrainerState } from "./checkpoint/resume_record.ts
 import type { TrainingConfig } from "./config.ts";
 import type { Batch } from "./data/collate.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
+import { type Communicator, ONE_RANK } from "./distributed/communicator.ts";
 import { ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { TrainableModel } from "./models/trainable_model.ts";
@@ -17,6 +18,7 @@ import { type EvalResult, evaluateRows } from "./trainer/evaluator.ts";
 import { type Evaluation, Judgement } from "./trainer/judgement.ts";
 import { LearningRate } from "./trainer/learning_rate.ts";
 import { batchOf, type BatchSource } from "./trainer/micro_batches.ts";
+import { StepExchange } from "./trainer/step_exchange.ts";
 import { type StepEvent, StepMeter, type StepTokens } from "./trainer/step_meter.ts";
 import { countSteps, isDue, samplerOf, type StepCount, type TrainerData } from "./trainer/trainer_data.ts";
 import { Watchdog } from "./trainer/watchdog.ts";
@@ -92,20 +94,30 @@ export class ModelTrainer {
   readonly #data: TrainerData;
   readonly #config: TrainingConfig;
   readonly #now: () => number;
+  readonly #ranks: Communicator;
   readonly #breather = new Breather();
+  #stepExchange: StepExchange | null = null;
   #best: BestEvaluation | null = null;
 
-  /** The model must be allocated, loaded and initialised. `now` gives milliseconds. */
+  /**
+   * The model must be allocated, loaded and initialised.
+   *
+   * @param config Of all ranks together: they share the micro-batches of a step.
+   * @param now Gives milliseconds.
+   * @param ranks The other ranks, each with a trainer of its own; all make the same calls. Default: there are none.
+   */
   constructor(
     model: TrainableModel,
     data: TrainerData,
     config: TrainingConfig,
     now: () => number = () => performance.now(),
+    ranks: Communicator = ONE_RANK,
   ) {
     this.#model = model;
     this.#data = data;
     this.#config = config;
     this.#now = now;
+    this.#ranks = ranks;
   }
 
   /** The best evaluation after a step of the run so far; null before the first. */
@@ -235,8 +247,10 @@ export class ModelTrainer {
   }
 
   #evaluate(source: BatchSource, signal: AbortSignal | undefined, step: number): Promise<EvalResult> {
-    const { evalBatchSize } = this.#config, breather = this.#breather;
-    return evaluateRows(this.#model, source, { evalBatchSize, breather, signal, step });
+    const { evalBatchSize } = this.#config, breather = this.#breather, ranks = this.#ranks;
+    // a rank that left an evaluation alone would keep the others waiting for its part: all stop in the next step
+    const heard = ranks.size > 1 ? undefined : signal;
+    return evaluateRows(this.#model, source, { evalBatchSize, breather, signal: heard, step, ranks });
   }
 
   async #evaluated(
@@ -252,7 +266,10 @@ export class ModelTrainer {
     return { event: { type: "evaluated", step, epoch, ...found }, evaluation: { step, loss, accuracy } };
   }
 
-  /** Gradients of one optimizer step, each trained token of all its micro-batches weighing the same. */
+  /**
+   * Gradients of one optimizer step, each trained token of all its micro-batches weighing the same. Ranks take turns at
+   * the micro-batches; then each has the gradients of all.
+   */
   async #accumulate(
     step: number,
     microBatches: readonly (readonly number[])[],
@@ -264,15 +281,29 @@ export class ModelTrainer {
       batches.reduce((total, batch) => total + count(batch), 0);
     const trainedTokens = sum((batch) => batch.trainedTokens);
     this.#model.clearGradients();
-    let firstToken = 0;
-    for (const batch of batches) {
+    const { rank, size } = this.#ranks, exchange = size > 1 ? this.#exchange() : null;
+    exchange?.begin();
+    let firstToken = 0, ownTrainedTokens = 0;
+    for (const [i, batch] of batches.entries()) {
       await this.#breather.breathe();
-      signal.throwIfAborted();
+      if (!exchange) signal.throwIfAborted();
       this.#model.resources.gpu.check(); // or steps would go on into nothing until the next report
-      await this.#model.accumulate(batch, 1 / trainedTokens, { step, firstToken });
+      if (i % size === rank) {
+        await this.#model.accumulate(batch, 1 / trainedTokens, { step, firstToken });
+        ownTrainedTokens += batch.trainedTokens;
+      }
       firstToken += batch.tokens;
     }
+    const own = { trainedTokens: ownTrainedTokens, allTrainedTokens: trainedTokens, stops: signal.aborted };
+    if (await exchange?.exchange(own)) {
+      signal.throwIfAborted();
+      throw new Error("Another rank of the run was told to stop");
+    }
     return { tokens: firstToken, trainedTokens };
+  }
+
+  #exchange(): StepExchange {
+    return this.#stepExchange ??= new StepExchange(this.#model, this.#ranks);
   }
 
   #watchdog(): Watchdog {

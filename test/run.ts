@@ -31,7 +31,7 @@ const TEST_PERMISSIONS = [
 
 /** What the browser cannot have: the command line, files of this machine, the page's build and server. */
 const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts)|web\/(build|serve)\.ts)/;
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts|distributed\/mpi\.ts)|web\/(build|serve)\.ts)/;
 
 /** Reads deno's last line, such as `ok | 12 passed (3 steps) | 0 failed | 2 ignored (1s)`; null when there is none. */
 export function readTotals(output: string): Totals | null {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { TrainingConfig } from "../config.ts";
+import type { Communicator } from "../distributed/communicator.ts";
 import { DivergedError } from "../errors.ts";
 import type { TrainableModel } from "../models/trainable_model.ts";
 import type { Breather } from "./breather.ts";
@@ -18,6 +19,8 @@ export interface EvaluationOptions extends Pick<TrainingConfig, "evalBatchSize">
   readonly signal?: AbortSignal | undefined;
   /** Optimizer steps done so far, for the error. */
   readonly step: number;
+  /** Who shares the rows. */
+  readonly ranks: Communicator;
 }
 
 /**
@@ -28,9 +31,9 @@ export interface EvaluationOptions extends Pick<TrainingConfig, "evalBatchSize">
 export async function evaluateRows(
   model: TrainableModel,
   source: BatchSource,
-  { evalBatchSize, breather, signal, step }: EvaluationOptions,
+  { evalBatchSize, breather, signal, step, ranks }: EvaluationOptions,
 ): Promise<EvalResult> {
-  const measuring = measureRows(model, source, { batchRows: evalBatchSize, breather, signal });
+  const measuring = measureRows(model, source, { batchRows: evalBatchSize, breather, signal, ranks });
   for (;;) {
     const { done, value } = await measuring.next();
     if (!done) continue;

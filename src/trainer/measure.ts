@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Communicator, ONE_RANK } from "../distributed/communicator.ts";
 import type { TrainableModel } from "../models/trainable_model.ts";
 import { Breather } from "./breather.ts";
 import { batchOf, type BatchSource } from "./micro_batches.ts";
@@ -24,6 +25,8 @@ export interface MeasureOptions {
   readonly batchRows: number;
   readonly signal?: AbortSignal | undefined;
   readonly breather?: Breather;
+  /** Who shares the batches; all get the same result. Default: nobody. */
+  readonly ranks?: Communicator;
 }
 
 /**
@@ -36,7 +39,7 @@ export interface MeasureOptions {
 export async function* measureRows(
   model: TrainableModel,
   source: BatchSource,
-  { batchRows, signal, breather = new Breather() }: MeasureOptions,
+  { batchRows, signal, breather = new Breather(), ranks = ONE_RANK }: MeasureOptions,
 ): AsyncGenerator<number, EvalResult | null> {
   // rows of like length together, so that little is padding
   const lengths = batchRowLengths(source.rows, source.packs);
@@ -45,6 +48,7 @@ export async function* measureRows(
   model.clearTotals();
   let tokens = 0;
   for (let first = 0; first < sorted.length; first += batchRows) {
+    if (first / batchRows % ranks.size !== ranks.rank) continue;
     await breather.breathe();
     signal?.throwIfAborted();
     model.resources.gpu.check();
@@ -53,6 +57,9 @@ export async function* measureRows(
     tokens += batch.trainedTokens;
     yield Math.min(first + batchRows, sorted.length);
   }
-  const { summedLoss, correctTokens, finite } = await model.totals();
-  return finite ? { loss: summedLoss / tokens, accuracy: correctTokens / tokens, tokens } : null;
+  const own = await model.totals();
+  const sums = Float64Array.of(own.summedLoss, own.correctTokens, tokens, own.finite ? 0 : 1);
+  await ranks.sum(sums);
+  const [summedLoss, correct, count, failed] = sums as unknown as [number, number, number, number];
+  return failed === 0 ? { loss: summedLoss / count, accuracy: correct / count, tokens: count } : null;
 }

@@ -23,9 +23,10 @@ export const MAX_ROWS = 4;
 export const LORA = { rank: 8, alpha: 16, targetModules: "all-linear" } as const;
 
 /** One model for the whole file: parameters are set anew for each run. */
-export const fixture = device && await open(device);
+export const fixture = device && await openModel(device);
 
-async function open(
+/** A model on the device, its parameters not drawn yet, and what draws them. */
+export async function openModel(
   { gpu, pipelines }: OpenDevice,
 ): Promise<{ model: TrainableModel; manager: ModelManager }> {
   const folder = new MemoryFolder("tiny");
