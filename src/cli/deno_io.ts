@@ -9,9 +9,14 @@ import type { CliIo, Sink, Source } from "./io.ts";
 
 type Stream = typeof Deno.stdout;
 
-function sink(stream: Stream): Sink {
+/** Stops the work under way because nobody reads what it writes; null where none is. */
+let stopUnread: (() => void) | null = null;
+
+/** @param onUnread Called once, when the reader has gone, as `head` does; what is written after that is dropped. */
+function sink(stream: Stream, onUnread: () => void): Sink {
   const encoder = new TextEncoder();
   const isTerminal = stream.isTerminal();
+  let isRead = true;
   return {
     isTerminal,
     get columns() {
@@ -19,13 +24,14 @@ function sink(stream: Stream): Sink {
       return (isTerminal && Deno.consoleSize().columns) || 100;
     },
     write(text) {
+      if (!isRead) return;
       let bytes = encoder.encode(text);
       try {
         while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
       } catch (error) {
-        // The reader has gone, as `head` does: end as a process that SIGPIPE ends.
-        if (error instanceof Deno.errors.BrokenPipe) Deno.exit(141);
-        throw error;
+        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+        isRead = false;
+        onUnread();
       }
     },
   };
@@ -61,6 +67,15 @@ function source(): Source {
   };
 }
 
+/**
+ * Ends as a process that SIGPIPE ends, but work in an orderly way: it keeps its checkpoint, and a process that exits while
+ * another of its threads computes on a GPU may hang in the driver.
+ */
+function endUnread(): void {
+  if (stopUnread) stopUnread();
+  else Deno.exit(141);
+}
+
 /** The first signal asks for an orderly stop, the second ends the process. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
@@ -74,9 +89,11 @@ async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): P
     Deno.addSignalListener(name, listener);
     return () => Deno.removeSignalListener(name, listener);
   });
+  stopUnread = () => controller.abort(new InterruptedError("SIGPIPE"));
   try {
     return await work(controller.signal);
   } finally {
+    stopUnread = null;
     for (const remove of listeners) remove();
   }
 }
@@ -85,8 +102,8 @@ async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): P
 export function denoIo(): Omit<CliIo, "createJob" | "openModel"> {
   return {
     stdin: source(),
-    stdout: sink(Deno.stdout),
-    stderr: sink(Deno.stderr),
+    stdout: sink(Deno.stdout, endUnread),
+    stderr: sink(Deno.stderr, () => {}),
     env: Deno.env.toObject(),
     readTextFile: (path) => Deno.readTextFile(path),
     untilInterrupted,

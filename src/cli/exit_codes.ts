@@ -21,11 +21,11 @@ import {
   UnsupportedModelError,
 } from "../errors.ts";
 
-/** The run was stopped by a signal from outside. */
+/** The run was stopped by a signal from outside, or because nobody reads what it writes (SIGPIPE). */
 export class InterruptedError extends Error {
   override readonly name = "InterruptedError";
 
-  constructor(readonly signalName: "SIGINT" | "SIGTERM") {
+  constructor(readonly signalName: "SIGINT" | "SIGTERM" | "SIGPIPE") {
     super(`interrupted by ${signalName}`);
   }
 }
@@ -38,7 +38,7 @@ interface ExitRow {
   readonly errors: readonly ErrorClass[];
 }
 
-/** Codes 130 and 143 are 128 + the number of the signal, as shells have it. */
+/** Codes 130, 141 and 143 are 128 + the number of the signal, as shells have it. */
 export const EXIT_CODES = [
   { code: 0, meaning: "done", errors: [] },
   { code: 1, meaning: "the run failed", errors: [] },
@@ -65,15 +65,18 @@ export const EXIT_CODES = [
   },
   { code: 6, meaning: "the loss or a gradient became non-finite", errors: [DivergedError] },
   { code: 130, meaning: "interrupted (SIGINT)", errors: [] },
+  { code: 141, meaning: "nobody reads the output any more (SIGPIPE)", errors: [] },
   { code: 143, meaning: "terminated (SIGTERM)", errors: [] },
 ] as const satisfies readonly ExitRow[];
 
 /** A code of the table. */
 export type ExitCode = (typeof EXIT_CODES)[number]["code"];
 
+const SIGNAL_CODES = { SIGINT: 130, SIGPIPE: 141, SIGTERM: 143 } as const;
+
 /** The code of the table for what a run threw; 1 for what the table does not name. */
 export function exitCodeOf(error: unknown): ExitCode {
-  if (error instanceof InterruptedError) return error.signalName === "SIGINT" ? 130 : 143;
+  if (error instanceof InterruptedError) return SIGNAL_CODES[error.signalName];
   const row = EXIT_CODES.find(({ errors }) => errors.some((known: ErrorClass) => error instanceof known));
   return row?.code ?? 1;
 }

@@ -143,9 +143,11 @@ export async function runCommand(args: readonly string[], outside: CliIo): Promi
     await verbFor(name)(rest, logs ? { ...io, logs } : io);
     return 0;
   } catch (error) {
+    const code = exitCodeOf(error);
+    if (code === 141) return code; // nobody wants to read more
     const color = wantsColor(colorChoice(rest), io.env, io.stderr);
     const verb = Object.hasOwn(HELP_TEXTS, name) ? name : "train";
     io.stderr.write(describeError(error, { debug: io.env.LOWRANK_DEBUG === "1", color, verb }));
-    return exitCodeOf(error);
+    return code;
   }
 }

@@ -2,6 +2,7 @@
  * The command under signals, as a process of its own.
  */
 import assert from "node:assert/strict";
+import { CommandProcess } from "../helpers/command_process.ts";
 import { device } from "../helpers/device.ts";
 import { ROWS } from "../helpers/job_disk.ts";
 import { OPTIONS } from "./doomed_run.ts";
@@ -64,6 +65,32 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     }
   });
 }
+
+test("train whose output nobody reads any more stops with a checkpoint, on a signal too, and does not hang", async () => {
+  for (const signals of [[], ["SIGTERM"]] as const) {
+    const folder = await runFolder();
+    try {
+      const options = {
+        ...OPTIONS,
+        variant: "software",
+        max_steps: 100_000,
+        logging_steps: signals.length === 0 ? 1 : 1000,
+      };
+      await Deno.writeTextFile(`${folder}/job.json`, JSON.stringify(options));
+      const child = CommandProcess.start(["train", "--config", "job.json"], folder);
+      await child.until(signals.length === 0 ? /step 3\// : /compiling kernels/);
+      await child.close();
+      for (const signal of signals) child.kill(signal);
+      const code = await child.code();
+      assert.ok(signals.length === 0 ? code === 141 : code === 141 || code === 143, `${code}`);
+      const { status, steps } = JSON.parse(await Deno.readTextFile(`${folder}/runs/ember/run.json`));
+      assert.equal(status, "cancelled");
+      if (steps > 0) assert.ok((await Deno.stat(`${folder}/runs/ember/checkpoint-${steps}`)).isDirectory);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }
+});
 
 test("train ends at once on a second signal, without waiting for the batch or a checkpoint", async () => {
   const folder = await runFolder();
