@@ -80,7 +80,7 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
       await consume(events, signal, dryRun, (event) => {
         show.event(event);
         if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;
-        isUploading ||= event.type === "transfer" && event.direction === "upload";
+        isUploading ||= event.type === "phase" && event.stage === "upload";
       });
     } catch (error) {
       show.end();

@@ -44,6 +44,7 @@ export class FirestoreJobRecords implements JobRecordStore {
   readonly #options: FirestoreOptions;
   readonly #collection: string;
   readonly #known = new Set<string>();
+  readonly #writing = new Set<Promise<void>>();
   #client: Promise<Firestore> | null = null;
 
   /** Takes where the records are; nothing is asked before the first update. */
@@ -54,6 +55,16 @@ export class FirestoreJobRecords implements JobRecordStore {
   }
 
   async write(jobId: string, update: JobUpdate): Promise<void> {
+    const writing = this.#write(jobId, update);
+    this.#writing.add(writing);
+    try {
+      await writing;
+    } finally {
+      this.#writing.delete(writing);
+    }
+  }
+
+  async #write(jobId: string, update: JobUpdate): Promise<void> {
     const { at, status, progress, error, metadata } = update;
     const when = new Date(at);
     const document = (await this.#connected()).collection(this.#collection).doc(jobId);
@@ -92,9 +103,14 @@ export class FirestoreJobRecords implements JobRecordStore {
     };
   }
 
-  /** Ends the client, if one was made. */
+  /**
+   * Ends the client, if one was made. One that still tries to write is ended when it gives up: the library rejects promises
+   * that nobody can reach when a client of its is ended before.
+   */
   async close(): Promise<void> {
-    await (await this.#client)?.terminate();
+    const end = async () => void await (await this.#client)?.terminate();
+    if (this.#writing.size === 0) return await end();
+    void Promise.allSettled(this.#writing).then(end).catch(() => {});
   }
 
   #connected(): Promise<Firestore> {

@@ -123,7 +123,7 @@ export class GcsStore implements ObjectStore {
   async put(name: string, bytes: Uint8Array<ArrayBuffer>, options: PutOptions): Promise<StoredFile> {
     options.signal?.throwIfAborted();
     const file = await this.#file(name);
-    return await this.#asked(this.#attempt("write", name), async () => {
+    const written = this.#asked(this.#attempt("write", name), async () => {
       await file.save(bytes, {
         resumable: false,
         validation: false, // the service compares the sum itself
@@ -132,6 +132,7 @@ export class GcsStore implements ObjectStore {
       });
       return storedFile(file.metadata as GcsMetadata);
     });
+    return await unlessAborted(written, options.signal); // the library's requests take no signal
   }
 
   async startUpload(name: string, { condition, size }: UploadStart): Promise<PartUpload> {
@@ -238,4 +239,17 @@ function statusOf(error: unknown): number | null {
   return /default credentials|invalid_grant|unauthorized/i.test(String((error as Error)?.message))
     ? 401
     : null;
+}
+
+/** What a promise gives. @throws The signal's reason as soon as it is aborted, whatever becomes of the promise. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await promise;
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }

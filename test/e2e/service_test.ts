@@ -11,6 +11,7 @@ import type { StorageManager } from "../../src/storage_manager.ts";
 import { AzureStorageManager } from "../../src/storage/azure.ts";
 import { GcsStorageManager } from "../../src/storage/gcs.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
+import { LocalStorageManager } from "../../src/storage/local_store.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { S3StorageManager } from "../../src/storage/s3.ts";
 import { device } from "../helpers/device.ts";
@@ -79,7 +80,40 @@ async function checkResults(storage: StorageManager, prefix: string, hasMerged: 
   assert.deepEqual([training.max_steps, training.lora_r], [2, 16]);
 }
 
-function test(name: string, missing: string | null, fn: () => Promise<void>): void {
+/** A Python in which PEFT is installed. */
+const PEFT_PYTHON = Deno.env.get("LOWRANK_TEST_PEFT_PYTHON") ?? null;
+
+/** What PEFT itself needs, to see whether it takes an adapter as it is. */
+const PEFT_LOADS = `
+import os, sys, warnings
+os.environ["HF_HUB_OFFLINE"] = "1"
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+base, adapter = sys.argv[1:]
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+wanted, held = get_peft_model_state_dict(model), load_file(adapter + "/adapter_model.safetensors")
+assert set(wanted) == set(held), set(wanted) ^ set(held)
+assert all((wanted[name].cpu() == held[name]).all() for name in held)
+print("tensors", len(held))
+`;
+
+/** Downloads an adapter and loads it over its base with PEFT. */
+async function checkWithPeft(storage: StorageManager, name: string): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "lowrank-peft-" });
+  try {
+    await storage.downloadFolder(name, new LocalFolder(folder));
+    const { success, stdout, stderr } = await new Deno.Command(PEFT_PYTHON!, {
+      args: ["-c", PEFT_LOADS, `${ROOT}examples/tiny/model`, folder],
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    assert.match(new TextDecoder().decode(stdout), /^tensors [1-9]\d*$/m);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function test(name: string, missing: string | null, fn: (t: Deno.TestContext) => Promise<void>): void {
   const why = device ? missing : "no adapter";
   Deno.test({ name: why ? `${name} (skipped: ${why})` : name, ignore: why !== null, fn });
 }
@@ -87,7 +121,7 @@ function test(name: string, missing: string | null, fn: () => Promise<void>): vo
 test(
   "the service's command line, from bucket to bucket, recorded in Firestore",
   withoutEmulator("fake-gcs-server"),
-  async () => {
+  async (t) => {
     const server = await startEmulator("fake-gcs-server", (port) => [
       ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
       ...["-public-host", `127.0.0.1:${port}`, "-external-url", `http://127.0.0.1:${port}`],
@@ -126,6 +160,12 @@ test(
       assert.ok(
         created_at.toMillis() <= started_at!.toMillis() && started_at!.toMillis() < completed_at!.toMillis(),
       );
+      const why = PEFT_PYTHON ? "" : " (skipped: LOWRANK_TEST_PEFT_PYTHON names no Python that has PEFT)";
+      await t.step({
+        name: `PEFT loads the adapter of the bucket${why}`,
+        ignore: PEFT_PYTHON === null,
+        fn: () => checkWithPeft(storage, "models/my-model/adapter"),
+      });
     } finally {
       await firestore.stop();
       await server.stop();
@@ -184,5 +224,25 @@ test("the same with Azure and without records", withoutEmulator("azurite"), asyn
     await checkResults(storage, "tuned", false);
   } finally {
     await server.stop();
+  }
+});
+
+test("the same with folders of this machine alone", null, async () => {
+  const root = await Deno.makeTempDir({ prefix: "lowrank-service-" });
+  try {
+    const storage = new LocalStorageManager(root);
+    await putTiny(storage);
+    const args = ["train", "--base-model", `${root}/models/tiny`, "--output-model-name", "my-model"]
+      .concat("--training-data-path", `${root}/data/train.jsonl`, "--output-uri", `file://${root}/tuned`)
+      .concat("--job-id", "job-1", ...SHORT);
+    await lowrank(args, {}, async (folder) => {
+      const records = new SqliteJobRecords(`${folder}/runs/jobs.db`);
+      const record = (await records.read("job-1"))!;
+      await records.close();
+      assert.deepEqual([record.status, record.progress, record.error], ["completed", 1, null]);
+    });
+    await checkResults(storage, "tuned", true);
+  } finally {
+    await Deno.remove(root, { recursive: true });
   }
 });
