@@ -129,6 +129,7 @@ ${exitCodeTable()}
 Examples
   lowrank train --base-model models/smollm2 --output-model-name ember --data train.jsonl
   lowrank train -c ember.yaml --epochs 1 --lr 1e-4 --dry-run
+  lowrank train -c ember.yaml --plugin examples/plugins/flan.ts --data flan.jsonl
   LOWRANK_REQUIRE_GPU=true lowrank train -c ember.yaml --print-config
 `;
 }
