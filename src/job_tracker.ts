@@ -68,6 +68,30 @@ export interface TrackerBackend {
   open(job: JobConfig): JobRecordStore | Promise<JobRecordStore>;
 }
 
+/** A page of records. */
+export interface JobRecordPage {
+  /** The latest made first. */
+  readonly records: readonly JobRecord[];
+  /** What asks for the page after this one; null after the last. */
+  readonly nextPageToken: string | null;
+}
+
+/** Who wants to know how a job stands. */
+export interface JobRecordWatcher {
+  /** Told at once, and after each change; null while there is no such job. Changes in quick succession may be told as one. */
+  changed(record: JobRecord | null): void;
+  /** The store does not answer; nothing is told from then on. */
+  failed(error: unknown): void;
+}
+
+/** A store of records that can be looked through and watched, whoever writes to it. */
+export interface WatchableJobRecords extends JobRecordStore {
+  /** @throws {RangeError} If the token is none of a page. */
+  list(request: { readonly limit: number; readonly pageToken?: string | null }): Promise<JobRecordPage>;
+  /** @returns What ends the watch. */
+  watch(jobId: string, watcher: JobRecordWatcher): () => void;
+}
+
 /** What became of the updates. */
 export interface TrackerReport {
   /** Updates that the store has. */

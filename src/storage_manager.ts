@@ -109,6 +109,30 @@ export interface TransferSummary {
   readonly skipped: number;
 }
 
+/**
+ * A file that is written by whoever gets its bytes one after the other, in one request or in many. Nothing appears before
+ * `finish()`. The store holds what was sent in whole parts; one part at most is in memory.
+ */
+export interface StreamedUpload {
+  /** Bytes of the whole file. */
+  readonly size: number;
+  /** Bytes that the store has. What came behind them when a stream broke off is to be sent again. */
+  readonly sent: number;
+  /** Bytes of each part but the last. */
+  readonly partBytes: number;
+  /**
+   * Sends bytes from `sent` on, until the pieces end, break off or are all that is missing.
+   *
+   * @throws {RangeError} If there are more bytes than the file is to have.
+   * @throws {StorageNotFoundError} If the store forgot the upload.
+   */
+  send(pieces: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** Makes the file appear. @throws {RangeError} If bytes are missing. */
+  finish(): Promise<StoredFile>;
+  /** Has the store forget what was sent. */
+  abort(): Promise<void>;
+}
+
 /** A bucket and a name within it. */
 export interface OpenedUri {
   /** The bucket. */
@@ -159,6 +183,16 @@ export interface StorageManager {
   list(prefix?: string): AsyncIterable<StoredFile>;
   /** Bytes in memory. @throws {RangeError} If the range reaches beyond the file. */
   read(name: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Bytes of the version of a file that was looked at, as they come; after a break the rest is asked for again. A piece is
+   * only good until the next one is asked for.
+   *
+   * @throws {RangeError} If the range reaches beyond the file.
+   * @throws {StorageConflictError} If it is another version by now.
+   */
+  stream(file: StoredFile, range?: Partial<ByteRange>, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Begins to write a file of `size` bytes that come one after the other. */
+  startUpload(name: string, size: number, condition?: WriteCondition | null): Promise<StreamedUpload>;
   /** Writes a file that is in memory. */
   write(name: string, bytes: Uint8Array, condition?: WriteCondition): Promise<StoredFile>;
   /** Does nothing when there is no such file and no condition. */

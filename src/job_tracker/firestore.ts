@@ -11,9 +11,12 @@ import {
   FINAL_STATUSES,
   type JobMetadata,
   type JobRecord,
-  type JobRecordStore,
+  type JobRecordPage,
+  type JobRecordWatcher,
   type JobUpdate,
+  type WatchableJobRecords,
 } from "../job_tracker.ts";
+import { byTime, cursorOf, isAfter, recordPage } from "./record_pages.ts";
 
 /** Where the records are. */
 export interface FirestoreOptions {
@@ -39,7 +42,7 @@ interface JobDocument {
 }
 
 /** A collection of Firestore with a document for each job. */
-export class FirestoreJobRecords implements JobRecordStore {
+export class FirestoreJobRecords implements WatchableJobRecords {
   readonly uri: string;
   readonly #options: FirestoreOptions;
   readonly #collection: string;
@@ -87,19 +90,38 @@ export class FirestoreJobRecords implements JobRecordStore {
 
   async read(jobId: string): Promise<JobRecord | null> {
     const found = await (await this.#connected()).collection(this.#collection).doc(jobId).get();
-    if (!found.exists) return null;
-    const { status, progress, error, metadata, ...times } = found.data() as JobDocument;
-    return {
-      jobId,
-      status: status === "pending" ? "queued" : status,
-      progress,
-      error,
-      metadata,
-      createdAt: times.created_at.toMillis(),
-      updatedAt: times.updated_at.toMillis(),
-      startedAt: times.started_at?.toMillis() ?? null,
-      completedAt: times.completed_at?.toMillis() ?? null,
-      heartbeatAt: times.heartbeat_at.toMillis(),
+    return found.exists ? recordOf(jobId, found.data() as JobDocument) : null;
+  }
+
+  async list(
+    { limit, pageToken }: { readonly limit: number; readonly pageToken?: string | null },
+  ): Promise<JobRecordPage> {
+    const cursor = cursorOf(pageToken);
+    const latest = (await this.#connected()).collection(this.#collection).orderBy("created_at", "desc");
+    // documents of the cursor's millisecond may be on either side of it: those are told apart here
+    const wanted = cursor ? latest.where("created_at", "<", new Date(cursor.createdAt + 1)) : latest;
+    for (let asked = limit + 1;; asked *= 2) {
+      const { docs } = await wanted.limit(asked).get();
+      const records = docs.map((found) => recordOf(found.id, found.data() as JobDocument))
+        .filter((record) => isAfter(record, cursor)).sort(byTime);
+      if (records.length > limit || docs.length < asked) return recordPage(records, limit);
+    }
+  }
+
+  watch(jobId: string, watcher: JobRecordWatcher): () => void {
+    let isWanted = true, stop = () => {};
+    const begin = async () => {
+      const document = (await this.#connected()).collection(this.#collection).doc(jobId);
+      if (!isWanted) return;
+      stop = document.onSnapshot(
+        (found) => watcher.changed(found.exists ? recordOf(jobId, found.data() as JobDocument) : null),
+        (error) => watcher.failed(error),
+      );
+    };
+    begin().catch((error) => watcher.failed(error));
+    return () => {
+      isWanted = false;
+      stop();
     };
   }
 
@@ -127,6 +149,22 @@ export class FirestoreJobRecords implements JobRecordStore {
         : {}),
     });
   }
+}
+
+function recordOf(jobId: string, document: JobDocument): JobRecord {
+  const { status, progress, error, metadata, ...times } = document;
+  return {
+    jobId,
+    status: status === "pending" ? "queued" : status,
+    progress,
+    error,
+    metadata,
+    createdAt: times.created_at.toMillis(),
+    updatedAt: times.updated_at.toMillis(),
+    startedAt: times.started_at?.toMillis() ?? null,
+    completedAt: times.completed_at?.toMillis() ?? null,
+    heartbeatAt: times.heartbeat_at.toMillis(),
+  };
 }
 
 /** The Python service's word for a state. */

@@ -6,7 +6,15 @@
 import { mkdirSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import type { JobStatus } from "../job.ts";
-import { type JobRecord, type JobRecordStore, type JobUpdate, updatedRecord } from "../job_tracker.ts";
+import {
+  type JobRecord,
+  type JobRecordPage,
+  type JobRecordWatcher,
+  type JobUpdate,
+  updatedRecord,
+  type WatchableJobRecords,
+} from "../job_tracker.ts";
+import { cursorOf, recordPage } from "./record_pages.ts";
 
 /** The table `jobs`; times are milliseconds since 1970. */
 const SCHEMA = `
@@ -37,17 +45,20 @@ interface Row {
 }
 
 /** Several processes may write to one file. */
-export class SqliteJobRecords implements JobRecordStore {
+export class SqliteJobRecords implements WatchableJobRecords {
   readonly uri: string;
+  readonly #pollMs: number;
   #database: DatabaseSync | null = null;
 
   /**
    * Opens nothing before the first update.
    *
    * @param path The file, made with its folder at the first update.
+   * @param pollMs Between two looks at a record that is watched, since other processes tell nothing of what they write.
    */
-  constructor(path: string) {
+  constructor(path: string, { pollMs = 500 }: { readonly pollMs?: number } = {}) {
     this.uri = path;
+    this.#pollMs = pollMs;
   }
 
   // deno-lint-ignore require-await -- async so that a locked file rejects instead of throwing
@@ -82,6 +93,36 @@ export class SqliteJobRecords implements JobRecordStore {
     return this.#record(jobId);
   }
 
+  // deno-lint-ignore require-await -- as above
+  async list(
+    { limit, pageToken }: { readonly limit: number; readonly pageToken?: string | null },
+  ): Promise<JobRecordPage> {
+    const cursor = cursorOf(pageToken);
+    const rows = this.#opened().prepare(`
+      SELECT * FROM jobs WHERE created_at < ?1 OR (created_at = ?1 AND job_id < ?2)
+      ORDER BY created_at DESC, job_id DESC LIMIT ?3`)
+      .all(cursor?.createdAt ?? Number.MAX_SAFE_INTEGER, cursor?.jobId ?? "", limit + 1);
+    return recordPage((rows as unknown as Row[]).map(recordOf), limit);
+  }
+
+  watch(jobId: string, watcher: JobRecordWatcher): () => void {
+    let told: string | null = null;
+    const look = () => {
+      try {
+        const record = this.#record(jobId), text = JSON.stringify(record);
+        if (text === told) return;
+        told = text;
+        watcher.changed(record);
+      } catch (error) {
+        clearInterval(timer);
+        watcher.failed(error);
+      }
+    };
+    const timer = setInterval(look, this.#pollMs);
+    look();
+    return () => clearInterval(timer);
+  }
+
   /** Closes the file. */
   close(): Promise<void> {
     this.#database?.close();
@@ -91,18 +132,7 @@ export class SqliteJobRecords implements JobRecordStore {
 
   #record(jobId: string): JobRecord | null {
     const row = this.#opened().prepare("SELECT * FROM jobs WHERE job_id = ?").get(jobId) as Row | undefined;
-    return row === undefined ? null : {
-      jobId,
-      status: row.status,
-      progress: row.progress,
-      error: row.error,
-      metadata: JSON.parse(row.metadata),
-      createdAt: row.created_at,
-      updatedAt: row.updated_at,
-      startedAt: row.started_at,
-      completedAt: row.completed_at,
-      heartbeatAt: row.heartbeat_at,
-    };
+    return row === undefined ? null : recordOf(row);
   }
 
   #opened(): DatabaseSync {
@@ -115,4 +145,19 @@ export class SqliteJobRecords implements JobRecordStore {
     database.exec(SCHEMA);
     return this.#database = database;
   }
+}
+
+function recordOf(row: Row): JobRecord {
+  return {
+    jobId: row.job_id,
+    status: row.status,
+    progress: row.progress,
+    error: row.error,
+    metadata: JSON.parse(row.metadata),
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    startedAt: row.started_at,
+    completedAt: row.completed_at,
+    heartbeatAt: row.heartbeat_at,
+  };
 }

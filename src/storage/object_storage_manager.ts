@@ -12,6 +12,7 @@ import type {
   PageRequest,
   StorageManager,
   StoredFile,
+  StreamedUpload,
   TransferOptions,
   TransferSummary,
   UploadOptions,
@@ -26,6 +27,7 @@ import { assertObjectName, folderName, lastPart } from "./object_names.ts";
 import type { ObjectStore } from "./object_store.ts";
 import { PartBuffers } from "./part_buffers.ts";
 import { DEFAULT_RETRIES, retried, type RetryPolicy } from "./retry.ts";
+import { startStreamedUpload } from "./streamed_upload.ts";
 import { put, upload } from "./upload.ts";
 import { UploadSessions } from "./upload_sessions.ts";
 
@@ -88,6 +90,24 @@ export class ObjectStorageManager implements StorageManager {
   ): Promise<Uint8Array<ArrayBuffer>> {
     const file = await this.stat(name);
     return await this.#readRange(file, offset, length ?? file.size - offset);
+  }
+
+  async *stream(
+    file: StoredFile,
+    { offset = 0, length = file.size - offset }: Partial<ByteRange> = {},
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    this.#assertRange(file, offset, length);
+    yield* bytesOf({ store: this.#store, retries: this.#retries, signal }, file, offset, offset + length);
+  }
+
+  async startUpload(
+    name: string,
+    size: number,
+    condition: WriteCondition | null = null,
+  ): Promise<StreamedUpload> {
+    assertObjectName(this.uri, name);
+    return await startStreamedUpload({ store: this.#store, retries: this.#retries, name, condition }, size);
   }
 
   async write(
@@ -240,7 +260,7 @@ export class ObjectStorageManager implements StorageManager {
     return { store: this.#store, retries: this.#retries, signal, moved };
   }
 
-  async #readRange(file: StoredFile, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  #assertRange(file: StoredFile, offset: number, length: number): void {
     if (!(offset >= 0 && length >= 0 && offset + length <= file.size)) {
       throw new RangeError(
         `Cannot read bytes ${offset}..${offset + length} of "${
@@ -248,6 +268,10 @@ export class ObjectStorageManager implements StorageManager {
         }" as it has ${file.size}`,
       );
     }
+  }
+
+  async #readRange(file: StoredFile, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#assertRange(file, offset, length);
     const whole = new Uint8Array(length);
     const request = { store: this.#store, retries: this.#retries, signal: undefined };
     let at = 0;

@@ -96,7 +96,7 @@ export async function put(
 }
 
 /** Takes back what arrived damaged. @throws {StorageDamagedError} */
-async function refuseDamaged(
+export async function refuseDamaged(
   store: ObjectStore,
   stored: StoredFile,
   size: number,
@@ -111,7 +111,12 @@ async function refuseDamaged(
 }
 
 /** Makes an upload in parts appear. */
-function shown(job: Upload, parts: PartUpload, size: number, sum: number): Promise<StoredFile> {
+export function shown(
+  job: Omit<Upload, "moved" | "sessions" | "buffers">,
+  parts: PartUpload,
+  size: number,
+  sum: number,
+): Promise<StoredFile> {
   const { store, name, condition, signal } = job;
   const options: PutOptions = { condition, crc32c: sum, signal };
   return retried(

@@ -4,14 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { JobRecordStore } from "../../src/job_tracker.ts";
+import type { WatchableJobRecords } from "../../src/job_tracker.ts";
 
 /** What every store must do, as tests. @param open A store that holds nothing; each call opens the same one again. */
 export function recordsContract(
   kind: string,
-  withStore: (check: (open: () => JobRecordStore) => Promise<void>) => Promise<void>,
+  withStore: (check: (open: () => WatchableJobRecords) => Promise<void>) => Promise<void>,
 ): void {
-  const contract = (says: string, check: (open: () => JobRecordStore) => Promise<void>) =>
+  const contract = (says: string, check: (open: () => WatchableJobRecords) => Promise<void>) =>
     Deno.test(`${kind} ${says}`, () => withStore(check));
 
   contract("keeps a job from its first update to its last", async (open) => {
@@ -73,5 +73,47 @@ export function recordsContract(
     const record = await second.read("a");
     assert.deepEqual([record?.createdAt, record?.updatedAt], [1, 9]);
     await second.close();
+  });
+
+  contract("lists jobs page by page, the latest first", async (open) => {
+    const store = open();
+    for (const [jobId, at] of [["a", 1], ["b", 3], ["c", 3], ["d", 3], ["e", 2]] as const) {
+      await store.write(jobId, { at, status: "queued" });
+    }
+    const pages: string[] = [];
+    let pageToken: string | null = null;
+    do {
+      const page = await store.list({ limit: 2, pageToken });
+      pages.push(page.records.map(({ jobId }) => jobId).join(" "));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== null);
+    assert.deepEqual(pages, ["d c", "b e", "a"]);
+    assert.equal((await store.list({ limit: 5 })).nextPageToken, null);
+    await assert.rejects(store.list({ limit: 5, pageToken: "no token" }), RangeError);
+    await store.close();
+  });
+
+  contract("tells of changes, whoever makes them, until it is not wanted any more", async (open) => {
+    const store = open(), writer = kind === "MemoryJobRecords" ? store : open();
+    const told: (number | null)[] = [];
+    let wake = () => {};
+    const stop = store.watch("a", {
+      changed: (record) => (told.push(record?.progress ?? null), wake()),
+      failed: (error) => assert.fail(String(error)),
+    });
+    const until = async (progress: number | null) => {
+      while (told.at(-1) !== progress) await new Promise<void>((resolve) => wake = resolve);
+    };
+    if (told.length === 0) await until(null);
+    await writer.write("a", { at: 1, status: "running", progress: 0.25 });
+    await until(0.25);
+    await writer.write("b", { at: 2, status: "running", progress: 0.5 });
+    await writer.write("a", { at: 3, progress: 0.75 });
+    await until(0.75);
+    stop();
+    await writer.write("a", { at: 4, progress: 1 });
+    assert.deepEqual(told, [null, 0.25, 0.75]);
+    if (writer !== store) await writer.close();
+    await store.close();
   });
 }

@@ -20,7 +20,7 @@ async function withFolder(check: (path: string) => Promise<void>): Promise<void>
 
 recordsContract(
   "SqliteJobRecords",
-  (check) => withFolder((path) => check(() => new SqliteJobRecords(`${path}/runs/jobs.db`))),
+  (check) => withFolder((path) => check(() => new SqliteJobRecords(`${path}/runs/jobs.db`, { pollMs: 20 }))),
 );
 
 Deno.test("SqliteJobRecords rejects while another holds the file, and writes once it is free", async () => {
