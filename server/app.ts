@@ -42,7 +42,7 @@ export interface AppDeps extends RouteDeps {
 export type App = Hono<ServerEnv>;
 
 /** Paths whose bodies are streamed and count their bytes themselves. */
-const STREAMED = /^\/v1\/files\/?$|^\/api\/storage\//;
+const STREAMED = /^\/v1\/files\/?$|^\/api\/uploads\//;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 

@@ -20,7 +20,10 @@ import { GenerationQueue } from "./generation_queue.ts";
 import { IdempotencyKeys } from "./idempotency.ts";
 import { JobRunner, runFolder } from "./job_runner.ts";
 import { JobStore } from "./job_store.ts";
+import type { WatchableJobRecords } from "../src/job_tracker.ts";
 import type { JobLauncher, Slot } from "./launchers/launcher.ts";
+import { ProxyUploads } from "./proxy_uploads.ts";
+import { type StorageArea, StorageAreas } from "./storage_areas.ts";
 import { ModelCatalog } from "./model_catalog.ts";
 import { ServerMetrics } from "./server_metrics.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -42,6 +45,10 @@ export interface ServerParts {
   readonly slots: readonly Slot[];
   readonly generator: TextGenerator;
   readonly settings: ServerSettings;
+  /** What the proxy offers of buckets; default nothing. */
+  readonly areas?: readonly StorageArea[];
+  /** Records of jobs wherever they run; default none. */
+  readonly records?: WatchableJobRecords;
   readonly checkData: CheckData;
   readonly log: (entry: AccessEntry) => void;
   readonly logFailure: (message: string, error: unknown) => void;
@@ -97,6 +104,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     idleMs: settings.generationIdleMs,
     logFailure,
   });
+  const uploads = new ProxyUploads({ now });
   let isStopping = false;
   const deps: AppDeps = {
     ...{
@@ -113,6 +121,9 @@ export async function assemble(parts: ServerParts): Promise<Server> {
       log,
       now,
     },
+    areas: new StorageAreas(parts.areas ?? []),
+    uploads,
+    records: parts.records ?? null,
     checkData: parts.checkData,
     idempotency: new IdempotencyKeys(database, now),
     metrics: new ServerMetrics(jobs),
@@ -130,7 +141,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     async stop() {
       isStopping = true;
       clearInterval(sweep);
-      await Promise.all([runner.stop(), generations.close()]);
+      await Promise.all([runner.stop(), generations.close(), uploads.close()]);
     },
   };
 }

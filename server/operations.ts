@@ -23,16 +23,30 @@ export const errorSchema = z.object({
   }),
 });
 
+/** What a refusal elsewhere looks like (RFC 9457). */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.optional(z.string()),
+});
+
 const REFUSALS: Readonly<Record<number, string>> = {
   400: "The request is wrong",
   401: "No key, or one that is unknown",
   403: "The key lacks the scope",
   404: "There is no such thing",
+  408: "The body stopped coming",
   409: "It is in another state, or a request with the same key is under way",
+  411: "The size is not told",
+  412: "The condition does not hold",
   413: "The body is too large",
   415: "The body is of another type",
+  416: "It does not have this range",
   422: "The Idempotency-Key was used for another request",
   429: "Too many requests",
+  502: "The store behind the server refuses",
   503: "Not now",
 };
 
@@ -52,6 +66,10 @@ export interface Operation {
     /** Where the answer is no JSON. */
     readonly content?: Readonly<Record<string, object>>;
   };
+  /** Other answers where all goes well, by status. */
+  readonly more?: Readonly<Record<number, string>>;
+  /** Whether refusals are problem+json and not in OpenAI's shape. Default false. */
+  readonly isProblem?: boolean;
   /** Statuses of refusals beside 401, 403 and 429. */
   readonly refusals?: readonly (keyof typeof REFUSALS & number)[];
   /** Where hono-openapi cannot tell: bodies that are read by the route itself, and headers. */
@@ -61,17 +79,33 @@ export interface Operation {
 
 /** Puts a route into the OpenAPI document. */
 export function operation(
-  { id, tag, summary, description, scope, ok, refusals = [], requestBody, parameters }: Operation,
+  {
+    id,
+    tag,
+    summary,
+    description,
+    scope,
+    ok,
+    more = {},
+    isProblem = false,
+    refusals = [],
+    requestBody,
+    parameters,
+  }: Operation,
 ): MiddlewareHandler {
   const content = ok.content ??
     (ok.schema ? { "application/json": { schema: resolver(ok.schema) } } : undefined);
   const refused = [...new Set([...(scope ? [401, 403] : []), 429, ...refusals])];
+  const refusal = isProblem
+    ? { "application/problem+json": { schema: resolver(problemSchema) } }
+    : { "application/json": { schema: resolver(errorSchema) } };
   const responses: Responses = {
     [ok.status ?? 200]: { description: ok.description, ...(content ? { content } : {}) },
     ...Object.fromEntries(refused.map((status) => [status, {
       description: REFUSALS[status]!,
-      content: { "application/json": { schema: resolver(errorSchema) } },
+      content: refusal,
     }])),
+    ...Object.fromEntries(Object.entries(more).map(([status, description]) => [status, { description }])),
   };
   return describeRoute({
     operationId: id,

@@ -8,15 +8,21 @@ import type { ServerEnv } from "./env.ts";
 import { type CompletionRouteDeps, completionRoutes } from "./routes/completions.ts";
 import { type FileRouteDeps, fileRoutes } from "./routes/files.ts";
 import { type HealthDeps, healthRoutes } from "./routes/health.ts";
+import { type JobRecordRouteDeps, jobRecordRoutes } from "./routes/job_records.ts";
 import { type JobRouteDeps, jobRoutes } from "./routes/jobs.ts";
 import { type MetricsRouteDeps, metricsRoutes } from "./routes/metrics.ts";
 import { type ModelRouteDeps, modelRoutes } from "./routes/models.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { type StorageRouteDeps, storageRoutes } from "./routes/storage.ts";
+import { type UploadRouteDeps, uploadRoutes } from "./routes/uploads.ts";
 
 /** What all routes need together. */
 export type RouteDeps =
   & FileRouteDeps
   & JobRouteDeps
+  & JobRecordRouteDeps
+  & StorageRouteDeps
+  & UploadRouteDeps
   & ModelRouteDeps
   & CompletionRouteDeps
   & HealthDeps
@@ -28,6 +34,9 @@ export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
   app.route("/v1/fine_tuning/jobs", jobRoutes(deps));
   app.route("/v1/models", modelRoutes(deps));
   app.route("/v1", completionRoutes(deps));
+  app.route("/api/storage", storageRoutes(deps));
+  app.route("/api/uploads", uploadRoutes(deps));
+  app.route("/api/jobs", jobRecordRoutes(deps));
   app.route("/", healthRoutes(deps));
   app.route("/", metricsRoutes(deps));
   app.route("/", openApiRoutes(app));

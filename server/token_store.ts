@@ -6,13 +6,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Database } from "./database.ts";
 import { randomWord } from "./ids.ts";
-import { type Caller, type Scope, SCOPES } from "./scopes.ts";
+import { type Caller, type GrantedScope, grantedRights, isGrantedScope } from "./scopes.ts";
 
 /** A token as it is listed. Times are milliseconds since 1970. */
 export interface TokenEntry {
   readonly id: string;
   readonly name: string;
-  readonly scopes: readonly Scope[];
+  readonly scopes: readonly GrantedScope[];
   readonly createdAt: number;
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
@@ -50,7 +50,7 @@ export class TokenStore {
    */
   create(
     name: string,
-    scopes: readonly Scope[],
+    scopes: readonly GrantedScope[],
     expiresAt: number | null = null,
   ): { id: string; token: string } {
     const id = randomWord(12), secret = randomWord(43);
@@ -98,13 +98,13 @@ export class TokenStore {
     );
     if (!row || !isRight || row.revoked_at !== null) return null;
     if (row.expires_at !== null && row.expires_at <= this.#now()) return null;
-    return { tokenId: row.id, scopes: new Set(scopesOf(row)) };
+    return { tokenId: row.id, ...grantedRights(scopesOf(row)) };
   }
 }
 
 /** Scopes of a row; those of another version that this one does not know are left out. */
-function scopesOf({ scopes }: Row): Scope[] {
-  return scopes.split(" ").filter((scope): scope is Scope => Object.hasOwn(SCOPES, scope));
+function scopesOf({ scopes }: Row): GrantedScope[] {
+  return scopes.split(" ").filter(isGrantedScope);
 }
 
 function hash(secret: string): string {

@@ -10,7 +10,7 @@ import type { CliIo } from "../../src/cli/io.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { DATABASE_FILE } from "../assemble.ts";
 import { Database } from "../database.ts";
-import { ALL_SCOPES, type Scope } from "../scopes.ts";
+import { ALL_SCOPES, type GrantedScope, isGrantedScope } from "../scopes.ts";
 import { TokenStore } from "../token_store.ts";
 import { dataFolder } from "./data_folder.ts";
 import { TOKEN_FLAGS, tokenHelp } from "../../src/cli/server_flags.ts";
@@ -77,10 +77,10 @@ const VERBS: Readonly<
 };
 
 /** @throws {ConfigError} With every unknown name. */
-function scopesOf(text: string | null): readonly Scope[] {
+function scopesOf(text: string | null): readonly GrantedScope[] {
   if (text === null) return ALL_SCOPES;
   const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
-  const unknown = names.filter((name) => !(ALL_SCOPES as readonly string[]).includes(name));
+  const unknown = names.filter((name) => !isGrantedScope(name));
   if (unknown.length > 0 || names.length === 0) {
     const issues = unknown.map((name) => ({
       path: "--scopes",
@@ -88,7 +88,7 @@ function scopesOf(text: string | null): readonly Scope[] {
     }));
     throw new ConfigError(issues.length > 0 ? issues : [{ path: "--scopes", message: "names no scope" }]);
   }
-  return names as Scope[];
+  return names.filter(isGrantedScope);
 }
 
 function refuseWords(words: readonly string[]): void {

@@ -9,7 +9,7 @@ import { ApiError } from "../errors.ts";
 import { ALL_SCOPES, type Caller, type Scope } from "../scopes.ts";
 import type { TokenStore } from "../token_store.ts";
 
-const ANYBODY: Caller = { tokenId: null, scopes: new Set(ALL_SCOPES) };
+const ANYBODY: Caller = { tokenId: null, scopes: new Set(ALL_SCOPES), limits: new Map() };
 
 /** How a 401 tells what was wanted. */
 const CHALLENGE = { "www-authenticate": 'Bearer realm="lowrank"' };
