@@ -41,8 +41,8 @@ export interface AppDeps extends RouteDeps {
 
 export type App = Hono<ServerEnv>;
 
-/** Paths whose bodies are streamed and count their bytes themselves. */
-const STREAMED = /^\/v1\/files\/?$|^\/api\/uploads\//;
+/** Requests whose bodies are streamed and count their bytes themselves. */
+const STREAMED = /^POST \/v1\/files\/?$|^PUT \/api\/(storage|uploads)\//;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -73,7 +73,7 @@ export function createApp(deps: AppDeps): App {
       throw new ApiError(413, `The body is too large: up to ${settings.maxBodyBytes} bytes are taken.`);
     },
   });
-  app.use((c, next) => STREAMED.test(c.req.path) ? next() : limited(c, next));
+  app.use((c, next) => STREAMED.test(`${c.req.method} ${c.req.path}`) ? next() : limited(c, next));
 
   mountRoutes(app, deps);
 

@@ -6,7 +6,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Database } from "./database.ts";
 import { randomWord } from "./ids.ts";
-import { type Caller, type GrantedScope, grantedRights, isGrantedScope } from "./scopes.ts";
+import { type Caller, grantedRights, type GrantedScope, isGrantedScope } from "./scopes.ts";
 
 /** A token as it is listed. Times are milliseconds since 1970. */
 export interface TokenEntry {

@@ -16,7 +16,9 @@ import { LocalGenerator } from "../launchers/local_generator.ts";
 import { LocalLauncher } from "../launchers/local.ts";
 import type { Slot } from "../launchers/launcher.ts";
 import { DEFAULT_SETTINGS } from "../settings.ts";
+import { parseStorageGrants, type StorageGrant } from "../storage_grants.ts";
 import { TokenStore } from "../token_store.ts";
+import { openAreas, openRecords } from "./open_proxy.ts";
 import { dataFolder } from "./data_folder.ts";
 import { SERVE_FLAGS, serveHelp } from "../../src/cli/server_flags.ts";
 
@@ -59,6 +61,7 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
       const deno = io.env.LOWRANK_DENO || Deno.execPath();
       return [deno, "run", "--quiet", "--config", `${root}deno.json`, ...rights, `${root}server/${program}`];
     };
+    const areas = await openAreas(options.grants), records = await openRecords(options.firestore, folder);
     const log = (line: string) => io.stderr.write(`${redacted(line)}\n`);
     await io.untilInterrupted(async (signal) => {
       const server = await assemble({
@@ -73,6 +76,8 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
         }),
         slots: options.slots,
         settings: { ...DEFAULT_SETTINGS, ...options.settings, anonymous },
+        areas,
+        records,
         checkData: checkInThread(),
         log: isOn(flags, "quiet") ? () => {} : (entry) => log(accessLine(entry)),
         logFailure: (message, error) =>
@@ -96,6 +101,7 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
       log("stopping: running jobs save a checkpoint; a second signal stops at once");
       await server.stop();
       await Promise.race([http.shutdown(), new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
+      await records.close();
       throw signal.reason;
     });
   } finally {
@@ -155,6 +161,13 @@ function optionsOf(flags: ParsedFlags) {
     const message = `"${origin}" is not an origin: write it like https://tune.example.com`;
     issues.push({ path: "--allow-origin", message });
   }
+  let grants: readonly StorageGrant[] = [];
+  try {
+    grants = parseStorageGrants(textOf(flags, "storage") ?? "");
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    issues.push(...error.issues);
+  }
   const count = number("slots", 1, 1, 64);
   const envs = textOf(flags, "slot_env")?.split(";").map((text) => variablesOf(text, issues)) ?? [];
   if (envs.length > 0 && envs.length !== count) {
@@ -165,6 +178,11 @@ function optionsOf(flags: ParsedFlags) {
     host: textOf(flags, "host") ?? "127.0.0.1",
     port: number("port", 8000, 0, 65_535),
     modelsFolder: textOf(flags, "models_dir"),
+    grants,
+    firestore: {
+      project: textOf(flags, "firestore_project"),
+      collection: textOf(flags, "firestore_collection") ?? undefined,
+    },
     mostCrashes: number("max_crashes", 3, 0, 1000),
     slots: Array.from({ length: count }, (_, i): Slot => ({ name: `slot ${i}`, env: envs[i] ?? {} })),
     settings: {

@@ -27,7 +27,10 @@ export function crossOrigin(allowedOrigins: readonly string[]) {
   return cors({
     origin: (origin) => allowedOrigins.includes(origin) ? origin : null,
     allowMethods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-    exposeHeaders: ["x-request-id", "retry-after", "x-should-retry", "etag", "content-range", "location"],
+    exposeHeaders: [
+      ...["x-request-id", "retry-after", "x-should-retry"],
+      ...["etag", "content-range", "location", "upload-offset", "x-checksum"], // of the proxy
+    ],
     maxAge: 600,
   });
 }

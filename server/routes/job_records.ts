@@ -29,7 +29,7 @@ const STATUSES = ["queued", "validating", "running", "paused", "completed", "fai
 const MOST_METADATA = 64;
 
 /** Longer than this a store is not waited for. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 
 /** Ids that begin so are of this server's own jobs. */
 const OWN = /^ftjob-/;

@@ -52,6 +52,14 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
     placeholder: "N",
     defaultText: "300",
   }),
+  general("storage", "What pages may use of buckets: gs://BUCKET/PREFIX[:rw],NAME=/FOLDER[:rw],...", {
+    placeholder: "PLACES",
+  }),
+  general("firestore-project", "Firestore project of the job records that pages read and write", {
+    placeholder: "ID",
+    defaultText: "DATA-DIR/records.db",
+  }),
+  general("firestore-collection", "Its collection", { placeholder: "NAME", defaultText: "jobs" }),
   general("quiet", "No line for each request", { short: "q" }),
   ...GENERAL_FLAGS,
 ];
@@ -99,6 +107,7 @@ Usage: lowrank token create --name TEXT [--scopes NAMES] [options]
 
 ${flagTable(TOKEN_FLAGS, ["General"])}
 
+A storage scope may name the only place where it holds: storage:read:gs/my-bucket/data.
 A token is shown once, when it is made; the server keeps a hash of it. Changes hold from the next
 request on; a server that was started without any token has to be started again.
 

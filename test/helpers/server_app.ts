@@ -7,7 +7,7 @@ import { checkData } from "../../server/data_check.ts";
 import { Database } from "../../server/database.ts";
 import type { GenerationEvent, GenerationOrder, TextGenerator } from "../../server/generation.ts";
 import type { JobLauncher, JobOrder, JobOutcome, JobProcess } from "../../server/launchers/launcher.ts";
-import type { Scope } from "../../server/scopes.ts";
+import type { GrantedScope } from "../../server/scopes.ts";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../../server/settings.ts";
 import type { TrainingEvent } from "../../src/job.ts";
 
@@ -26,7 +26,7 @@ export interface TestServer {
   /** Milliseconds since 1970, as the server sees it. */
   readonly clock: { now: number };
   /** The header of a new token. */
-  bearer(...scopes: Scope[]): { authorization: string };
+  bearer(...scopes: GrantedScope[]): { authorization: string };
   /** Another server over the same database and folder, as after a restart. */
   again(): Promise<Server>;
 }
@@ -145,6 +145,7 @@ export async function until(isSo: () => boolean | Promise<boolean>): Promise<voi
 export async function withServer(
   settings: Partial<ServerSettings>,
   work: (server: TestServer) => Promise<void>,
+  proxied: Pick<ServerParts, "areas" | "records"> = {},
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "lowrank-server-" });
   const database = new Database(), launcher = new FakeLauncher(), generator = new FakeGenerator();
@@ -166,6 +167,7 @@ export async function withServer(
     mostCrashes: 2,
     pauseMs: 1000,
     now: () => clock.now,
+    ...proxied,
   };
   const server = await assemble(parts), servers = [server];
   const again = async () => {
@@ -173,7 +175,7 @@ export async function withServer(
     return servers.at(-1)!;
   };
   const { app, deps } = server;
-  const bearer = (...scopes: Scope[]) => ({
+  const bearer = (...scopes: GrantedScope[]) => ({
     authorization: `Bearer ${deps.tokens.create("test", scopes).token}`,
   });
   try {
