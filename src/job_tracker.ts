@@ -86,9 +86,9 @@ export interface JobRecordWatcher {
 
 /** A store of records that can be looked through and watched, whoever writes to it. */
 export interface WatchableJobRecords extends JobRecordStore {
-  /** @throws {RangeError} If the token is none of a page. */
+  /** Records of all jobs, `limit` at most, the latest made first. @throws {RangeError} If the token is none of a page. */
   list(request: { readonly limit: number; readonly pageToken?: string | null }): Promise<JobRecordPage>;
-  /** @returns What ends the watch. */
+  /** Tells of one job from now on. @returns What ends the watch. */
   watch(jobId: string, watcher: JobRecordWatcher): () => void;
 }
 

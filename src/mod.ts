@@ -60,11 +60,14 @@ export {
   DISABLED_TRACKER,
   type JobMetadata,
   type JobRecord,
+  type JobRecordPage,
   type JobRecordStore,
+  type JobRecordWatcher,
   type JobTracker,
   type JobUpdate,
   type TrackerBackend,
   type TrackerReport,
+  type WatchableJobRecords,
 } from "./job_tracker.ts";
 export { updatedRecord } from "./job_tracker.ts";
 export { MODEL_FAMILIES, type ModelFamilies, type ModelFamily } from "./models/registry.ts";
@@ -97,6 +100,7 @@ export type {
   StorageBackend,
   StorageManager,
   StoredFile,
+  StreamedUpload,
   TransferOptions,
   TransferProgress,
   TransferSummary,

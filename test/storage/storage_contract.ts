@@ -317,6 +317,44 @@ export function storageContract(
     assert.deepEqual(await back.list(), ["copy"]);
   });
 
+  contract(
+    "takes bytes as they come, goes on after a break, and gives them back as they come",
+    async ({ storage }) => {
+      const bytes = noise((8 << 20) + 1009), part = 8 << 20;
+      async function* pieces(from: number, to: number) {
+        for (let at = from; at < to; at += 1 << 20) {
+          yield await Promise.resolve(
+            bytes.subarray(at, Math.min(to, at + (1 << 20))),
+          );
+        }
+      }
+      const upload = await storage.startUpload("big", bytes.length, { ifAbsent: true });
+      assert.equal(upload.partBytes, part);
+      await upload.send(pieces(0, part + 500));
+      assert.equal(upload.sent, part);
+      await assert.rejects(upload.finish(), RangeError);
+      assert.equal(await storage.exists("big"), false);
+      await upload.send(pieces(part, bytes.length));
+      const stored = await upload.finish();
+      assert.deepEqual([stored.size, stored], [bytes.length, await storage.stat("big")]);
+      const back = await Array.fromAsync(storage.stream(stored), (piece) => piece.slice());
+      assert.ok(same(new Uint8Array(await new Blob(back).arrayBuffer()), bytes));
+      const some = await Array.fromAsync(
+        storage.stream(stored, { offset: part, length: 9 }),
+        (piece) => piece.slice(),
+      );
+      assert.deepEqual(new Uint8Array(await new Blob(some).arrayBuffer()), bytes.slice(part, part + 9));
+      await assert.rejects(Array.fromAsync(storage.stream(stored, { offset: bytes.length + 1 })), RangeError);
+      const more = await storage.startUpload("small", 3);
+      await assert.rejects(more.send(pieces(0, 4)), RangeError);
+      await more.abort();
+      const taken = await storage.startUpload("small", 3, { ifAbsent: true });
+      await storage.write("small", bytes.subarray(0, 1));
+      await taken.send(pieces(0, 3));
+      await assert.rejects(taken.finish(), { name: "StorageConflictError" });
+    },
+  );
+
   contract("writes large files only where the condition holds", async ({ storage }) => {
     const local = new MemoryFolder("local", { big: noise(PART + 1) });
     const first = await storage.uploadFile(local, "big", "f", { condition: { ifAbsent: true } });
