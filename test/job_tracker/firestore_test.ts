@@ -7,7 +7,7 @@ import { runCommand } from "../../src/cli/run.ts";
 import { FirestoreJobRecords } from "../../src/job_tracker/firestore.ts";
 import { QueuedTracker } from "../../src/job_tracker/queued.ts";
 import { fakeIo, FINISHED_EVENT, stepEvent, SUMMARY_EVENT } from "../cli/fake_io.ts";
-import { recordsContract } from "./records_contract.ts";
+import { recordsContract, watchableRecordsContract } from "./records_contract.ts";
 
 let emulator: FirestoreServer, emulatorHost: string;
 let collections = 0;
@@ -40,10 +40,12 @@ function options() {
   return { projectId: "test", collection: `jobs-${++collections}`, emulatorHost };
 }
 
-recordsContract("FirestoreJobRecords", async (check) => {
-  const where = options();
-  await check(() => new FirestoreJobRecords(where));
-});
+for (const contract of [recordsContract, watchableRecordsContract]) {
+  contract("FirestoreJobRecords", async (check) => {
+    const where = options();
+    await check(() => new FirestoreJobRecords(where));
+  });
+}
 
 Deno.test("FirestoreJobRecords writes documents as the Python service did", async () => {
   const where = options();

@@ -4,14 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { WatchableJobRecords } from "../../src/job_tracker.ts";
+import type { JobRecordStore, WatchableJobRecords } from "../../src/job_tracker.ts";
 
 /** What every store must do, as tests. @param open A store that holds nothing; each call opens the same one again. */
 export function recordsContract(
   kind: string,
-  withStore: (check: (open: () => WatchableJobRecords) => Promise<void>) => Promise<void>,
+  withStore: (check: (open: () => JobRecordStore) => Promise<void>) => Promise<void>,
 ): void {
-  const contract = (says: string, check: (open: () => WatchableJobRecords) => Promise<void>) =>
+  const contract = (says: string, check: (open: () => JobRecordStore) => Promise<void>) =>
     Deno.test(`${kind} ${says}`, () => withStore(check));
 
   contract("keeps a job from its first update to its last", async (open) => {
@@ -74,6 +74,15 @@ export function recordsContract(
     assert.deepEqual([record?.createdAt, record?.updatedAt], [1, 9]);
     await second.close();
   });
+}
+
+/** What a store must do beside that to be looked through and watched. @param open As of {@link recordsContract}. */
+export function watchableRecordsContract(
+  kind: string,
+  withStore: (check: (open: () => WatchableJobRecords) => Promise<void>) => Promise<void>,
+): void {
+  const contract = (says: string, check: (open: () => WatchableJobRecords) => Promise<void>) =>
+    Deno.test(`${kind} ${says}`, () => withStore(check));
 
   contract("lists jobs page by page, the latest first", async (open) => {
     const store = open();

@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { MemoryJobRecords } from "../../src/job_tracker/memory.ts";
 import { SqliteJobRecords } from "../../src/job_tracker/sqlite.ts";
-import { recordsContract } from "./records_contract.ts";
+import { recordsContract, watchableRecordsContract } from "./records_contract.ts";
 
-recordsContract("MemoryJobRecords", async (check) => {
-  const store = new MemoryJobRecords();
-  await check(() => store);
-});
+for (const contract of [recordsContract, watchableRecordsContract]) {
+  contract("MemoryJobRecords", async (check) => {
+    const store = new MemoryJobRecords();
+    await check(() => store);
+  });
+  contract(
+    "SqliteJobRecords",
+    (check) =>
+      withFolder((path) => check(() => new SqliteJobRecords(`${path}/runs/jobs.db`, { pollMs: 20 }))),
+  );
+}
 
 async function withFolder(check: (path: string) => Promise<void>): Promise<void> {
   const path = await Deno.makeTempDir();
@@ -17,11 +24,6 @@ async function withFolder(check: (path: string) => Promise<void>): Promise<void>
     await Deno.remove(path, { recursive: true });
   }
 }
-
-recordsContract(
-  "SqliteJobRecords",
-  (check) => withFolder((path) => check(() => new SqliteJobRecords(`${path}/runs/jobs.db`, { pollMs: 20 }))),
-);
 
 Deno.test("SqliteJobRecords rejects while another holds the file, and writes once it is free", async () => {
   await withFolder(async (path) => {
