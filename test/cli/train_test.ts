@@ -136,6 +136,7 @@ test(
       "report.html",
       "run.json",
       "trainer_state.json",
+      "training_config.json",
     ]);
     assert.deepEqual(place.list("runs/ember/adapter"), [
       "README.md",
@@ -194,6 +195,7 @@ test("train exits 6 when the loss is no number any more", true, async (place) =>
     "report.html",
     "run.json",
     "trainer_state.json",
+    "training_config.json",
   ]);
   assert.equal(JSON.parse(await place.read("runs/ember/run.json")).status, "failed");
 });
