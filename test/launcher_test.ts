@@ -136,6 +136,47 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "launcher lets programs be started and the network be used where the user names a plugin, and else not",
+  ignore,
+  fn: () =>
+    withMachine({ deno: fakeDeno("2.9.6"), ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
+      const rights = async (words: string[], env?: Record<string, string>) =>
+        (await run(words, folder, env)).out.match(/^\[--allow-(run|net)\]$/gm)?.length ?? 0;
+      const files = {
+        "list.yaml": "lora_r: 8\nplugins:\n  - verses.ts\n",
+        "flow.yaml": "plugins: [verses.ts]\n",
+        "one.toml": 'plugin = ["verses.ts"]\n',
+        "whole.json": '{\n  "lora_r": 8,\n  "plugins": ["verses.ts"]\n}\n',
+        "line.json": '{ "lora_r": 8, "plugins": ["verses.ts"] }\n',
+        "none.yaml": "plugins: [] # so far\n",
+        "none.json": '{ "plugins": [], "lora_r": 8 }\n',
+        "comment.yaml": "# plugins: [verses.ts]\nplugins_of_mine: a\n",
+      };
+      for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${folder}/${name}`, text);
+      for (
+        const words of [
+          ["train", "--plugin", "verses.ts"],
+          ["train", "--plugin=verses.ts"],
+          ["train", "--plugins", "verses.ts"],
+          ["resume", "runs/a", "--plugin", "verses.ts"],
+          ...["list.yaml", "flow.yaml", "one.toml", "whole.json"].map((name) => ["train", "-c", name]),
+          ["train", "--config=line.json"],
+        ]
+      ) assert.equal(await rights(words), 2, words.join(" "));
+      for (
+        const words of [
+          ["train"],
+          ["train", "--plugin"],
+          ["train", "--data", "list.yaml"],
+          ["generate", "--prompt", "--plugin=a"],
+          ...["none.yaml", "none.json", "comment.yaml"].map((name) => ["train", "-c", name]),
+        ]
+      ) assert.equal(await rights(words), 0, words.join(" "));
+    }),
+});
+
+Deno.test({
   name: "launcher switches Deno's telemetry on by 1 too, without spans of requests and without the network",
   ignore,
   fn: () => {
