@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { measureMatmul } from "../src/cli/doctor_matmul.ts";
+import { measureMatmul } from "../src/tuning/matmul_rate.ts";
 import { formatFigures } from "../src/cli/format.ts";
 import type { BenchDevice, BenchOptions, Part, PartResult } from "./part.ts";
 import { formatSpread, table } from "./table.ts";

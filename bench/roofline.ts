@@ -4,7 +4,7 @@
  * @module
  */
 import { measureCopy } from "../src/cli/copy_rate.ts";
-import { type MatmulRate, measureMatmul } from "../src/cli/doctor_matmul.ts";
+import { type MatmulRate, measureMatmul } from "../src/tuning/matmul_rate.ts";
 import type { Gpu } from "../src/gpu/device.ts";
 import { chooseVariants } from "../src/nn/variants.ts";
 import { fullBatch, type StepTimes, syntheticModel, timeSteps } from "./training_step.ts";

@@ -17,7 +17,7 @@ async function filesBelow(folder: string): Promise<string[]> {
 }
 
 async function sources(folders: readonly string[]): Promise<Map<string, string>> {
-  const paths = (await Promise.all(folders.map(filesBelow))).flat().filter((path) => path.endsWith(".ts"))
+  const paths = (await Promise.all(folders.map(filesBelow))).flat().filter((path) => /\.tsx?$/.test(path))
     .sort();
   return new Map(
     await Promise.all(

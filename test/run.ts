@@ -72,7 +72,7 @@ export async function browserFiles(): Promise<string[]> {
 async function collect(folder: string, files: string[]): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     if (isDirectory) await collect(`${folder}/${name}`, files);
-    else if (name.endsWith(".ts")) files.push(`${folder}/${name}`);
+    else if (/\.tsx?$/.test(name)) files.push(`${folder}/${name}`);
   }
 }
 

@@ -28,8 +28,8 @@ const BUNDLED: PageContent = {
   },
 };
 
-/** Each is one script; both hold what they share, so that the page shows before the engine is there. */
-const SCRIPTS = ["main", "worker"];
+/** Page and worker; what both hold, and what either may never need, lies in scripts of its own beside them. */
+const SCRIPTS = ["main.tsx", "worker.ts"];
 const PLAIN_FILES = ["index.html", "style.css", "defaults.json"];
 
 /**
@@ -43,7 +43,7 @@ export async function buildWeb(out: string = DIST, { model, data }: PageContent 
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
   await Deno.mkdir(out, { recursive: true });
-  await bundle(SCRIPTS.map((name) => inRoot(`web/${name}.ts`)), out);
+  await bundle(SCRIPTS.map((name) => inRoot(`web/${name}`)), out, ["--code-splitting"]);
   for (const name of PLAIN_FILES) await Deno.copyFile(inRoot(`web/${name}`), `${out}/${name}`);
   const files = await Array.fromAsync(Deno.readDir(model));
   const modelFiles = files.filter(({ isFile }) => isFile).map(({ name }) => [name, `${model}/${name}`]);
@@ -75,13 +75,52 @@ async function copyListed(folder: string, files: Readonly<Record<string, string>
   await Deno.writeTextFile(`${folder}/files.json`, `${JSON.stringify(Object.keys(files).sort())}\n`);
 }
 
-async function report(out: string): Promise<void> {
-  for (const name of [...SCRIPTS.map((script) => `${script}.js`), "index.html", "style.css"]) {
-    const bytes = await Deno.readFile(`${out}/${name}`);
-    const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
-    const packedBytes = (await new Response(packed).arrayBuffer()).byteLength;
-    console.log(`${name.padEnd(12)} ${kilobytes(bytes.length)}, gzipped ${kilobytes(packedBytes)}`);
+/** Gzipped bytes of a built page. */
+export interface PageSizes {
+  /** What is loaded before the page shows: the page, its style, its script and what that imports at once. */
+  readonly initial: number;
+  /** That, and the worker with what it imports at once: the engine. */
+  readonly whole: number;
+  /** Each script, the style and the page. */
+  readonly files: ReadonlyMap<string, number>;
+}
+
+/** Measures a built page. */
+export async function pageSizes(out: string): Promise<PageSizes> {
+  const files = new Map<string, number>();
+  for await (const { name } of Deno.readDir(out)) {
+    if (/\.(js|css|html)$/.test(name)) {
+      files.set(name, await gzippedBytes(await Deno.readFile(`${out}/${name}`)));
+    }
   }
+  const sum = (names: Iterable<string>) => [...names].reduce((bytes, name) => bytes + files.get(name)!, 0);
+  const page = new Set(["index.html", "style.css", ...await loadedWith(out, "main.js")]);
+  const whole = new Set([...page, ...await loadedWith(out, "worker.js")]);
+  return { initial: sum(page), whole: sum(whole), files };
+}
+
+/** A script and all that it imports at once. */
+async function loadedWith(out: string, name: string, found = new Set<string>()): Promise<Set<string>> {
+  if (found.has(name)) return found;
+  found.add(name);
+  const source = await Deno.readTextFile(`${out}/${name}`);
+  for (const [, other] of source.matchAll(/(?:from|import)\s*"\.\/([\w-]+\.js)"/g)) {
+    await loadedWith(out, other!, found);
+  }
+  return found;
+}
+
+async function gzippedBytes(bytes: Uint8Array<ArrayBuffer>): Promise<number> {
+  const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  return (await new Response(packed).arrayBuffer()).byteLength;
+}
+
+async function report(out: string): Promise<void> {
+  const { initial, whole, files } = await pageSizes(out);
+  for (const [name, bytes] of [...files].sort()) {
+    console.log(`${name.padEnd(24)} ${kilobytes(bytes)} gzipped`);
+  }
+  console.log(`before the page shows ${kilobytes(initial)}, with the engine ${kilobytes(whole)}`);
   console.log(`built in ${out}`);
 }
 

@@ -1,5 +1,5 @@
 /**
- * Whether this browser can train, and if not, which of three things is missing and what to do about it.
+ * Whether this browser can train, and if not, which of four things is missing and what to do about it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export type Gate =
   | { readonly open: true; readonly adapter: string; readonly software: boolean }
   | {
     readonly open: false;
-    readonly missing: "secure context" | "api" | "adapter";
+    readonly missing: "secure context" | "api" | "adapter" | "limit";
     readonly problem: string;
     readonly cure: string;
   };
@@ -21,7 +21,16 @@ export interface GateScope {
   readonly navigator: { readonly gpu?: GPU | undefined };
 }
 
-/** Looks for WebGPU and for an adapter. */
+/** WebGPU's defaults for what the kernels rely on; adapters of its compatibility mode may stay below them. */
+const NEEDED_LIMITS = {
+  maxBufferSize: 256 << 20,
+  maxStorageBufferBindingSize: 128 << 20,
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16 << 10,
+} as const;
+
+/** Looks for WebGPU and for an adapter that has what every kernel needs. */
 export async function webGpuGate(scope: GateScope): Promise<Gate> {
   // without a secure context there is no API either, and the address is what to mend
   if (!scope.isSecureContext) {
@@ -53,5 +62,15 @@ export async function webGpuGate(scope: GateScope): Promise<Gate> {
     };
   }
   const { name, software } = describeAdapter(adapter.info);
+  for (const [limit, needed] of Object.entries(NEEDED_LIMITS)) {
+    const found = adapter.limits[limit as keyof typeof NEEDED_LIMITS];
+    if (found >= needed) continue;
+    return {
+      open: false,
+      missing: "limit",
+      problem: `The graphics adapter "${name}" allows a ${limit} of ${found}, and training needs ${needed}.`,
+      cure: "Use a newer device or graphics driver; chrome://gpu lists what else this browser can use.",
+    };
+  }
   return { open: true, adapter: name, software };
 }

@@ -4,33 +4,207 @@
  *
  * @module
  */
-import { ConfigError, DatasetFormatError } from "../src/errors.ts";
-import type { TrainingEvent } from "../src/job.ts";
+import { ConfigError, DatasetFormatError, type DatasetIssue } from "../src/errors.ts";
+import type { JobStatus, QuantizationPlan, RunSummary, TrainingEvent } from "../src/job.ts";
+import type { SampleRound } from "../src/logs/samples_file.ts";
+import type { MetricsRow } from "../src/run_files.ts";
 
-/** What the page asks of the worker. */
+/** Options of a job by wire name, as config files have them. */
+export type Wire = Readonly<Record<string, unknown>>;
+
+/** What the page asks and the worker answers, by name. */
+export interface Questions {
+  /** First of all: where runs are kept, and which there are. */
+  readonly open: { readonly input: null; readonly answer: Opened };
+  readonly runs: { readonly input: null; readonly answer: readonly RunEntry[] };
+  readonly openRun: { readonly input: string; readonly answer: RunDetails };
+  /** Removes a run with all that it holds. */
+  readonly removeRun: { readonly input: string; readonly answer: null };
+  /** The bytes of a run's file, by its path in the run's folder. */
+  readonly readFile: { readonly input: RunFilePath; readonly answer: Blob };
+  /** Paths of the models that are kept on the device. */
+  readonly models: { readonly input: null; readonly answer: readonly string[] };
+  readonly modelFacts: { readonly input: string; readonly answer: ModelFacts };
+  /** Takes files as a model of this visit; answered with its path. */
+  readonly pickModel: { readonly input: PickedFiles; readonly answer: string };
+  /** The same, copied into the device's store. */
+  readonly keepModel: { readonly input: PickedFiles; readonly answer: string };
+  readonly removeModel: { readonly input: string; readonly answer: null };
+  /** Keeps data on the device, so that a run can go on with it after a reload; answered with its path. */
+  readonly keepData: { readonly input: NamedContent; readonly answer: string };
+  /** Reads the data of a job as training would. */
+  readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts };
+  /** Plans a job as a dry run does; nothing is allocated. */
+  readonly plan: { readonly input: Wire; readonly answer: JobPlan };
+  /** Opens the adapter (GPU) and measures the engine's own matrix product on it. */
+  readonly device: { readonly input: null; readonly answer: DeviceFacts };
+}
+
+/** Name of a question. */
+export type Question = keyof Questions;
+
+/** What the page sends the worker. */
 export type WorkerCommand =
-  /** First of all: looks for a run to go on with. Answered by `ready`. */
-  | { readonly type: "open"; readonly outputDir: string }
-  /** Runs a job, given in the form that config files have. Answered by events, then `completed`, `stopped` or `failed`. */
-  | { readonly type: "start"; readonly config: Readonly<Record<string, unknown>> }
+  /** Answered by `answer` or `refused` of the same id. */
+  | { readonly type: "ask"; readonly id: number; readonly question: Question; readonly input: unknown }
+  /** Runs a job. Answered by events, then `completed`, `stopped` or `failed`. */
+  | { readonly type: "start"; readonly config: Wire }
   /** Ends the running job between two batches; a checkpoint of its last whole step is kept. */
   | { readonly type: "stop" };
 
 /** What the worker tells the page. */
 export type WorkerMessage =
-  | { readonly type: "ready"; readonly store: RunStore; readonly resumable: number | null }
+  | { readonly type: "answer"; readonly id: number; readonly value: unknown }
+  | { readonly type: "refused"; readonly id: number; readonly error: PlainError }
+  | RunMessage;
+
+/** What the worker tells of the running job. */
+export type RunMessage =
   | { readonly type: "event"; readonly event: TrainingEvent }
-  | { readonly type: "completed"; readonly files: readonly RunFile[] }
+  | { readonly type: "completed" }
   | { readonly type: "stopped"; readonly resumable: number | null }
   | { readonly type: "failed"; readonly error: PlainError; readonly resumable: number | null };
 
 /** Where runs are kept: on the device across visits, or until the page is closed. */
 export type RunStore = "device" | "memory";
 
+/** What the worker found on opening. */
+export interface Opened {
+  readonly store: RunStore;
+  /** The latest first. */
+  readonly runs: readonly RunEntry[];
+}
+
+/** A run that the store holds. */
+export interface RunEntry {
+  readonly name: string;
+  readonly status: JobStatus;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly steps: number;
+  readonly totalSteps: number;
+  /** Steps that it can go on from; null if it was completed or left no checkpoint. */
+  readonly resumable: number | null;
+  readonly baseModel: string;
+  readonly evalLossBefore: number | null;
+  readonly evalLossAfter: number | null;
+  /** All its options. */
+  readonly config: Wire;
+}
+
+/** A run with what it wrote. */
+export interface RunDetails {
+  readonly entry: RunEntry;
+  readonly metrics: readonly MetricsRow[];
+  readonly rounds: readonly SampleRound[];
+  readonly files: readonly RunFile[];
+}
+
 /** A file that a run has made. */
 export interface RunFile {
+  /** In the run's folder, such as `adapter/adapter_config.json`. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** Which file of which run. */
+export interface RunFilePath {
+  readonly run: string;
+  readonly path: string;
+}
+
+/** A file that the user picked. */
+export interface PickedFile {
+  /** Below the folder that was picked. */
+  readonly path: string;
+  readonly file: File;
+}
+
+/** Files of one model. */
+export interface PickedFiles {
   readonly name: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly files: readonly PickedFile[];
+}
+
+/** What becomes a file of this name. */
+export interface NamedContent {
+  readonly name: string;
+  readonly content: Blob;
+}
+
+/** What a base model is. */
+export interface ModelFacts {
+  readonly uri: string;
+  /** Hugging Face's `model_type`. */
+  readonly modelType: string;
+  readonly parameters: number;
+  /** Of its weights, as the files have them. */
+  readonly bytes: number;
+  /** Format that its linear maps are quantised in already; null for floats. */
+  readonly packing: string | null;
+  /** As the model's card states it; null where it states none. */
+  readonly license: string | null;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly vocabSize: number;
+  /** Positions that the model was trained on. */
+  readonly contextLength: number;
+}
+
+/** Text of a rendered row. */
+export interface TextPiece {
+  readonly text: string;
+  /** Whether the loss counts its tokens. */
+  readonly trained: boolean;
+  readonly tokens: number;
+}
+
+/** What the data of a job is. */
+export interface DataFacts {
+  readonly formats: readonly string[];
+  /** Usable rows of the training files, and those kept after cutting. */
+  readonly rows: number;
+  readonly kept: number;
+  readonly cut: number;
+  readonly dropped: number;
+  readonly tokens: number;
+  readonly trainedTokens: number;
+  /** Rows to evaluate on: split off, or of files of their own. */
+  readonly heldOut: number;
+  readonly ownEvaluation: boolean;
+  /** Held-out rows that are also trained on. */
+  readonly leaked: number;
+  readonly issues: readonly DatasetIssue[];
+  /** Records that cannot be used, `issues` or not. */
+  readonly badLines: number;
+  readonly warnings: readonly string[];
+  /** Tokens of the longest row before cutting. */
+  readonly longest: number;
+  /** Rows by tokens before cutting. */
+  readonly histogram: readonly { readonly from: number; readonly to: number; readonly rows: number }[];
+  /** The first rows as they are trained. */
+  readonly samples: readonly (readonly TextPiece[])[];
+  /** Names of the first record's columns. */
+  readonly columns: readonly string[];
+}
+
+/** What a run would be and take. */
+export interface JobPlan {
+  readonly summary: RunSummary;
+  /** Empty for a model that is quantised already. */
+  readonly quantizations: readonly QuantizationPlan[];
+  readonly warnings: readonly string[];
+}
+
+/** What is known of the adapter (GPU). */
+export interface DeviceFacts {
+  readonly name: string;
+  readonly software: boolean;
+  readonly features: readonly string[];
+  /** Granted limits by WebGPU's names. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** Of a product of two square f32 matrices of this size, 10⁹ operations a second. */
+  readonly matmul: { readonly size: number; readonly gigaflops: number };
 }
 
 /** An error as plain data. */

@@ -4,16 +4,12 @@
  * @module
  */
 import type { TrainingEvent } from "../src/job.ts";
+import { percent } from "./figures.ts";
 
 /** A share of tokens after some steps, 0..1. */
 interface SharePoint {
   readonly step: number;
   readonly share: number;
-}
-
-/** A share for people: 45.2 %. */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 export class TokenAccuracy {

@@ -1,30 +1,40 @@
 /**
  * The worker that trains: the same jobs as the command line's, on files of the page's server and of the browser.
  *
- * Paths below `runs/` lie in the browser's own storage; all others are addresses relative to the page.
+ * Paths below `runs/` and `device/` lie in the browser's own storage, those below `picked/` are files that the user
+ * picked; all others are addresses relative to the page.
  *
  * @module
  */
 import * as z from "zod/mini";
-import { listCheckpoints } from "../src/checkpoint/resume.ts";
 import { parseFineTuneJobConfig } from "../src/config.ts";
 import { StorageDeniedError } from "../src/errors.ts";
 import { createFineTuneJob } from "../src/fine_tune_job.ts";
-import { METRICS_FILE, RUN_FILE } from "../src/run_files.ts";
-import { type Folder, readText } from "../src/storage.ts";
+import type { Folder } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
-import { HttpFolder } from "./http_folder.ts";
+import { deviceFacts } from "./device_facts.ts";
+import { dataFacts } from "./data_facts.ts";
+import { ModelShelf } from "./model_shelf.ts";
 import { OpfsFolder } from "./opfs_storage.ts";
+import { PageFiles } from "./page_files.ts";
+import { planJob } from "./plan_job.ts";
 import {
   plainError,
-  type RunFile,
+  type Question,
+  type Questions,
   type RunStore,
+  type Wire,
   type WorkerCommand,
   type WorkerMessage,
 } from "./protocol.ts";
+import { RunLibrary } from "./run_library.ts";
+import { copyTo } from "./stored_copy.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });
+
+/** Where data is kept on the device. */
+const DATA_FOLDER = "device/data";
 
 /** While a submission runs, a GPU draws no page. */
 const SUBMISSION_MS = 40;
@@ -33,59 +43,54 @@ const SUBMISSION_MS = 40;
 interface Session {
   readonly root: Folder;
   readonly store: RunStore;
+  readonly library: RunLibrary;
+  readonly files: PageFiles;
+  readonly shelf: ModelShelf;
   /** Aborts the running job; null while none runs. */
   running: AbortController | null;
+  /** Aborts the plan that is made. */
+  planning: AbortController;
 }
 
 const session = openSession();
 
 async function openSession(): Promise<Session> {
+  const { root, store } = await openRoot();
+  const files = new PageFiles(root, self.location.href);
+  const [library, shelf] = [new RunLibrary(root), new ModelShelf(files)];
+  return { root, store, files, library, shelf, running: null, planning: new AbortController() };
+}
+
+async function openRoot(): Promise<Pick<Session, "root" | "store">> {
   try {
-    return { root: await OpfsFolder.open(), store: "device", running: null };
+    return { root: await OpfsFolder.open(), store: "device" };
   } catch (error) {
     if (!(error instanceof StorageDeniedError)) throw error;
-    return { root: new MemoryFolder("memory"), store: "memory", running: null };
+    return { root: new MemoryFolder("memory"), store: "memory" };
   }
 }
 
-function tell(message: WorkerMessage, transfer: Transferable[] = []): void {
-  self.postMessage(message, { transfer });
+function tell(message: WorkerMessage): void {
+  self.postMessage(message);
 }
 
-/** Finds folders for a job. */
-function filesOf(root: Folder): (uri: string) => Folder {
-  return (uri) => {
-    const path = uri.split("/").filter((part) => part !== "" && part !== ".");
-    if (path[0] === "runs") return root.folder(path.join("/"));
-    return new HttpFolder(new URL(uri, self.location.href), path.join("/") || ".");
-  };
-}
-
-/** Steps that a run can go on from; null if it was completed or left no checkpoint. */
-async function resumableStep(output: Folder): Promise<number | null> {
-  const last = (await listCheckpoints(output)).at(-1);
-  if (last === undefined || !await output.exists(RUN_FILE)) return null;
-  const { status } = JSON.parse(await readText(output, RUN_FILE));
-  return status === "completed" ? null : last;
-}
-
-async function start(current: Session, wire: Readonly<Record<string, unknown>>): Promise<void> {
-  const { root } = current;
+async function start(current: Session, wire: Wire): Promise<void> {
+  const { root, library, files } = current;
+  current.planning.abort(); // the run says itself what it takes
   const stopper = current.running = new AbortController();
-  let outputDir: string | null = null;
-  const resumable = async () => outputDir === null ? null : await resumableStep(root.folder(outputDir));
+  let name: string | null = null;
+  const resumable = async () => name === null ? null : await library.resumable(name);
   try {
     const config = parseFineTuneJobConfig(wire);
-    outputDir = config.job.outputDir;
+    name = config.job.outputDir.replace(/^runs\//, "");
     const job = createFineTuneJob(config, {
-      files: filesOf(root),
+      files: files.at,
       signal: stopper.signal,
       tuning: root.folder("tuning"),
       gpu: { submissionMs: SUBMISSION_MS },
     });
     for await (const event of job.run()) tell({ type: "event", event });
-    const files = await madeFiles(root.folder(outputDir));
-    tell({ type: "completed", files }, files.map(({ bytes }) => bytes.buffer));
+    tell({ type: "completed" });
   } catch (error) {
     if (stopper.signal.aborted) tell({ type: "stopped", resumable: await resumable() });
     else tell({ type: "failed", error: plainError(error), resumable: await resumable().catch(() => null) });
@@ -94,30 +99,56 @@ async function start(current: Session, wire: Readonly<Record<string, unknown>>):
   }
 }
 
-/** The adapter's files and the metrics. */
-async function madeFiles(output: Folder): Promise<RunFile[]> {
-  const adapter = output.folder("adapter");
-  const files: RunFile[] = [];
-  for (const name of await adapter.list()) files.push({ name, bytes: await readBytes(adapter, name) });
-  return [...files, { name: METRICS_FILE, bytes: await readBytes(output, METRICS_FILE) }];
+type Answers = {
+  readonly [Q in Question]: (input: Questions[Q]["input"]) => Promise<Questions[Q]["answer"]>;
+};
+
+function answersOf(current: Session): Answers {
+  const { store, library, files, shelf } = current;
+  return {
+    open: async () => ({ store, runs: await library.list() }),
+    runs: () => library.list(),
+    openRun: (name) => library.open(name),
+    removeRun: async (name) => {
+      await library.remove(name);
+      return null;
+    },
+    readFile: ({ run, path }) => library.read(run, path),
+    models: () => shelf.list(),
+    modelFacts: (uri) => shelf.facts(uri),
+    pickModel: (picked) => shelf.pick(picked),
+    keepModel: (picked) => shelf.keep(picked),
+    removeModel: async (uri) => {
+      await shelf.remove(uri);
+      return null;
+    },
+    keepData: async ({ name, content }) => {
+      await copyTo(files.at(DATA_FOLDER), name, content);
+      return `${DATA_FOLDER}/${name}`;
+    },
+    dataFacts: (wire) => dataFacts(parseFineTuneJobConfig(wire), files),
+    plan: (wire) => {
+      current.planning.abort(); // of two plans the later one is wanted
+      current.planning = new AbortController();
+      return planJob(parseFineTuneJobConfig(wire), files, current.planning.signal);
+    },
+    device: () => deviceFacts(),
+  };
 }
 
-async function readBytes(folder: Folder, name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const file = await folder.open(name);
+async function answer(current: Session, id: number, question: Question, input: unknown): Promise<void> {
   try {
-    return await file.read(0, file.size);
-  } finally {
-    await file.close();
+    tell({ type: "answer", id, value: await answersOf(current)[question](input as never) });
+  } catch (error) {
+    tell({ type: "refused", id, error: plainError(error) });
   }
 }
 
 self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCommand>) => {
   const current = await session;
   switch (command.type) {
-    case "open": {
-      const resumable = await resumableStep(current.root.folder(command.outputDir));
-      return tell({ type: "ready", store: current.store, resumable });
-    }
+    case "ask":
+      return await answer(current, command.id, command.question, command.input);
     case "start":
       return await start(current, command.config);
     case "stop":

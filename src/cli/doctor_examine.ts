@@ -7,7 +7,7 @@ import { describeAdapter, LIMIT_WISHES, openGpu } from "../gpu/device.ts";
 import { type AdapterKind, adapterKind, chooseVariants, variantFits, VARIANTS } from "../nn/variants.ts";
 import type { Folder } from "../storage.ts";
 import type { Work } from "../tuning/work.ts";
-import { type MatmulRate, measureMatmul } from "./doctor_matmul.ts";
+import { type MatmulRate, measureMatmul } from "../tuning/matmul_rate.ts";
 import type { Machine } from "./doctor_machine.ts";
 import { findProblems } from "./doctor_problems.ts";
 import { retune, type TunedProducts, tunedProducts } from "./doctor_tuning.ts";

@@ -24,7 +24,7 @@ import { reasonLines } from "../tuning/describe.ts";
 import { recordedVariants } from "../tuning/recorded.ts";
 import { VERSION } from "../version.ts";
 import { measureCopy } from "./copy_rate.ts";
-import { measureMatmul } from "./doctor_matmul.ts";
+import { measureMatmul } from "../tuning/matmul_rate.ts";
 
 /** What {@link explainRun} needs from the outside. */
 export interface ExplainDeps extends OpenDevice {

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { parquetMetadataAsync } from "hyparquet/src/metadata.js";
-import { parquetReadObjects } from "hyparquet/src/read.js";
 import { DatasetFormatError } from "../errors.ts";
 import type { FileReader } from "../storage.ts";
 import { byteChunks, type Entry } from "./entries.ts";
@@ -30,6 +28,9 @@ export async function* readParquet(file: FileReader, hash: Sha256): AsyncGenerat
     },
   };
   let first = 0;
+  // loaded for files of this kind alone: a page has no bytes to spare for a reader that few need
+  const { parquetMetadataAsync } = await import("hyparquet/src/metadata.js");
+  const { parquetReadObjects } = await import("hyparquet/src/read.js");
   try {
     const metadata = await parquetMetadataAsync(buffer);
     const codecs = metadata.row_groups.flatMap(({ columns }) =>

@@ -8,7 +8,7 @@ import {
   examine,
 } from "../../src/cli/doctor_examine.ts";
 import { type Machine, readDriver } from "../../src/cli/doctor_machine.ts";
-import { measureMatmul } from "../../src/cli/doctor_matmul.ts";
+import { measureMatmul } from "../../src/tuning/matmul_rate.ts";
 import { findProblems } from "../../src/cli/doctor_problems.ts";
 import { formatDoctor } from "../../src/cli/doctor_text.ts";
 import { RETUNE_WORK, tunedProducts } from "../../src/cli/doctor_tuning.ts";

@@ -80,7 +80,7 @@ export async function shown(page: Page, id: string): Promise<void> {
 export async function downloaded(page: Page, name: string): Promise<Uint8Array> {
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    page.getByRole("link", { name, exact: true }).click(),
+    page.getByRole("button", { name, exact: true }).click(),
   ]);
   return await Deno.readFile(await download.path());
 }

@@ -25,12 +25,11 @@ export async function watchTasks(page: Page): Promise<void> {
     new PerformanceObserver((list) => {
       for (const { startTime: start, duration } of list.getEntries()) tab.longTasks.push({ start, duration });
     }).observe({ type: "longtask" });
-    const live = document.getElementById("live")!;
     new MutationObserver(() => {
-      const text = live.textContent!, now = performance.now();
+      const text = document.getElementById("live")?.textContent ?? "", now = performance.now();
       if (text.startsWith("Step ")) tab.firstStep = Math.min(tab.firstStep, now);
       if (text.startsWith("Done")) tab.done = Math.min(tab.done, now);
-    }).observe(live, { childList: true, characterData: true, subtree: true });
+    }).observe(document.body, { childList: true, characterData: true, subtree: true });
   });
 }
 

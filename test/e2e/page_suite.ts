@@ -103,8 +103,8 @@ function assertLossesClose(
 /** Clicks a button and waits for the end of the run. */
 async function runToEnd(page: Page, button: string): Promise<Uint8Array> {
   await page.locator(`#${button}:not([disabled])`).click();
-  await page.locator("#made, #problem").filter({ visible: true }).waitFor({ timeout: 60_000 });
-  assert.equal(await page.locator("#problem").isVisible(), false, await page.locator("#problem").innerText());
+  await page.locator("#run[data-status=completed], #problem").waitFor({ timeout: 180_000 });
+  assert.deepEqual(await page.locator("#problem").allInnerTexts(), []);
   return await downloaded(page, "metrics.jsonl");
 }
 
@@ -129,14 +129,14 @@ function straightPageRun(): Promise<PageRun> {
       downloads["metrics.jsonl"] = await runToEnd(page, "start");
       thread = await mainThread(page);
       for (const name of ["adapter_config.json", "adapter_model.safetensors"]) {
-        downloads[name] = await downloaded(page, name);
+        downloads[name] = await downloaded(page, `adapter/${name}`);
       }
       assert.match(await page.locator("#live").innerText(), /^Done: 10 steps in \d\d:\d\d\.$/);
       assert.match(
         await page.locator("#summary").innerText(),
         /^Training loss [\d.]+ → [\d.]+ over 10 steps; evaluation loss [\d.]+ → [\d.]+\. Tokens foretold: training [\d.]+ % → [\d.]+ %, evaluation [\d.]+ % → [\d.]+ %\.$/,
       );
-      assert.equal(await page.locator("#chart .evaluation").count(), 3);
+      assert.equal(await page.locator("#loss-table [data-evaluation]").count(), 3);
       assert.equal(await page.locator("#samples tbody tr").count(), 2);
       assert.match(
         await page.locator("#samples tbody tr").first().innerText(),
@@ -280,7 +280,7 @@ inChromium("devices lost in the page are replaced, and the run ends as if they h
     const log = (await page.locator("#log").textContent())!;
     assert.match(log, /The GPU ".+" was lost \(destroyed\): .+; beginning anew \(recovery 1 of 3\)/);
     assert.match(log, /The GPU ".+" was lost \(destroyed\): .+; going on from step 5 \(recovery 2 of 3\)/);
-    assert.equal(await page.locator("#chart .evaluation").count(), 3);
+    assert.equal(await page.locator("#loss-table [data-evaluation]").count(), 3);
   });
 });
 
@@ -294,7 +294,7 @@ inChromium("a second tab does not train into the run of the first", async () => 
       await page.locator("#start:not([disabled])").click();
       await page.getByText(/^Step \d+ of 300/).waitFor({ timeout: 60_000 });
       const second = await page.context().newPage();
-      await second.goto(page.url());
+      await second.goto(page.url().replace(/#.*/, ""));
       await second.locator("#start:not([disabled])").click();
       await shown(second, "problem");
       assert.match(
@@ -314,10 +314,9 @@ inChromium("the page shows every problem of a job that cannot run", async () => 
   await Deno.writeTextFile(`${site}/defaults.json`, JSON.stringify({ ...JOB, lora_r: 0, epochz: 3 }));
   try {
     await withTab(built, WEBGPU_FLAGS, async (page) => {
-      await page.locator("#start:not([disabled])").click();
-      await shown(page, "problem");
-      assert.deepEqual(await page.locator("#problem > *").allInnerTexts(), [
-        "The run failed (ConfigError)",
+      await shown(page, "issues");
+      assert.equal(await page.locator("#start").isDisabled(), true);
+      assert.deepEqual(await page.locator("#issues li").allInnerTexts(), [
         'epochz: is not an option: did you mean "epochs"?',
         "lora_r: must be at least 1: current value is 0",
       ]);
@@ -331,7 +330,7 @@ inChromium("the page says that the browser found no adapter, and offers no start
   await withTab(built, FLAGS, async (page) => {
     await page.locator("#gate[data-missing]").waitFor();
     assert.match(
-      await page.locator("#gate").innerText(),
+      await page.locator("#gate p").innerText(),
       /^This browser has WebGPU, but found no graphics adapter for it\. Switch on hardware acceleration/,
     );
     assert.equal(await page.locator("#start").isDisabled(), true);

@@ -45,7 +45,7 @@ const DENO_ONLY =
 
 /** What names concrete parts. */
 const ROOTS =
-  /^(src\/(main\.ts|mod\.ts|cli\/|entries\/)|web\/(main|worker)\.ts|server\/(main\.ts|job_process\.ts|generation_process\.ts|data_check_worker\.ts|cli\/))/;
+  /^(src\/(main\.ts|mod\.ts|cli\/|entries\/)|web\/(main\.tsx|worker\.ts)|server\/(main\.ts|job_process\.ts|generation_process\.ts|data_check_worker\.ts|cli\/))/;
 
 const BAD_NAME = /(^|\/|_)(utils?|helpers?|common|misc)(\.|\/|_)/;
 

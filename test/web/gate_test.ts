@@ -1,9 +1,19 @@
 import assert from "node:assert/strict";
 import { webGpuGate } from "../../web/gate.ts";
 
+/** WebGPU's own defaults. */
+const LIMITS = {
+  maxBufferSize: 268_435_456,
+  maxStorageBufferBindingSize: 134_217_728,
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16_384,
+};
+
 /** WebGPU whose only adapter has this info; none where it is null. */
-function gpuWith(info: Partial<GPUAdapterInfo> | null): GPU {
-  return { requestAdapter: () => Promise.resolve(info && { info }) } as unknown as GPU;
+function gpuWith(info: Partial<GPUAdapterInfo> | null, limits: Partial<typeof LIMITS> = {}): GPU {
+  const adapter = info && { info, limits: { ...LIMITS, ...limits } };
+  return { requestAdapter: () => Promise.resolve(adapter) } as unknown as GPU;
 }
 
 Deno.test("webGpuGate() blames the connection before the missing API", async () => {
@@ -36,4 +46,18 @@ Deno.test("webGpuGate() names the adapter, and says whether it computes on the C
     adapter: "google swiftshader",
     software: true,
   });
+});
+
+Deno.test("webGpuGate() names the limit that an adapter lacks", async () => {
+  const info = { vendor: "arm", architecture: "old", device: "", description: "" };
+  const gate = await webGpuGate({
+    isSecureContext: true,
+    navigator: { gpu: gpuWith(info, { maxComputeInvocationsPerWorkgroup: 128 }) },
+  });
+  assert.ok(!gate.open);
+  assert.equal(gate.missing, "limit");
+  assert.match(
+    gate.problem,
+    /"arm old" allows a maxComputeInvocationsPerWorkgroup of 128, and training needs 256/,
+  );
 });

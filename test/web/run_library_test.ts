@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { writeFile } from "../../src/storage.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import { RunLibrary } from "../../web/run_library.ts";
+
+const record = (status: string, started_at: string) =>
+  JSON.stringify({
+    status,
+    started_at,
+    steps: 4,
+    total_steps: 9,
+    base_model: { path: "models/tiny" },
+    eval_loss_before: 4,
+    eval_loss_after: null,
+    config: { lora_r: 8 },
+  });
+
+async function runsOf(records: Readonly<Record<string, string>>): Promise<MemoryFolder> {
+  const root = new MemoryFolder("root");
+  for (const [name, text] of Object.entries(records)) {
+    await writeFile(root.folder(`runs/${name}`), "run.json", text);
+  }
+  return root;
+}
+
+Deno.test("RunLibrary lists the latest run first, leaves out a damaged record, and tells what goes on", async () => {
+  const root = await runsOf({
+    old: record("completed", "2026-01-01T00:00:00Z"),
+    torn: "{",
+    young: record("running", "2026-02-01T00:00:00Z"),
+  });
+  for (const name of ["old", "young"]) {
+    for (const step of [2, 4]) {
+      await writeFile(root.folder(`runs/${name}/checkpoint-${step}`), "resume.json", "{}");
+    }
+  }
+  const runs = await new RunLibrary(root).list();
+  assert.deepEqual(runs.map(({ name, resumable }) => [name, resumable]), [["young", 4], ["old", null]]);
+});
+
+Deno.test("RunLibrary offers the last checkpoint as the adapter of a run that was stopped", async () => {
+  const root = await runsOf({ young: record("cancelled", "2026-02-01T00:00:00Z") }),
+    library = new RunLibrary(root);
+  const run = root.folder("runs/young");
+  await writeFile(run.folder("checkpoint-4"), "adapter_config.json", "{}");
+  await writeFile(run, "metrics.jsonl", '{"step":1,"loss":3}\n{"step":2,"lo');
+  const { files, metrics } = await library.open("young");
+  assert.deepEqual(files.map(({ path }) => path), [
+    "checkpoint-4/adapter_config.json",
+    "metrics.jsonl",
+    "run.json",
+  ]);
+  assert.deepEqual(metrics.map(({ step }) => step), [1]);
+  assert.equal(await (await library.read("young", "checkpoint-4/adapter_config.json")).text(), "{}");
+  await writeFile(run.folder("adapter"), "adapter_config.json", "{}");
+  assert.equal((await library.open("young")).files[0]!.path, "adapter/adapter_config.json");
+  await library.remove("young");
+  assert.deepEqual(await library.list(), []);
+});

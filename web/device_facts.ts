@@ -1,0 +1,39 @@
+/**
+ * What the adapter (GPU) of this browser is, may and does.
+ *
+ * @module
+ */
+import { openGpu } from "../src/gpu/device.ts";
+import { chooseVariants } from "../src/nn/variants.ts";
+import { measureMatmul } from "../src/tuning/matmul_rate.ts";
+import type { DeviceFacts } from "./protocol.ts";
+
+/** Limits that decide what fits. */
+const SHOWN_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxTextureDimension2D",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupStorageSize",
+] as const;
+
+/** A software adapter computes on the CPU: a smaller product tells as much, sooner. */
+const MATMUL_SIZE = { software: 256, hardware: 1024 };
+
+/** Opens the adapter, measures it, and closes it. @throws {GpuUnavailableError} @throws {RangeError} If it miscomputes. */
+export async function deviceFacts(): Promise<DeviceFacts> {
+  const gpu = await openGpu();
+  try {
+    const size = gpu.software ? MATMUL_SIZE.software : MATMUL_SIZE.hardware;
+    const { gigaflops } = await measureMatmul(gpu, chooseVariants(gpu), size);
+    return {
+      name: gpu.name,
+      software: gpu.software,
+      features: [...gpu.features].sort(),
+      limits: Object.fromEntries(SHOWN_LIMITS.map((name) => [name, gpu.limits[name]])),
+      matmul: { size, gigaflops: gigaflops.median },
+    };
+  } finally {
+    await gpu.close();
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The page: asks whether this browser can train, starts the worker, and shows what it tells.
+ *
+ * @module
+ */
+import * as z from "zod/mini";
+import { render } from "preact";
+import { App } from "./app.tsx";
+import { Engine } from "./engine.ts";
+import { webGpuGate } from "./gate.ts";
+import { plainError, type Wire } from "./protocol.ts";
+import { followAddress } from "./router.ts";
+import { PageSession } from "./session.ts";
+import { applyTheme, savedTheme } from "./theme.ts";
+import { Problem } from "./views/problem.tsx";
+
+// zod would try to compile its checks, which the page's content policy forbids
+z.config({ jitless: true });
+
+/** The job of this page, in the form that config files have. */
+async function readJob(): Promise<Wire> {
+  const response = await fetch("defaults.json");
+  if (!response.ok) throw new Error(`Cannot read defaults.json: the server answered ${response.status}`);
+  return await response.json();
+}
+
+const root = document.getElementById("app")!;
+applyTheme(savedTheme());
+followAddress();
+try {
+  const [job, gate] = await Promise.all([readJob(), webGpuGate(globalThis)]);
+  const worker = () => new Engine(new Worker(new URL("worker.js", document.baseURI), { type: "module" }));
+  const session = new PageSession(job, gate, gate.open ? worker() : null);
+  addEventListener("beforeunload", (event) => {
+    if (session.busy.value) event.preventDefault();
+  });
+  root.replaceChildren();
+  render(<App session={session} />, root);
+  await session.open();
+} catch (error) {
+  render(<Problem title="The page cannot start" problem={plainError(error)} />, root);
+}

@@ -1,0 +1,96 @@
+/**
+ * The base models that the page can take: of the device's store, of picked files, of the page's server.
+ *
+ * @module
+ */
+import { isGgufName } from "../src/checkpoint/gguf_model.ts";
+import { readLicense } from "../src/checkpoint/model_card.ts";
+import { ModelManager } from "../src/model_manager.ts";
+import { type Folder, writeFile } from "../src/storage.ts";
+import type { PageFiles } from "./page_files.ts";
+import type { ModelFacts, PickedFile, PickedFiles } from "./protocol.ts";
+import { copyTo } from "./stored_copy.ts";
+
+/** Where models are kept on the device. */
+const SHELF = "device/models";
+
+export class ModelShelf {
+  readonly #files: PageFiles;
+
+  constructor(files: PageFiles) {
+    this.#files = files;
+  }
+
+  /** Paths of the models that are kept on the device. */
+  async list(): Promise<string[]> {
+    const shelf = this.#files.at(SHELF), found: string[] = [];
+    for (const name of await shelf.folders()) {
+      found.push(await modelPath(shelf.folder(name), `${SHELF}/${name}`));
+    }
+    return found;
+  }
+
+  /** Makes picked files a model of this visit; gives its path. */
+  async pick({ name, files }: PickedFiles): Promise<string> {
+    const uri = this.#files.pick(name, new Map(files.map(({ path, file }) => [path, file])));
+    return await modelPath(this.#files.at(uri), uri);
+  }
+
+  /** Copies picked files into the device's store; gives the model's path there. */
+  async keep({ name, files }: PickedFiles): Promise<string> {
+    const writer = await this.#files.at(SHELF).createFolder(name);
+    try {
+      for (const { path, file } of files) await keepFile(writer.folder, path, file);
+      await writer.commit();
+    } finally {
+      await writer.abort();
+    }
+    return await modelPath(this.#files.at(`${SHELF}/${name}`), `${SHELF}/${name}`);
+  }
+
+  async remove(uri: string): Promise<void> {
+    const [, name] = new RegExp(`^${SHELF}/([^/]+)`).exec(uri) ?? [];
+    if (name !== undefined) await this.#files.at(SHELF).removeFolder(name);
+  }
+
+  /**
+   * What a model is, by its description and the headers of its files.
+   *
+   * @throws {StorageNotFoundError} @throws {UnsupportedModelError} @throws {ModelFormatError}
+   */
+  async facts(uri: string): Promise<ModelFacts> {
+    const base = await new ModelManager(this.#files.at).open(uri);
+    try {
+      const { modelType, numHiddenLayers, hiddenSize, vocabSize, maxPositionEmbeddings } = base.config;
+      const infos = [...base.weights.infos.values()];
+      return {
+        uri,
+        modelType,
+        parameters: ModelManager.countParameters(base),
+        bytes: infos.reduce((sum, { byteLength }) => sum + byteLength, 0),
+        packing: ModelManager.packing(base),
+        license: (await readLicense(base.folder))?.license ?? null,
+        layers: numHiddenLayers,
+        hiddenSize,
+        vocabSize,
+        contextLength: maxPositionEmbeddings,
+      };
+    } finally {
+      await base.weights.close();
+    }
+  }
+}
+
+/** The folder, or the GGUF file that is its only model. */
+async function modelPath(folder: Folder, uri: string): Promise<string> {
+  const names = await folder.list();
+  const gguf = names.includes("config.json") ? undefined : names.find(isGgufName);
+  return gguf === undefined ? uri : `${uri}/${gguf}`;
+}
+
+async function keepFile(folder: Folder, path: PickedFile["path"], file: File): Promise<void> {
+  const parts = path.split("/"), name = parts.pop()!;
+  const into = parts.reduce((outer, part) => outer.folder(part), folder);
+  if (file.size === 0) await writeFile(into, name, "");
+  else await copyTo(into, name, file);
+}

@@ -1,0 +1,42 @@
+/**
+ * Which view the address names: `#/train`, `#/run/NAME`, `#/history`, `#/device`.
+ *
+ * @module
+ */
+import { signal } from "@preact/signals";
+
+/** Views by the first part of the address. */
+export const VIEWS = ["train", "run", "history", "device"] as const;
+/** One of {@link VIEWS}. */
+export type View = (typeof VIEWS)[number];
+
+/** A view, and what it shows. */
+export interface Route {
+  readonly view: View;
+  /** Rest of the address, such as a run's name. */
+  readonly rest: string | null;
+}
+
+/** Reads an address's hash; what names no view is the first one. */
+export function readRoute(hash: string): Route {
+  const [name = "", ...rest] = hash.replace(/^#\/?/, "").split("/");
+  const view = VIEWS.find((one) => one === name) ?? VIEWS[0];
+  return { view, rest: view === name && rest.length > 0 ? decodeURIComponent(rest.join("/")) : null };
+}
+
+/** The view shown. */
+export const route = signal<Route>({ view: VIEWS[0], rest: null });
+
+/** Follows the address from now on. */
+export function followAddress(): void {
+  const follow = () => {
+    route.value = readRoute(location.hash);
+  };
+  addEventListener("hashchange", follow);
+  follow();
+}
+
+/** Goes to a view. */
+export function routeTo(path: string): void {
+  location.hash = `#/${path}`;
+}

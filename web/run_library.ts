@@ -1,0 +1,116 @@
+/**
+ * The runs that the page's store holds: listed, opened, removed.
+ *
+ * @module
+ */
+import { listCheckpoints } from "../src/checkpoint/resume.ts";
+import { type SampleRound, SAMPLES_FILE } from "../src/logs/samples_file.ts";
+import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../src/run_files.ts";
+import { type Folder, readText } from "../src/storage.ts";
+import type { RunDetails, RunEntry, RunFile } from "./protocol.ts";
+
+/** Folders of a run whose files are offered. */
+const OFFERED_FOLDERS = ["adapter", "merged"];
+
+export class RunLibrary {
+  readonly #runs: Folder;
+
+  /** @param root Holds the runs in its folder `runs`. */
+  constructor(root: Folder) {
+    this.#runs = root.folder("runs");
+  }
+
+  /** The latest first. A run whose record cannot be read is left out. */
+  async list(): Promise<RunEntry[]> {
+    const entries: RunEntry[] = [];
+    for (const name of await this.#runs.folders()) {
+      const entry = await this.#entry(name).catch(() => null);
+      if (entry) entries.push(entry);
+    }
+    return entries.sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+  }
+
+  /** @throws {StorageNotFoundError} If there is no such run. */
+  async open(name: string): Promise<RunDetails> {
+    const run = this.#runs.folder(name);
+    return {
+      entry: await this.#entry(name),
+      metrics: await readMetrics(run),
+      rounds: await readRounds(run),
+      files: await offeredFiles(run),
+    };
+  }
+
+  /** Steps that a run can go on from; null if it was completed or left no checkpoint. */
+  async resumable(name: string): Promise<number | null> {
+    const run = this.#runs.folder(name);
+    return await run.exists(RUN_FILE) ? (await this.#entry(name)).resumable : null;
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#runs.removeFolder(name);
+  }
+
+  /** @param path As {@link RunFile} has it. */
+  async read(name: string, path: string): Promise<Blob> {
+    const parts = path.split("/"), file = parts.pop()!;
+    const folder = [name, ...parts].reduce((outer, part) => outer.folder(part), this.#runs);
+    const reader = await folder.open(file);
+    try {
+      return new Blob([await reader.read(0, reader.size)]);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async #entry(name: string): Promise<RunEntry> {
+    const run = this.#runs.folder(name);
+    const record: RunRecord = JSON.parse(await readText(run, RUN_FILE));
+    const last = (await listCheckpoints(run)).at(-1) ?? null;
+    return {
+      name,
+      status: record.status,
+      startedAt: record.started_at,
+      steps: record.steps,
+      totalSteps: record.total_steps,
+      resumable: record.status === "completed" ? null : last,
+      baseModel: record.base_model.path,
+      evalLossBefore: record.eval_loss_before,
+      evalLossAfter: record.eval_loss_after,
+      config: record.config,
+    };
+  }
+}
+
+async function readMetrics(run: Folder): Promise<MetricsRow[]> {
+  if (!await run.exists(METRICS_FILE)) return [];
+  const lines = (await readText(run, METRICS_FILE)).split("\n");
+  // a crash may cut the last line, and what it told comes again
+  return lines.slice(0, -1).map((line) => JSON.parse(line));
+}
+
+async function readRounds(run: Folder): Promise<SampleRound[]> {
+  if (!await run.exists(SAMPLES_FILE)) return [];
+  return JSON.parse(await readText(run, SAMPLES_FILE)).rounds;
+}
+
+/** Those of the adapter or, until there is one, of the last checkpoint, which is an adapter too; and the records. */
+async function offeredFiles(run: Folder): Promise<RunFile[]> {
+  const folders = await run.folders();
+  const made = OFFERED_FOLDERS.filter((name) => folders.includes(name));
+  const last = (await listCheckpoints(run)).at(-1);
+  if (made.length === 0 && last !== undefined) made.push(`checkpoint-${last}`);
+  const files: RunFile[] = [];
+  for (const folder of made) files.push(...await filesOf(run.folder(folder), `${folder}/`));
+  return [...files, ...await filesOf(run, "")];
+}
+
+async function filesOf(folder: Folder, prefix: string): Promise<RunFile[]> {
+  const files: RunFile[] = [];
+  for (const name of await folder.list()) {
+    const file = await folder.open(name);
+    files.push({ path: prefix + name, bytes: file.size });
+    await file.close();
+  }
+  return files;
+}

@@ -1,0 +1,124 @@
+/**
+ * What the page knows and does, apart from how it looks.
+ *
+ * @module
+ */
+import { signal } from "@preact/signals";
+import type { Engine } from "./engine.ts";
+import { RefusedError } from "./engine.ts";
+import type { Gate } from "./gate.ts";
+import { JobForm } from "./job_form.ts";
+import { JobInputs } from "./job_inputs.ts";
+import {
+  type PlainError,
+  plainError,
+  type RunEntry,
+  type RunMessage,
+  type RunStore,
+  type Wire,
+} from "./protocol.ts";
+import { RunState } from "./run_state.ts";
+import { route, routeTo } from "./router.ts";
+
+export class PageSession {
+  readonly store = signal<RunStore>("device");
+  /** Whether the worker has answered: a run can be started. */
+  readonly ready = signal(false);
+  /** The latest first. */
+  readonly runs = signal<readonly RunEntry[]>([]);
+  /** The run that the page shows; it runs unless its status says otherwise. */
+  readonly run = signal<RunState | null>(null);
+  /** What kept the page from doing what was asked, outside of a run. */
+  readonly problem = signal<PlainError | null>(null);
+  /** Whether a job runs in this tab. */
+  readonly busy = signal(false);
+  readonly form: JobForm;
+  /** What is known of the form's model and data; null where the gate is shut. */
+  readonly inputs: JobInputs | null;
+
+  /** @param engine Null where the gate is shut. */
+  constructor(job: Wire, readonly gate: Gate, readonly engine: Engine | null) {
+    this.form = new JobForm(job);
+    this.inputs = engine && new JobInputs(engine, this.form, String(this.form.value("base_model")));
+    if (engine) engine.onRun = (message) => void this.#take(message);
+  }
+
+  /** Asks what the store holds. */
+  async open(): Promise<void> {
+    if (!this.engine) return;
+    await this.#told(async () => {
+      const { store, runs } = await this.engine!.ask("open", null);
+      this.store.value = store;
+      this.runs.value = runs;
+      this.ready.value = true;
+      this.inputs!.follow(() => !this.busy.value && route.value.view === "train");
+    });
+  }
+
+  /** Shows a run that the store holds, unless it is shown already. */
+  async show(name: string): Promise<void> {
+    if (this.run.value?.name === name || this.busy.value || !this.engine) return;
+    await this.#told(async () => {
+      this.run.value = RunState.of(await this.engine!.ask("openRun", name));
+    });
+  }
+
+  /** Starts the form's job; what was kept under its name goes. */
+  start(): void {
+    const { values } = this.form, name = String(this.form.value("output_model_name"));
+    this.#run(new RunState(name, values.value), { overwrite: true });
+  }
+
+  /** Goes on with a run, with the options that it was begun with. */
+  async resume(name: string): Promise<void> {
+    await this.show(name);
+    const run = this.run.value;
+    if (run?.name === name) this.#run(run, { resume: "auto" });
+  }
+
+  /** Ends the running job after its step; its checkpoint is kept. */
+  stop(): void {
+    this.run.value?.stopping();
+    this.engine?.stop();
+  }
+
+  /** Removes a run with all that it holds. */
+  async remove(name: string): Promise<void> {
+    await this.#told(async () => {
+      await this.engine!.ask("removeRun", name);
+      if (this.run.value?.name === name) this.run.value = null;
+      this.runs.value = this.runs.value.filter((entry) => entry.name !== name);
+    });
+  }
+
+  #run(run: RunState, options: Wire): void {
+    run.begin();
+    this.run.value = run;
+    this.busy.value = true;
+    routeTo(`run/${run.name}`);
+    this.engine!.start({ ...run.config, ...options });
+  }
+
+  async #take(message: RunMessage): Promise<void> {
+    const run = this.run.value;
+    if (!run) return;
+    if (message.type === "event") return run.take(message.event);
+    this.busy.value = false;
+    if (message.type === "stopped") run.stopped(message.resumable);
+    if (message.type === "failed") run.failed(message.error, message.resumable);
+    await this.#told(async () => {
+      this.runs.value = await this.engine!.ask("runs", null);
+      if (!this.runs.value.some(({ name }) => name === run.name)) return;
+      run.files.value = (await this.engine!.ask("openRun", run.name)).files;
+    });
+  }
+
+  async #told(act: () => Promise<void>): Promise<void> {
+    try {
+      this.problem.value = null;
+      await act();
+    } catch (error) {
+      this.problem.value = error instanceof RefusedError ? error.plain : plainError(error);
+    }
+  }
+}

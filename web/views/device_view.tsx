@@ -1,0 +1,73 @@
+/**
+ * The adapter (GPU): what it is, may and does.
+ *
+ * @module
+ */
+import { useSignal } from "@preact/signals";
+import type { ViewProps } from "../app.tsx";
+import { byteSize, count } from "../figures.ts";
+import { type DeviceFacts, type PlainError, plainError } from "../protocol.ts";
+import { Problem } from "./problem.tsx";
+
+function limitText(name: string, value: number): string {
+  return /Size$/.test(name) ? byteSize(value) : count(value);
+}
+
+function Facts({ facts }: { facts: DeviceFacts }) {
+  const { name, software, features, limits, matmul } = facts;
+  const rows: [string, string][] = [
+    ["Adapter", software ? `${name} (software: it computes on the CPU)` : name],
+    [
+      "Matrix product",
+      `${
+        matmul.gigaflops.toPrecision(3)
+      } GFLOP/s, f32, ${matmul.size} × ${matmul.size}, checked before it was timed`,
+    ],
+    ["Optional features", features.length === 0 ? "none" : features.join(", ")],
+    ...Object.entries(limits).map(([limit, value]): [string, string] => [limit, limitText(limit, value)]),
+  ];
+  return (
+    <dl id="device-facts" class="pairs">
+      {rows.map(([term, value]) => (
+        <div key={term}>
+          <dt>{term}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function DeviceView({ session: { engine, busy, ready } }: ViewProps) {
+  const facts = useSignal<DeviceFacts | null>(null);
+  const problem = useSignal<PlainError | null>(null);
+  const measuring = useSignal(false);
+  const measure = async () => {
+    measuring.value = true;
+    problem.value = null;
+    try {
+      facts.value = await engine!.ask("device", null);
+    } catch (error) {
+      problem.value = plainError(error);
+    } finally {
+      measuring.value = false;
+    }
+  };
+  const isAble = engine !== null && ready.value && !busy.value && !measuring.value;
+  return (
+    <section class="card" aria-labelledby="device-title">
+      <h1 id="device-title">Device</h1>
+      <p class="soft">
+        What WebGPU offers here, and how fast the engine multiplies matrices on it.
+        {busy.value && " While a run goes on, its speed is not measured."}
+      </p>
+      {facts.value && <Facts facts={facts.value} />}
+      {problem.value && <Problem title="The adapter cannot be used" problem={problem.value} />}
+      <div class="actions">
+        <button id="measure" type="button" disabled={!isAble} onClick={() => void measure()}>
+          {measuring.value ? "Measuring …" : facts.value ? "Measure again" : "Measure"}
+        </button>
+      </div>
+    </section>
+  );
+}

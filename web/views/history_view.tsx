@@ -1,0 +1,61 @@
+/**
+ * The runs that the store holds.
+ *
+ * @module
+ */
+import type { ViewProps } from "../app.tsx";
+import { ago, percent } from "../figures.ts";
+import type { RunEntry } from "../protocol.ts";
+
+const loss = (value: number | null) => value === null ? "–" : value.toFixed(3);
+
+function Row({ entry, session }: ViewProps & { entry: RunEntry }) {
+  const { name, status, startedAt, steps, totalSteps, baseModel, evalLossBefore, evalLossAfter } = entry;
+  const isOpen = session.busy.value && session.run.value?.name === name;
+  return (
+    <tr>
+      <th scope="row">
+        <a href={`#/run/${encodeURIComponent(name)}`}>{name}</a>
+      </th>
+      <td>{isOpen ? "running" : status === "running" ? "interrupted" : status}</td>
+      <td>{ago(new Date(startedAt), new Date())}</td>
+      <td class="number">{steps} of {totalSteps} ({percent(steps / (totalSteps || 1))})</td>
+      <td class="number">{loss(evalLossBefore)} → {loss(evalLossAfter)}</td>
+      <td>{baseModel}</td>
+      <td>
+        <button
+          type="button"
+          class="second quiet small"
+          aria-label={`Delete the run ${name}`}
+          disabled={isOpen}
+          onClick={() => void session.remove(name)}
+        >
+          Delete
+        </button>
+      </td>
+    </tr>
+  );
+}
+
+export function HistoryView({ session }: ViewProps) {
+  const runs = session.runs.value;
+  return (
+    <section class="card" aria-labelledby="history-title">
+      <h1 id="history-title">History</h1>
+      {runs.length === 0 ? <p class="soft">No run yet. What you train is listed here.</p> : (
+        <div class="wide">
+          <table>
+            <thead>
+              <tr>
+                {["Run", "Status", "Started", "Steps", "Evaluation loss", "Base model", ""].map((title) => (
+                  <th key={title} scope="col">{title || <span class="unseen">Actions</span>}</th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>{runs.map((entry) => <Row key={entry.name} entry={entry} session={session} />)}</tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * Which base model, what it is, and whether the run fits.
+ *
+ * @module
+ */
+import { useSignal } from "@preact/signals";
+import { byteSize, count } from "../figures.ts";
+import type { JobForm } from "../job_form.ts";
+import type { JobInputs } from "../job_inputs.ts";
+import { pickedFiles } from "../picking.ts";
+import type { ModelFacts } from "../protocol.ts";
+import { Problem } from "./problem.tsx";
+
+interface CardProps {
+  readonly form: JobForm;
+  readonly inputs: JobInputs;
+}
+
+function sourceOf(uri: string): string {
+  if (uri.startsWith("device/")) return "on this device";
+  return uri.startsWith("picked/") ? "picked, for this visit" : "bundled";
+}
+
+/** The name of a model by its path, without where it lies. */
+export function modelName(uri: string): string {
+  return uri.replace(/^(device\/models|picked|models)\//, "");
+}
+
+function Facts({ facts }: { facts: ModelFacts }) {
+  const { modelType, parameters, bytes, packing, license, layers, hiddenSize, contextLength } = facts;
+  return (
+    <dl id="model-facts" class="figures">
+      {[
+        ["Type", modelType],
+        ["Parameters", count(parameters)],
+        ["Size", byteSize(bytes)],
+        ["Weights", packing ?? "floats"],
+        ["Shape", `${layers} layers of ${hiddenSize}`],
+        ["Context", `${count(contextLength)} tokens`],
+        ["Licence", license ?? "not stated"],
+      ].map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Picker({ inputs }: { inputs: JobInputs }) {
+  const keep = useSignal(false);
+  const take = (list: FileList | null) => {
+    const picked = list && pickedFiles([...list]);
+    if (picked) void inputs.takeModel(picked, keep.value);
+  };
+  return (
+    <div class="actions">
+      <label class="button second quiet">
+        Choose a folder
+        <input
+          id="model-folder"
+          class="unseen"
+          type="file"
+          multiple
+          {...{ webkitdirectory: true }}
+          onChange={({ currentTarget }) => take(currentTarget.files)}
+        />
+      </label>
+      <label class="button second quiet">
+        Choose a GGUF file
+        <input
+          id="model-file"
+          class="unseen"
+          type="file"
+          accept=".gguf"
+          onChange={({ currentTarget }) => take(currentTarget.files)}
+        />
+      </label>
+      <label class="check">
+        <input
+          id="keep-model"
+          type="checkbox"
+          checked={keep.value}
+          onChange={({ currentTarget }) => keep.value = currentTarget.checked}
+        />{" "}
+        keep a copy on this device
+      </label>
+    </div>
+  );
+}
+
+export function ModelCard({ form, inputs }: CardProps) {
+  const { value: facts, problem, waiting } = inputs.model.value, uri = String(form.value("base_model"));
+  return (
+    <section class="card" aria-labelledby="model-title" aria-busy={waiting}>
+      <div class="title">
+        <h2 id="model-title">Model</h2>
+        <select
+          id="model"
+          class="narrow"
+          aria-label="Base model"
+          value={uri}
+          onChange={({ currentTarget }) => form.set({ base_model: currentTarget.value })}
+        >
+          {[...new Set([...inputs.models.value, uri])].map((one) => (
+            <option key={one} value={one}>{modelName(one)} ({sourceOf(one)})</option>
+          ))}
+        </select>
+      </div>
+      {facts && <Facts facts={facts} />}
+      {waiting && !facts && <p class="soft">Reading the model.</p>}
+      {problem && <Problem id="model-problem" title="This model cannot be used" problem={problem} />}
+      <Picker inputs={inputs} />
+      <p class="soft">
+        <small>
+          A folder with config.json, tokenizer.json and *.safetensors, as the Hub has them, or one GGUF file.
+          Files are read where they lie.
+        </small>
+      </p>
+    </section>
+  );
+}

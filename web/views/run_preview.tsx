@@ -1,0 +1,147 @@
+/**
+ * What a press on Start would do: the same options that are sent, and the plan that the engine made of them.
+ *
+ * @module
+ */
+import { useSignal } from "@preact/signals";
+import type { ViewProps } from "../app.tsx";
+import { saveAs } from "../download.ts";
+import { byteSize, count } from "../figures.ts";
+import type { JobForm } from "../job_form.ts";
+import type { Asked, JobInputs } from "../job_inputs.ts";
+import type { JobPlan } from "../protocol.ts";
+import { commandOptions, shellCommand } from "../shell_command.ts";
+import { modelName } from "./model_card.tsx";
+
+function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
+  const text = (wireName: string) => String(form.value(wireName));
+  const steps = Number(form.value("max_steps")), epochs = Number(form.value("num_train_epochs"));
+  const examples = Number(form.value("batch_size")) * Number(form.value("gradient_accumulation_steps"));
+  const bits = form.quantization.replace("bit", "");
+  const method = form.quantization === "none" ? "LoRA" : `QLoRA, base in ${bits} bits`;
+  const length = plan
+    ? `${count(plan.summary.totalSteps)} steps`
+    : steps > 0
+    ? `${count(steps)} steps`
+    : `${epochs} epoch${epochs === 1 ? "" : "s"}`;
+  const path = text("training_data_path");
+  return [
+    ["Model", modelName(text("base_model"))],
+    [
+      "Data",
+      path.slice(path.lastIndexOf("/") + 1) +
+      (plan
+        ? `: ${count(plan.summary.trainExamples)} rows, ${count(plan.summary.evalExamples)} held out`
+        : ""),
+    ],
+    ["Method", `${method}, rank ${text("lora_r")}, alpha ${text("lora_alpha")}`],
+    ["Length", `${length} of ${count(examples)} examples, learning rate ${text("learning_rate")}`],
+    ...(plan
+      ? [[
+        "Trains",
+        `${count(plan.summary.trainableParameters)} of ${count(plan.summary.totalParameters)} parameters`,
+      ]]
+      : []),
+  ] as [string, string][];
+}
+
+/** The plan's memory as one bar of parts, and the verdict in words. */
+function Memory({ form, plan }: { form: JobForm; plan: JobPlan }) {
+  const { memory } = plan.summary, total = memory.reduce((sum, { bytes }) => sum + bytes, 0);
+  const limit = form.value("memory_limit_gb");
+  const verdict = typeof limit === "number"
+    ? `Fits: ${byteSize(total)} of the ${byteSize(limit * 1e9)} that memory_limit_gb allows.`
+    : `Needs ${byteSize(total)} of GPU memory. Browsers do not tell how much there is.`;
+  const smaller = form.quantization === "none"
+    ? plan.quantizations.find((one) => one.quantization === "4bit")
+    : null;
+  return (
+    <div id="memory">
+      <p id="fit">{verdict}</p>
+      <div class="memory" aria-hidden="true">
+        {memory.map(({ what, bytes }, i) => (
+          <i key={what} class={`part${i % 6}`} style={{ flexGrow: bytes / total }} />
+        ))}
+      </div>
+      <details>
+        <summary>By use</summary>
+        <dl class="pairs tight">
+          {memory.map(({ what, bytes }) => (
+            <div key={what}>
+              <dt>{what}</dt>
+              <dd>{byteSize(bytes)}</dd>
+            </div>
+          ))}
+        </dl>
+      </details>
+      {smaller && smaller.totalBytes < total && (
+        <small>With the base in 4 bits it would need {byteSize(smaller.totalBytes)}.</small>
+      )}
+    </div>
+  );
+}
+
+function Verdict({ form, plan }: { form: JobForm; plan: Asked<JobPlan> | null }) {
+  if (plan?.value) return <Memory form={form} plan={plan.value} />;
+  if (plan?.problem?.name === "GpuMemoryError") {
+    return <p id="fit" class="wrong">Will not fit. {plan.problem.message}</p>;
+  }
+  return plan?.waiting ? <p class="soft" role="status">Planning the run.</p> : null;
+}
+
+function Export({ form }: { form: JobForm }) {
+  const copied = useSignal(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(shellCommand(form.values.value));
+    copied.value = true;
+  };
+  const save = () => {
+    const text = `${JSON.stringify(commandOptions(form.values.value), null, 2)}\n`;
+    saveAs(new Blob([text], { type: "application/json" }), `${form.value("output_model_name")}.json`);
+  };
+  return (
+    <div class="actions even">
+      <button id="copy-command" type="button" class="second quiet small" onClick={() => void copy()}>
+        {copied.value ? "Copied" : "Copy as command"}
+      </button>
+      <button id="save-config" type="button" class="second quiet small" onClick={save}>Save config</button>
+    </div>
+  );
+}
+
+export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs | null }) {
+  const { form } = session, { issues } = form.checked.value, plan = inputs?.plan.value ?? null;
+  const kept = session.store.value === "device"
+    ? "in this browser, across visits"
+    : "in memory, until this page is closed";
+  const isReady = session.ready.value && !session.busy.value;
+  const hasBadData = (inputs?.data.value.value?.badLines ?? 0) > 0;
+  const isWrong = issues.length > 0 || hasBadData;
+  const state = isWrong ? "Not ready" : session.busy.value ? "Busy" : isReady ? "Ready" : "Starting";
+  return (
+    <aside class="card preview" aria-labelledby="preview-title">
+      <div class="title">
+        <h2 id="preview-title">Run preview</h2>
+        <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
+      </div>
+      <dl id="job">
+        {[...facts(form, plan?.value ?? null), ["Kept", kept]].map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {issues.length > 0 && (
+        <ul id="issues" class="issues" role="alert">
+          {issues.map(({ path, message }) => <li key={path}>{path ? `${path}: ` : ""}{message}</li>)}
+        </ul>
+      )}
+      <Verdict form={form} plan={plan} />
+      <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
+        Start training
+      </button>
+      <Export form={form} />
+    </aside>
+  );
+}

@@ -1,0 +1,157 @@
+/**
+ * A run: how it goes, or how it went.
+ *
+ * @module
+ */
+import type { ViewProps } from "../app.tsx";
+import { byteSize, clock, count } from "../figures.ts";
+import { route } from "../router.ts";
+import type { RunState, RunStatus } from "../run_state.ts";
+import { Problem } from "./problem.tsx";
+import { RunCharts } from "./run_charts.tsx";
+import { RunFiles } from "./run_files.tsx";
+import { RunSamples } from "./run_samples.tsx";
+
+const WORDS: Readonly<Record<RunStatus, string>> = {
+  starting: "Starting",
+  running: "Running",
+  stopping: "Stopping",
+  paused: "Paused",
+  completed: "Completed",
+  failed: "Failed",
+};
+
+function figures(run: RunState): [string, string][] {
+  const last = run.last.value, evaluation = run.evaluations.at(-1), plan = run.started.value;
+  const checkpoint = run.checkpointAt.value;
+  return [
+    ...(last
+      ? [
+        ["Loss", last.loss.toFixed(3)],
+        ...(evaluation ? [["Evaluation", `${evaluation.loss.toFixed(3)} at ${evaluation.step}`]] : []),
+        ["Learning rate", last.learningRate.toExponential(2)],
+        ["Gradient norm", last.gradNorm.toFixed(3)],
+        ["Speed", `${count(Math.round(last.tokensPerSecond))} tokens/s`],
+        ["Time left", clock(last.etaSeconds)],
+      ]
+      : []),
+    ...(plan ? [["GPU memory", byteSize(plan.memory.reduce((sum, { bytes }) => sum + bytes, 0))]] : []),
+    ...(checkpoint
+      ? [["Checkpoint", `step ${checkpoint.step}, ${checkpoint.at.toLocaleTimeString("en-GB")}`]]
+      : []),
+  ] as [string, string][];
+}
+
+function Actions({ session, run }: ViewProps & { run: RunState }) {
+  const resumable = run.resumable.value, isMine = session.busy.value;
+  if (isMine) {
+    return (
+      <div class="actions">
+        <button
+          id="stop"
+          type="button"
+          class="second"
+          disabled={run.status.value === "stopping"}
+          onClick={() => session.stop()}
+        >
+          Pause
+        </button>
+      </div>
+    );
+  }
+  return (
+    <div class="actions">
+      {resumable !== null && (
+        <button id="resume" type="button" onClick={() => void session.resume(run.name)}>
+          Continue from step {resumable}
+        </button>
+      )}
+      <button type="button" class="second quiet" onClick={() => void session.remove(run.name)}>
+        {resumable === null ? "Delete" : "Discard"}
+      </button>
+    </div>
+  );
+}
+
+function Progress({ session, run }: ViewProps & { run: RunState }) {
+  const status = run.status.value, total = run.totalSteps.value, shown = figures(run);
+  void run.version.value;
+  return (
+    <section id="run" class="card" aria-labelledby="run-title" data-status={status}>
+      <div class="title">
+        <h1 id="run-title">{run.name}</h1>
+        <span class={`state ${status}`}>{WORDS[status]}</span>
+        <Actions session={session} run={run} />
+      </div>
+      <progress id="progress" value={run.step.value} max={total || 1} aria-label="Steps done" />
+      <p id="live" class="live">{run.live.value}</p>
+      {shown.length > 0 && (
+        <dl class="figures">
+          {shown.map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </section>
+  );
+}
+
+function Details({ run }: { run: RunState }) {
+  const memory = run.started.value?.memory ?? [];
+  return (
+    <section class="card details" aria-label="Details of this run">
+      <details>
+        <summary>Log</summary>
+        <ol id="log">{run.log.value.map((line, i) => <li key={i}>{line}</li>)}</ol>
+      </details>
+      <details>
+        <summary>Configuration of this run</summary>
+        <pre id="config">{JSON.stringify(run.config, null, 2)}</pre>
+      </details>
+      {memory.length > 0 && (
+        <details>
+          <summary>GPU memory</summary>
+          <dl class="pairs">
+            {memory.map(({ what, bytes }) => (
+              <div key={what}>
+                <dt>{what}</dt>
+                <dd>{byteSize(bytes)}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
+    </section>
+  );
+}
+
+export function RunView({ session }: ViewProps) {
+  const run = session.run.value, { rest } = route.value;
+  if (!run || (rest !== null && run.name !== rest)) {
+    return (
+      <section class="card">
+        <h1>Run</h1>
+        <p class="soft">
+          {session.ready.value || !session.engine ? "There is no such run here." : "Looking for the run."}
+        </p>
+        <p>
+          <a href="#/train">Set up a run</a>
+        </p>
+      </section>
+    );
+  }
+  const problem = run.problem.value;
+  return (
+    <div class="stack">
+      <Progress session={session} run={run} />
+      {problem && <Problem id="problem" title={`The run failed (${problem.name})`} problem={problem} />}
+      <RunCharts run={run} />
+      <RunSamples run={run} />
+      <RunFiles session={session} run={run} />
+      <Details run={run} />
+    </div>
+  );
+}

@@ -1,0 +1,27 @@
+/**
+ * A run of an earlier visit that stopped halfway: go on, look at it, or throw it away.
+ *
+ * @module
+ */
+import type { ViewProps } from "../app.tsx";
+import { route } from "../router.ts";
+
+export function WaitingRun({ session }: ViewProps) {
+  const waiting = session.runs.value.find(({ resumable }) => resumable !== null);
+  if (!waiting || session.busy.value || route.value.view !== "train") return null;
+  const { name, resumable, totalSteps } = waiting;
+  return (
+    <section class="notice waiting" aria-label="A run that waits">
+      <p>
+        The run <strong>{name}</strong> stopped after step {resumable} of {totalSteps}.
+      </p>
+      <div class="actions">
+        <button id="resume" type="button" class="second" onClick={() => void session.resume(name)}>
+          Continue from step {resumable}
+        </button>
+        <a class="button second" href={`#/run/${encodeURIComponent(name)}`}>Open</a>
+        <button type="button" class="second quiet" onClick={() => void session.remove(name)}>Discard</button>
+      </div>
+    </section>
+  );
+}
