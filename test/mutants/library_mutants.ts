@@ -174,11 +174,11 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("src/fine_tune_job/recovery.ts", ["test/fine_tune_job/device_loss_test.ts"], [
     ["one device more than may be lost", "if (recovery <= most) {", "if (recovery <= most + 1) {"],
   ]),
-  ...inFile("src/fine_tune_job.ts", ["test/fine_tune_job/device_loss_test.ts"], [
+  ...inFile("src/fine_tune_job/gpu_trainer.ts", ["test/fine_tune_job/device_loss_test.ts"], [
     [
       "a lost device is followed by the start the run began with",
-      "? await fromLastCheckpoint(inputs, this.#output, this.#config, this.#deps)",
-      "? inputs",
+      "isBegun ? await fromLastCheckpoint(inputs, output) : inputs",
+      "inputs",
     ],
   ]),
   ...inFile("src/run_progress.ts", ["test/fine_tune_job/device_loss_test.ts"], [
