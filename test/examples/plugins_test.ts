@@ -85,6 +85,26 @@ Deno.test("the plugin http-storage reads files of a web server in ranges, and te
   }
 });
 
+onGpu("a job trains on a file of a web server through the plugin http-storage", async () => {
+  const texts = ["a", "b", "c", "d"].map((letter) => JSON.stringify({ text: `row ${letter}` }));
+  const rows = new TextEncoder().encode(texts.join("\n")), asked: string[] = [];
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, ({ method, url }) => {
+    asked.push(`${method} ${new URL(url).pathname}`);
+    const headers = { etag: '"1"', "content-length": String(rows.length) };
+    return new Response(method === "HEAD" ? null : rows, { headers });
+  });
+  try {
+    const root = await jobDisk(), uri = `http://127.0.0.1:${server.addr.port}/rows.jsonl`;
+    const wire = { training_data_path: uri, train_test_split: 0.25, max_steps: 1 };
+    const events = await Array.fromAsync(jobOn(root, wire, { plugins: [httpStorage] }).run());
+    assert.equal(summaryOf(events).trainExamples, 3);
+    assert.equal(events.at(-1)!.type, "finished");
+    assert.deepEqual([...new Set(asked)], ["HEAD /rows.jsonl", "GET /rows.jsonl"]);
+  } finally {
+    await server.shutdown();
+  }
+});
+
 recordsContract("the plugin json-lines-tracker", async (check) => {
   const folder = await Deno.makeTempDir();
   const { job } = parseFineTuneJobConfig({ ...JOB, tracker_path: `${folder}/deep/jobs.jsonl` });
