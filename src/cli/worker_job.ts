@@ -25,8 +25,18 @@ export interface WorkerJobOptions {
   readonly logs?: LogOutput;
 }
 
+/** How long a worker that is over stays idle, milliseconds. */
+const IDLE_MS = 1000;
+
+/**
+ * A worker that ends a little after it is told to: where the process exits at the same time as a thread takes the GPU's
+ * driver down, Mesa may crash or hang it (exit code 139).
+ */
 function startWorker(): JobWorker {
-  return new Worker(new URL("./job_worker.ts", import.meta.url), { type: "module", name: "job" });
+  const worker = new Worker(new URL("./job_worker.ts", import.meta.url), { type: "module", name: "job" });
+  const end = worker.terminate.bind(worker);
+  worker.terminate = () => Deno.unrefTimer(setTimeout(end, IDLE_MS));
+  return worker;
 }
 
 /** A job of a configuration that runs in a worker, started when its events are asked for. */
