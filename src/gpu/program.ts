@@ -19,6 +19,11 @@ import { BufferUsage } from "./usage.ts";
 const UNIFORM_ALIGNMENT = 256;
 /** Bytes of an rgba32float texel. */
 export const TEXEL_BYTES = 16;
+/**
+ * Compute passes of a submission at most. A driver keeps what it needed for the longest list that an encoder ever held,
+ * and encoders change places: on llvmpipe, where every staging copy ends a pass, each of six came to hold 20 MB.
+ */
+const MOST_PASSES = 64;
 
 /** One launch of a kernel. */
 export interface Dispatch {
@@ -113,7 +118,7 @@ export class Program {
     const submittedAt = performance.now();
     let encoder = device.createCommandEncoder({ label: this.label });
     let pass: GPUComputePassEncoder | null = null;
-    let units = 0, unitsBefore = 0;
+    let units = 0, unitsBefore = 0, passes = 0;
     for (const step of this.#stepsOf(sections)) {
       if ("encode" in step) {
         pass?.end();
@@ -121,15 +126,19 @@ export class Program {
         step.encode(encoder);
         continue;
       }
-      if (units > 0 && units + step.units > pacer.unitsPerSubmission) {
+      const isFull = units + step.units > pacer.unitsPerSubmission || (!pass && passes === MOST_PASSES);
+      if (units > 0 && isFull) {
         pass?.end();
         pass = null;
         device.queue.submit([encoder.finish()]);
         encoder = device.createCommandEncoder({ label: this.label });
         unitsBefore += units;
-        units = 0;
+        units = passes = 0;
       }
-      pass ??= encoder.beginComputePass({ label: this.label });
+      if (!pass) {
+        pass = encoder.beginComputePass({ label: this.label });
+        passes++;
+      }
       encodeDispatch(pass, step);
       units += step.units;
     }

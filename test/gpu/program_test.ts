@@ -49,10 +49,10 @@ onEachCompiler(
 );
 
 onEachCompiler(
-  "a program goes in as many submissions as the pacer wants, with the same result",
+  "a program goes in as many submissions as the pacer wants and its passes need, with the same result",
   async (adapter) => {
     const { queue } = adapter.gpu.device;
-    const submissions = async (pacer: Pacer) => {
+    const submissions = async (pacer: Pacer, copiesBetween: number) => {
       const gpu = new Proxy(adapter.gpu, {
         get(of, name) {
           const value = name === "pacer" ? pacer : Reflect.get(of, name, of);
@@ -61,17 +61,29 @@ onEachCompiler(
       });
       using run = new TestProgram({ ...adapter, gpu });
       const y = run.holding(Float32Array.of(1, 2, 3)), x = run.holding(Float32Array.of(10, 20, 30));
+      const aside = run.output([3]);
       for (let i = 0; i < 5; i++) run.recorder.dispatch(scaleAdd, { y, x }, PARAMS);
+      for (let i = 0; i < copiesBetween; i++) {
+        run.recorder.copy(x, aside); // ends a pass
+        run.recorder.dispatch(scaleAdd, { y, x }, { ...PARAMS, factor: 1 });
+      }
       const program = await run.recorder.build();
       let count = 0;
       queue.submit = (buffers) => (count++, Object.getPrototypeOf(queue).submit.call(queue, buffers));
       program.run();
       delete (queue as { submit?: unknown }).submit;
-      assertClose(await run.read(y), [342, 684, 1026], exact());
+      assertClose(
+        await run.read(y),
+        [342, 684, 1026].map((v, i) => v + 10 * (i + 1) * copiesBetween),
+        exact(),
+      );
       return count;
     };
-    assert.equal(await submissions(new Pacer(Infinity, 1e9)), 1);
-    assert.equal(await submissions(new Pacer(1, 1e6)), 5);
+    assert.equal(await submissions(new Pacer(Infinity, 1e9), 0), 1);
+    assert.equal(await submissions(new Pacer(1, 1e6), 0), 5);
+    assert.equal(await submissions(new Pacer(Infinity, 1e9), 63), 1);
+    assert.equal(await submissions(new Pacer(Infinity, 1e9), 64), 2); // 65 passes
+    assert.equal(await submissions(new Pacer(Infinity, 1e9), 128), 3);
   },
 );
 
