@@ -174,12 +174,34 @@ Deno.test("peers are named for the benchmarks alone: what they share with the pr
   const ours = config.imports as Record<string, string>;
   const only = ["@jax-js/jax", "@tensorflow/tfjs-backend-webgpu", "@tensorflow/tfjs-core"]
     .concat("@aws-sdk/client-s3", "@aws-sdk/lib-storage");
+  const { jsx: _, jsxImportSource: __, ...strictness } = config.compilerOptions; // those of the page
   for (const { imports, compilerOptions } of [peers, sdks]) {
     for (const [name, target] of Object.entries(imports)) {
       assert.equal(ours[name], only.includes(name) ? undefined : target, name);
       assert.match(target, /@\d+\.\d+\.\d+$/);
     }
-    assert.deepEqual(compilerOptions, config.compilerOptions);
+    assert.deepEqual(compilerOptions, strictness);
   }
   assert.doesNotMatch(lock, /@jax-js|@tensorflow|@aws-sdk/);
+});
+
+Deno.test("peers.json has every package that the benchmark's modules import", async () => {
+  const missing = new Set<string>(), seen = new Set<string>(), known: Record<string, string> = peers.imports;
+  const visit = async (module: URL): Promise<void> => {
+    if (seen.has(module.href)) return;
+    seen.add(module.href);
+    const source = (await Deno.readTextFile(module)).replace(/\/\*[^]*?\*\//g, "");
+    for (
+      const [, isType, from] of source.matchAll(/^(?:import|export) (type )?(?:[^;"']*? from )?"([^"]+)"/gm)
+    ) {
+      if (isType) continue;
+      const [name] = /^(?:@[^/]+\/)?[^/]+/.exec(from!) ?? [from!];
+      const isPackage = !/^(\.|node:)/.test(from!);
+      if (isPackage && !(name in known)) missing.add(`${from} in ${module.pathname}`);
+      if (from!.startsWith(".") && from!.endsWith(".ts")) await visit(new URL(from!, module));
+    }
+  };
+  await visit(new URL("../../bench/bench.ts", import.meta.url));
+  assert.ok(seen.has(new URL("../../src/gpu/device.ts", import.meta.url).href));
+  assert.deepEqual([...missing], []);
 });
