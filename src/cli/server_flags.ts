@@ -4,7 +4,7 @@
  * @module
  */
 import { type FlagSpec, general, GENERAL_FLAGS } from "./flags.ts";
-import { exitCodeTable, flagTable } from "./help.ts";
+import { exitCodeTable, flagTable, PLAIN_CODES } from "./help.ts";
 import { SCOPES } from "../scopes.ts";
 
 const DATA_DIR = general("data-dir", "Folder of jobs, files and tokens, for one server at a time", {
@@ -12,54 +12,106 @@ const DATA_DIR = general("data-dir", "Folder of jobs, files and tokens, for one 
   defaultText: "lowrank-server",
 });
 
+/** Headings of `serve --help`, in order. */
+const SERVE_SECTIONS = [
+  "Address and folders",
+  "Jobs",
+  "Text",
+  "Limits",
+  "Proxy for pages",
+  "General",
+] as const;
+
+/** A flag of `serve` under one of its headings. */
+const serve = (section: typeof SERVE_SECTIONS[number], ...flag: Parameters<typeof general>): FlagSpec => ({
+  ...general(...flag),
+  section,
+});
+
 /** Flags of `serve`. */
 export const SERVE_FLAGS: readonly FlagSpec[] = [
-  general("host", "Address to listen at; any but a loopback one needs tokens", {
+  serve("Address and folders", "host", "Address to listen at; any but a loopback one needs tokens", {
     placeholder: "ADDRESS",
     defaultText: "127.0.0.1",
   }),
-  general("port", "Port to listen at; 0 takes a free one", { placeholder: "N", defaultText: "8000" }),
-  DATA_DIR,
-  general("models-dir", "Folder of base models: NAME/config.json, OWNER/NAME/config.json, NAME.gguf", {
-    placeholder: "DIR",
-    defaultText: "DATA-DIR/models",
+  serve("Address and folders", "port", "Port to listen at; 0 takes a free one", {
+    placeholder: "N",
+    defaultText: "8000",
   }),
-  general("slots", "Jobs that run at a time", { placeholder: "N", defaultText: "1" }),
-  general("slot-env", "Variables of each slot that show its jobs one GPU: NAME=VALUE,...;NAME=VALUE,...", {
-    placeholder: "TEXT",
-  }),
-  general("allow-origin", "Origins of pages on other hosts that may use the server, by commas", {
-    placeholder: "ORIGINS",
-  }),
-  general("max-file-mb", "Largest file that is taken, MB (10^6 bytes)", {
+  { ...DATA_DIR, section: "Address and folders" },
+  serve(
+    "Address and folders",
+    "models-dir",
+    "Folder of base models: NAME/config.json, OWNER/NAME/config.json, NAME.gguf",
+    {
+      placeholder: "DIR",
+      defaultText: "DATA-DIR/models",
+    },
+  ),
+  serve("Jobs", "slots", "Jobs that run at a time", { placeholder: "N", defaultText: "1" }),
+  serve(
+    "Jobs",
+    "slot-env",
+    "Variables of each slot that show its jobs one GPU: NAME=VALUE,...;NAME=VALUE,...",
+    {
+      placeholder: "TEXT",
+    },
+  ),
+  serve(
+    "Proxy for pages",
+    "allow-origin",
+    "Origins of pages on other hosts that may use the server, by commas",
+    {
+      placeholder: "ORIGINS",
+    },
+  ),
+  serve("Limits", "max-file-mb", "Largest file that is taken, MB (10^6 bytes)", {
     placeholder: "N",
     defaultText: "4294",
   }),
-  general("max-requests", "Requests a second of one caller; twice at once", {
+  serve("Limits", "max-requests", "Requests a second of one caller; twice at once", {
     placeholder: "N",
     defaultText: "100",
   }),
-  general("max-queued-jobs", "Jobs that may wait", { placeholder: "N", defaultText: "1000" }),
-  general("max-crashes", "Crashes of a job, with no checkpoint between them, after which it has failed", {
-    placeholder: "N",
-    defaultText: "3",
-  }),
-  general("max-chats", "Requests for text at a time; one is answered", {
+  serve("Jobs", "max-queued-jobs", "Jobs that may wait", { placeholder: "N", defaultText: "1000" }),
+  serve(
+    "Jobs",
+    "max-crashes",
+    "Crashes of a job, with no checkpoint between them, after which it has failed",
+    {
+      placeholder: "N",
+      defaultText: "3",
+    },
+  ),
+  serve("Text", "max-chats", "Requests for text at a time; one is answered", {
     placeholder: "N",
     defaultText: "32",
   }),
-  general("chat-idle-seconds", "Seconds after which an idle model is unloaded", {
+  serve("Text", "chat-idle-seconds", "Seconds after which an idle model is unloaded", {
     placeholder: "N",
     defaultText: "300",
   }),
-  general("storage", "What pages may use of buckets: gs://BUCKET/PREFIX[:rw],NAME=/FOLDER[:rw],...", {
-    placeholder: "PLACES",
+  serve(
+    "Proxy for pages",
+    "storage",
+    "What pages may use of buckets: gs://BUCKET/PREFIX[:rw],NAME=/FOLDER[:rw],...",
+    {
+      placeholder: "PLACES",
+    },
+  ),
+  serve(
+    "Proxy for pages",
+    "firestore-project",
+    "Firestore project of the job records that pages read and write",
+    {
+      placeholder: "ID",
+      defaultText: "DATA-DIR/records.db",
+    },
+  ),
+  serve("Proxy for pages", "firestore-collection", "Its collection", {
+    placeholder: "NAME",
+    defaultText: "jobs",
   }),
-  general("firestore-project", "Firestore project of the job records that pages read and write", {
-    placeholder: "ID",
-    defaultText: "DATA-DIR/records.db",
-  }),
-  general("firestore-collection", "Its collection", { placeholder: "NAME", defaultText: "jobs" }),
   general("quiet", "No line for each request", { short: "q" }),
   ...GENERAL_FLAGS,
 ];
@@ -80,7 +132,7 @@ export function serveHelp(): string {
 
 Usage: lowrank serve [options]
 
-${flagTable(SERVE_FLAGS, ["General"])}
+${flagTable(SERVE_FLAGS, SERVE_SECTIONS)}
 
 On a loopback address and without tokens, every program of this machine may use the server. Once
 "lowrank token create" has made one, each request needs one after the next start; any other address
@@ -88,7 +140,7 @@ needs one to start with. SIGTERM and Ctrl-C have running jobs save a checkpoint;
 on with them.
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable([...PLAIN_CODES, 130, 143])}
 
 Examples
   lowrank serve --models-dir models
@@ -115,7 +167,7 @@ Scopes
 ${Object.entries(SCOPES).map(([scope, what]) => `  ${scope.padEnd(width)}  ${what}`).join("\n")}
 
 Exit codes
-${exitCodeTable()}
+${exitCodeTable(PLAIN_CODES)}
 
 Example
   lowrank token create --name dashboard --scopes jobs:read,files:read
