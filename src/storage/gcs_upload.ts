@@ -53,19 +53,22 @@ export class GcsUpload implements OrderedUpload {
   readonly #size: number;
   #sent: number;
   #stored: StoredFile | null = null;
+  /** Whether the service has answered in this session: one that it forgot is refused while the bytes still come. */
+  #isKnown: boolean;
 
-  constructor(attempt: Attempt, session: string, size: number, sent = 0) {
+  constructor(attempt: Attempt, session: string, size: number, sent = 0, isKnown = true) {
     this.#attempt = attempt;
     this.#session = session;
     this.#size = size;
     this.#sent = sent;
+    this.#isKnown = isKnown;
     this.partBytes = size < 8 * LARGE_PART ? PART : LARGE_PART;
   }
 
   /** Null if the token is none. Whether the service still knows the session shows at the next part. */
   static resumed(attempt: Attempt, token: string | null, size: number): GcsUpload | null {
     const [, sent, session] = /^(\d+) (https?:.+)$/.exec(token ?? "") ?? [];
-    return session === undefined ? null : new GcsUpload(attempt, session, size, Number(sent));
+    return session === undefined ? null : new GcsUpload(attempt, session, size, Number(sent), false);
   }
 
   get token(): string {
@@ -77,6 +80,13 @@ export class GcsUpload implements OrderedUpload {
   }
 
   async send({ offset, bytes }: Part, signal?: AbortSignal): Promise<void> {
+    // of a session from before a little goes first: a refusal in the middle of much is a broken connection
+    const first = this.#isKnown || bytes.length <= PIECE ? 0 : PIECE;
+    if (first > 0) await this.#put(offset, bytes.subarray(0, first), signal);
+    await this.#put(offset + first, bytes.subarray(first), signal);
+  }
+
+  async #put(offset: number, bytes: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<void> {
     const end = offset + bytes.length;
     const request = () =>
       fetch(this.#session, {
@@ -96,6 +106,7 @@ export class GcsUpload implements OrderedUpload {
     }
     await response.body?.cancel();
     if (response.status !== 308) throw this.#failure(response.status);
+    this.#isKnown = true;
     const last = /bytes=0-(\d+)/.exec(response.headers.get("range") ?? "")?.[1];
     this.#sent = last === undefined ? 0 : Number(last) + 1;
     if (this.#sent !== end) {
