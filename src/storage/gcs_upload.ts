@@ -80,7 +80,8 @@ export class GcsUpload implements OrderedUpload {
   }
 
   async send({ offset, bytes }: Part, signal?: AbortSignal): Promise<void> {
-    // of a session from before a little goes first: a refusal in the middle of much is a broken connection
+    // of a session from before a little goes first: a refusal in the middle of much is a broken connection, and asking
+    // without bytes ends the upload at fake-gcs-server
     const first = this.#isKnown || bytes.length <= PIECE ? 0 : PIECE;
     if (first > 0) await this.#put(offset, bytes.subarray(0, first), signal);
     await this.#put(offset + first, bytes.subarray(first), signal);

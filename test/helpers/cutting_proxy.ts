@@ -46,10 +46,15 @@ export class CuttingProxy implements AsyncDisposable {
     this.#hold = null;
   }
 
+  /** Closes every connection; what it holds is lost, as with a machine that went down. New ones pass on again. */
+  drop(): void {
+    for (const connection of this.#open) close(connection);
+    this.letGo();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
-    this.letGo();
-    for (const connection of this.#open) close(connection);
+    this.drop();
     await Promise.resolve();
   }
 
