@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { LAUNCHER_MEMORY } from "../bench/launcher_memory.ts";
+import { type Ended, ended } from "./helpers/run_launcher.ts";
 
 const LAUNCHER = new URL("../lowrank", import.meta.url).pathname;
 /** What the launcher calls of the system and must not be faked. */
@@ -13,7 +14,7 @@ async function withMachine(
       args: string[],
       cwd?: string,
       env?: Record<string, string>,
-    ) => Promise<{ code: number; out: string; err: string }>,
+    ) => Promise<Ended>,
     folder: string,
   ) => Promise<void>,
 ): Promise<void> {
@@ -31,14 +32,13 @@ async function withMachine(
       await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     }
     await work(async (args, cwd = folder, env = { VK_DRIVER_FILES: "/made/up.json" }) => {
-      const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
+      const command = new Deno.Command("/bin/sh", {
         args: [LAUNCHER, ...args],
         cwd,
         clearEnv: true,
         env: { PATH: bin, HOME: `${folder}/home`, ...env },
-      }).output();
-      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-      return { code, out: text(stdout), err: text(stderr) };
+      });
+      return ended(await command.output());
     }, folder);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -4,6 +4,12 @@
  * @module
  */
 import { ContainerClient } from "@azure/storage-blob";
+import {
+  azureConnection,
+  makeGcsBucket,
+  startAzurite,
+  startGcs,
+} from "../../test/helpers/bucket_services.ts";
 import { emulatorCommand, type EmulatorName, startEmulator } from "../../test/helpers/emulators.ts";
 import type { StoreName } from "./transfer_child.ts";
 
@@ -38,17 +44,9 @@ export const MEASURED: readonly Store[] = [
     peer: "TransferManager of @google-cloud/storage",
     emulator: "fake-gcs-server",
     async start() {
-      const { port, stop } = await startEmulator("fake-gcs-server", (port) => [
-        ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
-        ...["-public-host", `127.0.0.1:${port}`, "-external-url", `http://127.0.0.1:${port}`],
-      ]);
+      const { port, stop } = await startGcs();
       const endpoint = `http://127.0.0.1:${port}`;
-      const made = await fetch(`${endpoint}/storage/v1/b?project=bench`, {
-        method: "POST",
-        body: JSON.stringify({ name: BUCKET }),
-        headers: { "content-type": "application/json" },
-      });
-      await made.body?.cancel();
+      await makeGcsBucket(endpoint, BUCKET);
       return { uri: `gs://${BUCKET}`, env: { STORAGE_EMULATOR_HOST: endpoint }, stop };
     },
   },
@@ -79,13 +77,9 @@ export const MEASURED: readonly Store[] = [
     peer: "uploadFile and downloadToFile of @azure/storage-blob",
     emulator: "azurite",
     async start() {
-      const key = btoa(KEYS.secret);
-      const { port, stop } = await startEmulator("azurite", (port) => [
-        ...["--blobHost", "127.0.0.1", "--blobPort", String(port), "--inMemoryPersistence", "--silent"],
-        ...["--disableTelemetry", "--skipApiVersionCheck"],
-      ], { AZURITE_ACCOUNTS: `bench:${key}` });
-      const connection = `DefaultEndpointsProtocol=http;AccountName=bench;AccountKey=${key};` +
-        `BlobEndpoint=http://127.0.0.1:${port}/bench`;
+      const account = { name: "bench", key: btoa(KEYS.secret) };
+      const { port, stop } = await startAzurite(account);
+      const connection = azureConnection(port, account);
       await new ContainerClient(connection, BUCKET).create();
       return { uri: `az://${BUCKET}`, env: { AZURE_STORAGE_CONNECTION_STRING: connection }, stop };
     },

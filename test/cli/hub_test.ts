@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { withOwnCache } from "../helpers/own_cache.ts";
+import { runLauncher } from "../helpers/run_launcher.ts";
 import { COMMIT, ROWS } from "../storage/fake_hub.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -24,15 +25,6 @@ async function withHub(work: (endpoint: string, cache: string) => Promise<void>)
   }
 }
 
-async function lowrank(args: readonly string[], env: Record<string, string>) {
-  const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
-    args: [`${ROOT}lowrank`, ...args],
-    env: { NO_COLOR: "1", ...env },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
-}
-
 Deno.test({
   name: "lowrank reads a data set from the Hub over HTTP, with a token, and again without a network",
   ignore: Deno.build.os === "windows",
@@ -46,7 +38,7 @@ Deno.test({
         "--json",
       ];
       const env = { HF_ENDPOINT: endpoint, HF_TOKEN: "hf_secret", ...withOwnCache(cache) };
-      const { code, out, err } = await lowrank(args, env);
+      const { code, out, err } = await runLauncher(args, env);
       assert.deepEqual([code, err], [0, ""]);
       const found = JSON.parse(out);
       assert.deepEqual(
@@ -56,8 +48,8 @@ Deno.test({
       const kept = `${cache}/lowrank/datasets/fen--tide/${COMMIT}/data/train.jsonl`;
       assert.equal(await Deno.readTextFile(kept), ROWS);
       const offline = { ...env, HF_ENDPOINT: "http://127.0.0.1:1", HF_HUB_OFFLINE: "1" };
-      assert.equal((await lowrank(args, offline)).out, out);
-      const denied = await lowrank(["check", "hf://datasets/fen/tide/x.jsonl"], {
+      assert.equal((await runLauncher(args, offline)).out, out);
+      const denied = await runLauncher(["check", "hf://datasets/fen/tide/x.jsonl"], {
         ...env,
         HF_TOKEN: "hf_wrong",
       });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { OtlpReceiver } from "../helpers/otlp_receiver.ts";
+import { withOwnCache } from "../helpers/own_cache.ts";
 import { leaks, leaksBelow, PASSWORD, PLANTED } from "../helpers/planted_secrets.ts";
+import { type Ended, runLauncher } from "../helpers/run_launcher.ts";
 import { FakeHub } from "../storage/fake_hub.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -9,10 +11,7 @@ const STAGES = ["resolve", "tokenise", "plan", "load", "train", "save"];
 /** The launcher with secrets in its environment, telemetry to a receiver, and a Hub behind a password. */
 async function withCommand(
   work: (
-    run: (
-      args: string[],
-      env?: Record<string, string>,
-    ) => Promise<{ code: number; out: string; err: string }>,
+    run: (args: string[], env?: Record<string, string>) => Promise<Ended>,
     folder: string,
     telemetry: OtlpReceiver,
   ) => Promise<void>,
@@ -25,26 +24,12 @@ async function withCommand(
     (request) => hub.answer(request),
   );
   const telemetry = new OtlpReceiver();
-  const packages = await packageCache();
   try {
     await work(
-      async (args, env = {}) => {
-        const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
-          args: [`${ROOT}lowrank`, ...args],
-          cwd: folder,
-          env: {
-            ...PLANTED,
-            ...telemetry.env,
-            NO_COLOR: "1",
-            HF_ENDPOINT: `http://ann:${PASSWORD}@127.0.0.1:${server.addr.port}`,
-            XDG_CACHE_HOME: `${folder}/cache`,
-            DENO_DIR: packages,
-            MESA_SHADER_CACHE_DIR: Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`,
-            ...env,
-          },
-        }).output();
-        const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-        return { code, out: text(stdout), err: text(stderr) };
+      (args, env = {}) => {
+        const HF_ENDPOINT = `http://ann:${PASSWORD}@127.0.0.1:${server.addr.port}`;
+        const own = withOwnCache(`${folder}/cache`);
+        return runLauncher(args, { ...PLANTED, ...telemetry.env, HF_ENDPOINT, ...own, ...env }, folder);
       },
       folder,
       telemetry,
@@ -54,12 +39,6 @@ async function withCommand(
     await server.shutdown();
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-/** Where Deno keeps packages: below XDG_CACHE_HOME, unless it is told. */
-async function packageCache(): Promise<string> {
-  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
-  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
 }
 
 const JOB = [

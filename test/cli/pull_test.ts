@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { device } from "../helpers/device.ts";
-import { writeTinyModel } from "../helpers/tiny_model.ts";
 import { withOwnCache } from "../helpers/own_cache.ts";
+import { type Ended, runLauncher } from "../helpers/run_launcher.ts";
+import { writeTinyModel } from "../helpers/tiny_model.ts";
 import { startHub } from "../storage/hub_server.ts";
-
-const ROOT = new URL("../../", import.meta.url).pathname;
 
 async function tinyModel(): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
   const folder = new MemoryFolder(), files: Record<string, Uint8Array<ArrayBuffer>> = {};
@@ -17,19 +16,9 @@ async function tinyModel(): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
   return files;
 }
 
-async function lowrank(args: readonly string[], env: Record<string, string>, cwd: string) {
-  const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
-    args: [`${ROOT}lowrank`, ...args],
-    env: { NO_COLOR: "1", HF_TOKEN: "", HF_HOME: cwd, ...env },
-    cwd,
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
-}
-
 /** One step on a model that the cache has. */
 async function trainedOffline(
-  run: (args: readonly string[]) => ReturnType<typeof lowrank>,
+  run: (args: readonly string[]) => Promise<Ended>,
   folder: string,
 ): Promise<void> {
   await Deno.writeTextFile(`${folder}/train.jsonl`, '{"text":"a bell"}\n{"text":"a horn"}\n'.repeat(2));
@@ -49,9 +38,14 @@ Deno.test({
     await using hub = startHub({ "owner/tiny": { ...model, "pytorch_model.bin": "pickled" } });
     const folder = await Deno.makeTempDir({ prefix: "lowrank-pull-" });
     try {
-      const env = { HF_ENDPOINT: hub.endpoint, ...withOwnCache(`${folder}/cache`) };
+      const env = {
+        HF_ENDPOINT: hub.endpoint,
+        HF_TOKEN: "",
+        HF_HOME: folder,
+        ...withOwnCache(`${folder}/cache`),
+      };
       const run = (args: readonly string[], more: Record<string, string> = {}) =>
-        lowrank(args, { ...env, ...more }, folder);
+        runLauncher(args, { ...env, ...more }, folder);
       hub.faults.halves = 1;
       hub.faults.thenDenied = true;
       const broken = await run(["pull", "owner/tiny"]);

@@ -7,10 +7,11 @@ import { QueuedTracker } from "../../src/job_tracker/queued.ts";
 import { SqliteJobRecords } from "../../src/job_tracker/sqlite.ts";
 import type { JobRecord } from "../../src/job_tracker.ts";
 import { GcsStorageManager } from "../../src/storage/gcs.ts";
+import { makeGcsBucket, startGcs } from "../helpers/bucket_services.ts";
 import { CommandProcess } from "../helpers/command_process.ts";
 import { CuttingProxy } from "../helpers/cutting_proxy.ts";
 import { device } from "../helpers/device.ts";
-import { startEmulator, withoutEmulator } from "../helpers/emulators.ts";
+import { withoutEmulator } from "../helpers/emulators.ts";
 import { startFirestore } from "../helpers/firestore.ts";
 import { jobDisk, jobOn } from "../helpers/job_disk.ts";
 import { withOwnCache } from "../helpers/own_cache.ts";
@@ -128,18 +129,10 @@ test(
     inFolder(async (folder) => {
       await using proxy = new CuttingProxy();
       const endpoint = `http://127.0.0.1:${proxy.port}`, env = { STORAGE_EMULATOR_HOST: endpoint };
-      const server = await startEmulator("fake-gcs-server", (port) => [
-        ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
-        ...["-public-host", `127.0.0.1:${proxy.port}`, "-external-url", endpoint],
-      ]);
+      const server = await startGcs(proxy.port);
       try {
         proxy.target = server.port;
-        const made = await fetch(`${endpoint}/storage/v1/b?project=test`, {
-          method: "POST",
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify({ name: "my-bucket" }),
-        });
-        await made.body?.cancel();
+        await makeGcsBucket(endpoint, "my-bucket");
         // more than what is asked before training, and less than the results
         const silent = proxy.holdAfter(15_000);
         const first = CommandProcess.start(

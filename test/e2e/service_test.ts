@@ -14,6 +14,8 @@ import { LocalFolder } from "../../src/storage/local.ts";
 import { LocalStorageManager } from "../../src/storage/local_store.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { S3StorageManager } from "../../src/storage/s3.ts";
+import { azureConnection, makeGcsBucket, startAzurite, startGcs } from "../helpers/bucket_services.ts";
+import { CommandProcess } from "../helpers/command_process.ts";
 import { device } from "../helpers/device.ts";
 import { startEmulator, withoutEmulator } from "../helpers/emulators.ts";
 import { startFirestore } from "../helpers/firestore.ts";
@@ -32,16 +34,9 @@ async function lowrank(
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "lowrank-service-" });
   try {
-    const rights = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-net=127.0.0.1"];
-    const command = ["run", "--config", `${ROOT}deno.json`, "--no-prompt", ...rights, `${ROOT}src/main.ts`];
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [...command, ...args],
-      cwd: folder,
-      env: { NO_COLOR: "1", METADATA_SERVER_DETECTION: "none", ...env },
-    }).output();
-    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    assert.equal(code, 0, text);
-    await look(folder, text);
+    const command = CommandProcess.start(args, folder, env), code = await command.code();
+    assert.equal(code, 0, command.text);
+    await look(folder, command.text);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -122,19 +117,11 @@ test(
   "the service's command line, from bucket to bucket, recorded in Firestore",
   withoutEmulator("fake-gcs-server"),
   async (t) => {
-    const server = await startEmulator("fake-gcs-server", (port) => [
-      ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
-      ...["-public-host", `127.0.0.1:${port}`, "-external-url", `http://127.0.0.1:${port}`],
-    ]);
+    const server = await startGcs();
     const firestore = await startFirestore();
     try {
       const endpoint = `http://127.0.0.1:${server.port}`;
-      const made = await fetch(`${endpoint}/storage/v1/b?project=test`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ name: "my-bucket" }),
-      });
-      await made.body?.cancel();
+      await makeGcsBucket(endpoint, "my-bucket");
       const storage = new GcsStorageManager("my-bucket", { endpoint });
       await putTiny(storage);
       const watch = await firestore.watch("jobs", "job-1");
@@ -204,14 +191,10 @@ test("the same with S3 and SQLite", withoutEmulator("versitygw"), async () => {
 });
 
 test("the same with Azure and without records", withoutEmulator("azurite"), async () => {
-  const key = btoa("a key of the tests, 5318008");
-  const server = await startEmulator("azurite", (port) => [
-    ...["--blobHost", "127.0.0.1", "--blobPort", String(port), "--inMemoryPersistence", "--silent"],
-    ...["--disableTelemetry", "--skipApiVersionCheck"],
-  ], { AZURITE_ACCOUNTS: `tests:${key}` });
+  const account = { name: "tests", key: btoa("a key of the tests, 5318008") };
+  const server = await startAzurite(account);
   try {
-    const connectionString =
-      `DefaultEndpointsProtocol=http;AccountName=tests;AccountKey=${key};BlobEndpoint=http://127.0.0.1:${server.port}/tests`;
+    const connectionString = azureConnection(server.port, account);
     await new ContainerClient(connectionString, "my-container").create();
     const storage = new AzureStorageManager("my-container", { connectionString });
     await putTiny(storage);

@@ -26,8 +26,15 @@ export interface RunningFirestore {
   stop(): Promise<void>;
 }
 
+/** The emulator alone. */
+export interface FirestoreEmulator {
+  /** What FIRESTORE_EMULATOR_HOST is set to. */
+  readonly host: string;
+  stop(): void;
+}
+
 /** Starts it on this machine alone; its own start() listens on every interface. */
-export async function startFirestore(): Promise<RunningFirestore> {
+export async function startFirestoreEmulator(): Promise<FirestoreEmulator> {
   const emulator = new FirestoreServer();
   const { server } = emulator as unknown as {
     server: {
@@ -45,7 +52,12 @@ export async function startFirestore(): Promise<RunningFirestore> {
       (error, port) => error ? reject(error) : resolve(port),
     )
   );
-  const host = `127.0.0.1:${port}`;
+  return { host: `127.0.0.1:${port}`, stop: () => emulator.stop() };
+}
+
+/** Starts it with a client that watches. */
+export async function startFirestore(): Promise<RunningFirestore> {
+  const emulator = await startFirestoreEmulator(), { host } = emulator;
   const database = new Firestore({ projectId: "test", host, ssl: false });
   const stops: (() => void)[] = [];
   return {

@@ -1,37 +1,19 @@
 import assert from "node:assert/strict";
 import type { Firestore } from "@google-cloud/firestore";
-import { FirestoreServer } from "@firestore-emulator/server";
-import { ServerCredentials } from "@grpc/grpc-js";
 import { openTracker } from "../../src/cli/open_tracker.ts";
 import { runCommand } from "../../src/cli/run.ts";
 import { FirestoreJobRecords } from "../../src/job_tracker/firestore.ts";
 import { QueuedTracker } from "../../src/job_tracker/queued.ts";
 import { fakeIo, FINISHED_EVENT, stepEvent, SUMMARY_EVENT } from "../cli/fake_io.ts";
+import { type FirestoreEmulator, startFirestoreEmulator } from "../helpers/firestore.ts";
 import { recordsContract, watchableRecordsContract } from "./records_contract.ts";
 
-let emulator: FirestoreServer, emulatorHost: string;
+let emulator: FirestoreEmulator, emulatorHost: string;
 let collections = 0;
 
 Deno.test.beforeAll(async () => {
-  emulator = new FirestoreServer();
-  // its own start() listens on every interface
-  const { server } = emulator as unknown as {
-    server: {
-      bindAsync(
-        address: string,
-        credentials: ServerCredentials,
-        done: (error: Error | null, port: number) => void,
-      ): void;
-    };
-  };
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(
-      "127.0.0.1:0",
-      ServerCredentials.createInsecure(),
-      (error, port) => error ? reject(error) : resolve(port),
-    )
-  );
-  emulatorHost = `127.0.0.1:${port}`;
+  emulator = await startFirestoreEmulator();
+  emulatorHost = emulator.host;
 });
 
 Deno.test.afterAll(() => emulator.stop());

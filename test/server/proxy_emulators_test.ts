@@ -2,11 +2,11 @@
  * The proxy over HTTP, with a real bucket service and a real Firestore behind it.
  */
 import assert from "node:assert/strict";
-import { FirestoreServer } from "@firestore-emulator/server";
-import { ServerCredentials } from "@grpc/grpc-js";
 import { FirestoreJobRecords } from "../../src/job_tracker/firestore.ts";
 import { GcsStorageManager } from "../../src/storage/gcs.ts";
-import { startEmulator, withoutEmulator } from "../helpers/emulators.ts";
+import { makeGcsBucket, startGcs } from "../helpers/bucket_services.ts";
+import { withoutEmulator } from "../helpers/emulators.ts";
+import { startFirestoreEmulator } from "../helpers/firestore.ts";
 import { withServer } from "../helpers/server_app.ts";
 import { noise, same } from "../storage/storage_contract.ts";
 import { recordEvents } from "./record_events.ts";
@@ -22,17 +22,9 @@ Deno.test({
   }`,
   ignore: ignore !== null,
   async fn() {
-    const gcs = await startEmulator("fake-gcs-server", (port) => [
-      ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
-      ...["-public-host", `127.0.0.1:${port}`, "-external-url", `http://127.0.0.1:${port}`],
-    ]);
+    const gcs = await startGcs();
     const endpoint = `http://127.0.0.1:${gcs.port}`;
-    const made = await fetch(`${endpoint}/storage/v1/b?project=test`, {
-      method: "POST",
-      body: '{"name":"bucket"}',
-      headers: { "content-type": "application/json" },
-    });
-    await made.body?.cancel();
+    await makeGcsBucket(endpoint, "bucket");
     const storage = new GcsStorageManager("bucket", { endpoint });
     const bytes = noise(9 * 2 ** 20 + 3);
     await storage.write("data/a.bin", bytes.subarray(0, 5000));
@@ -111,25 +103,8 @@ Deno.test({
 });
 
 Deno.test("two pages see live in Firestore how a run in a third one stands", async () => {
-  const emulator = new FirestoreServer();
-  // its own start() listens on every interface
-  const { server } = emulator as unknown as {
-    server: {
-      bindAsync(
-        address: string,
-        credentials: ServerCredentials,
-        done: (error: Error | null, port: number) => void,
-      ): void;
-    };
-  };
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(
-      "127.0.0.1:0",
-      ServerCredentials.createInsecure(),
-      (error, port) => error ? reject(error) : resolve(port),
-    )
-  );
-  const where = { projectId: "test", collection: "proxied", emulatorHost: `127.0.0.1:${port}` };
+  const emulator = await startFirestoreEmulator();
+  const where = { projectId: "test", collection: "proxied", emulatorHost: emulator.host };
   const records = new FirestoreJobRecords(where), elsewhere = new FirestoreJobRecords(where);
   await withServer({}, async ({ app }) => {
     await using http = Deno.serve(

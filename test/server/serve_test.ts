@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { device } from "../helpers/device.ts";
+import { type Ended, ended } from "../helpers/run_launcher.ts";
 import { ROWS, uploadForm } from "../helpers/server_app.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -17,10 +18,8 @@ function command(args: readonly string[]): Deno.Command {
   });
 }
 
-async function output(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const { code, stdout, stderr } = await command(args).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
+async function output(...args: string[]): Promise<Ended> {
+  return ended(await command(args).output());
 }
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {

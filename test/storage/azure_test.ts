@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { ContainerClient } from "@azure/storage-blob";
 import { AzureStorageManager } from "../../src/storage/azure.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import { azureConnection, startAzurite } from "../helpers/bucket_services.ts";
 import { CuttingProxy } from "../helpers/cutting_proxy.ts";
-import { freePort, type RunningServer, startEmulator, withoutEmulator } from "../helpers/emulators.ts";
+import { freePort, type RunningServer, withoutEmulator } from "../helpers/emulators.ts";
 import { interruptionTests } from "./interruptions.ts";
 import { storageContract } from "./storage_contract.ts";
 
@@ -15,10 +16,7 @@ let containers = 0;
 
 Deno.test.beforeAll(async () => {
   if (ignore) return;
-  server = await startEmulator("azurite", (port) => [
-    ...["--blobHost", "127.0.0.1", "--blobPort", String(port), "--inMemoryPersistence", "--silent"],
-    ...["--disableTelemetry", "--skipApiVersionCheck"],
-  ], { AZURITE_ACCOUNTS: `tests:${KEY}` });
+  server = await startAzurite({ name: "tests", key: KEY });
   proxy = new CuttingProxy();
   proxy.target = server.port;
 });
@@ -29,7 +27,7 @@ Deno.test.afterAll(async () => {
 });
 
 function connection(port: number, key = KEY): string {
-  return `DefaultEndpointsProtocol=http;AccountName=tests;AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/tests`;
+  return azureConnection(port, { name: "tests", key });
 }
 
 async function newContainer(): Promise<string> {

@@ -3,8 +3,9 @@ import { StorageDeniedError } from "../../src/errors.ts";
 import { readText, writeFile } from "../../src/storage.ts";
 import { GcsStorageManager } from "../../src/storage/gcs.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import { makeGcsBucket, startGcs } from "../helpers/bucket_services.ts";
 import { CuttingProxy } from "../helpers/cutting_proxy.ts";
-import { freePort, type RunningServer, startEmulator, withoutEmulator } from "../helpers/emulators.ts";
+import { freePort, type RunningServer, withoutEmulator } from "../helpers/emulators.ts";
 import { interruptionTests } from "./interruptions.ts";
 import { breakOff, noise, same, storageContract } from "./storage_contract.ts";
 
@@ -17,11 +18,7 @@ Deno.test.beforeAll(async () => {
   if (ignore) return;
   proxy = new CuttingProxy();
   endpoint = `http://127.0.0.1:${proxy.port}`;
-  server = await startEmulator("fake-gcs-server", (port) => [
-    ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"],
-    // sessions of uploads are told as addresses, which must lead through the proxy too
-    ...["-public-host", `127.0.0.1:${proxy.port}`, "-external-url", endpoint],
-  ]);
+  server = await startGcs(proxy.port);
   proxy.target = server.port;
 });
 
@@ -31,11 +28,7 @@ Deno.test.afterAll(async () => {
 });
 
 async function newBucket(name = `bucket-${++buckets}`): Promise<string> {
-  const body = JSON.stringify({ name });
-  const headers = { "content-type": "application/json" };
-  const made = await fetch(`${endpoint}/storage/v1/b?project=test`, { method: "POST", body, headers });
-  await made.body?.cancel();
-  assert.equal(made.status, 200);
+  await makeGcsBucket(endpoint, name);
   return name;
 }
 
