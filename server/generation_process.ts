@@ -8,20 +8,16 @@ import { errorData } from "../src/cli/job_protocol.ts";
 import { openFolder } from "../src/cli/open_folder.ts";
 import { quietMesa } from "../src/cli/quiet_mesa.ts";
 import { LanguageModel } from "../src/language_model.ts";
+import { linesOf } from "../src/text_lines.ts";
 import type { EngineFault, FromGeneration, GenerationOrder, ToGeneration } from "./generation.ts";
-import { TextLineStream } from "./launchers/lines.ts";
+import { say } from "./launchers/said.ts";
 import { LoadedModel } from "./loaded_model.ts";
 
 /** Errors of a request, after which the model is as it was. */
 const HARMLESS = new Set(["ConfigError", "ChatTemplateError", "RangeError", "AbortError"]);
 
-const encoder = new TextEncoder();
-
-/** Writes a line at once. @throws If nobody reads it. */
-function say(word: FromGeneration): void {
-  let bytes = encoder.encode(`${JSON.stringify(word)}\n`);
-  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-}
+/** Tells the server. @throws If it has gone. */
+const tell: (word: FromGeneration) => void = say;
 
 async function main(): Promise<void> {
   quietMesa();
@@ -32,18 +28,17 @@ async function main(): Promise<void> {
   const work = async (id: number, order: GenerationOrder, { signal }: AbortController) => {
     let error: EngineFault | null = null;
     try {
-      for await (const event of loaded.generate(order, signal)) say({ type: "event", id, event });
+      for await (const event of loaded.generate(order, signal)) tell({ type: "event", id, event });
     } catch (thrown) {
       error = errorData(thrown);
     }
     stops.delete(id);
     const isLast = error !== null && !HARMLESS.has(error.name);
-    say({ type: "over", id, error, isLast });
+    tell({ type: "over", id, error, isLast });
     if (isLast) Deno.exit(1);
   };
 
-  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  for await (const line of lines) {
+  for await (const line of linesOf(Deno.stdin.readable)) {
     const word: ToGeneration = JSON.parse(line);
     if (word.type === "cancel") stops.get(word.id)?.abort();
     else {

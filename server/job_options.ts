@@ -128,6 +128,11 @@ export function runConfig(options: Readonly<Record<string, unknown>>, places: Ru
   });
 }
 
+/** How a run with these options trains. @throws {ConfigError} */
+export function trainingOf(options: Readonly<Record<string, unknown>>): FineTuneJobConfig["training"] {
+  return runConfig(options, PLACES).training;
+}
+
 /** How a run with these options keeps its base: as the adapter's answers want it too. */
 export function quantizationOf(options: Readonly<Record<string, unknown>>): BaseKeeping {
   const { loadIn4bit, loadIn8bit, doubleQuant } = runConfig(options, PLACES).quantization;
@@ -140,7 +145,8 @@ export interface BaseKeeping {
   readonly doubleQuant: boolean;
 }
 
-const DEFAULT_LEARNING_RATE = Number(
+/** What a multiplier of OpenAI's multiplies. */
+export const DEFAULT_LEARNING_RATE = Number(
   CONFIG_FIELDS.find(({ wireName }) => wireName === "learning_rate")!.default,
 );
 

@@ -9,18 +9,16 @@ import { errorData, type FromWorker } from "../src/cli/job_protocol.ts";
 import { quietMesa } from "../src/cli/quiet_mesa.ts";
 import { WorkerJob } from "../src/cli/worker_job.ts";
 import { parseFineTuneJobConfig } from "../src/config.ts";
-import { TextLineStream } from "./launchers/lines.ts";
+import { linesOf } from "../src/text_lines.ts";
+import { say } from "./launchers/said.ts";
 
 /** Held for as long as the process lives: a server that starts again waits for the process of its predecessor here. */
 const LOCK_FILE = "process.lock";
 
-const encoder = new TextEncoder();
-
-/** Writes a line at once. @returns Whether anybody reads it. */
-function say(word: FromWorker): boolean {
+/** Tells the server. @returns Whether it is there to hear it. */
+function tell(word: FromWorker): boolean {
   try {
-    let bytes = encoder.encode(`${JSON.stringify(word)}\n`);
-    while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+    say(word);
     return true;
   } catch {
     return false; // the server has gone
@@ -31,8 +29,7 @@ async function main(): Promise<void> {
   quietMesa();
   const lock = await Deno.open(LOCK_FILE, { write: true, create: true });
   await lock.lock(true);
-  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
-    [Symbol.asyncIterator]();
+  const lines = linesOf(Deno.stdin.readable)[Symbol.asyncIterator]();
   const first = await lines.next();
   if (first.done) return;
   const stop = new AbortController();
@@ -49,13 +46,13 @@ async function main(): Promise<void> {
     const { config } = JSON.parse(first.value);
     const job = new WorkerJob(parseFineTuneJobConfig(config), { dryRun: false, signal: stop.signal });
     for await (const event of job.run()) {
-      if (!say({ type: "event", event })) stop.abort();
+      if (!tell({ type: "event", event })) stop.abort();
     }
-    say({ type: "over", error: null });
+    tell({ type: "over", error: null });
   } catch (error) {
     const isStop = stop.signal.aborted && error === stop.signal.reason;
     if (!isStop) console.error(error);
-    say(isStop ? { type: "stopped" } : { type: "over", error: errorData(error) });
+    tell(isStop ? { type: "stopped" } : { type: "over", error: errorData(error) });
   }
 }
 

@@ -17,7 +17,7 @@ import type { FileStore } from "./file_store.ts";
 import { jobErrorOf, mayPass } from "./job_failures.ts";
 import { runConfig } from "./job_options.ts";
 import { collectResults, isCompleted, metricsOf } from "./job_results.ts";
-import { ACTIVE, type JobError, type JobStore, type StoredJob } from "./job_store.ts";
+import { ACTIVE, type JobError, type JobStore, type StoredJob, UNFINISHED } from "./job_store.ts";
 import { modelNameOf } from "./job_wire.ts";
 import type { JobLauncher, JobOutcome, JobProcess, Slot } from "./launchers/launcher.ts";
 import type { ModelCatalog } from "./model_catalog.ts";
@@ -50,8 +50,6 @@ export interface JobControl {
   /** Looks at the jobs again, since some have changed. */
   nudge(): void;
 }
-
-const NOT_FINAL: readonly JobStatus[] = ["queued", "validating", "running", "paused"];
 
 /** Folder of a job's run, with adapter and checkpoints, below the folder of all jobs. */
 export function runFolder(folder: string, jobId: string): string {
@@ -136,7 +134,7 @@ export class JobRunner implements JobControl {
   async #run({ id }: StoredJob): Promise<void> {
     const outcome = await this.#process(id);
     const job = this.#deps.jobs.get(id)!;
-    if (!NOT_FINAL.includes(job.status)) return;
+    if (!UNFINISHED.includes(job.status)) return;
     if (outcome.type === "completed") return await this.#complete(job);
     if (outcome.type === "stopped") {
       const message = "The job was stopped and saved: it is queued to go on";
@@ -197,7 +195,7 @@ export class JobRunner implements JobControl {
     const rows = event.type === "resumed" ? await metricsOf(runFolder(folder, id)) : [];
     database.transaction(() => {
       const job = jobs.get(id)!;
-      if (!NOT_FINAL.includes(job.status) || isKnown(event, job)) return;
+      if (!UNFINISHED.includes(job.status) || isKnown(event, job)) return;
       if (event.type === "resumed") {
         for (const row of rows.filter(({ step }) => step <= event.step)) this.#noteRow(id, row);
       }
@@ -269,7 +267,7 @@ export class JobRunner implements JobControl {
       );
       const fineTunedModel = modelNameOf(job);
       const changes = { fineTunedModel, resultFiles, finishedAt: now(), etaSeconds: null };
-      if (!jobs.move(id, NOT_FINAL, "completed", changes)) return;
+      if (!jobs.move(id, UNFINISHED, "completed", changes)) return;
       events.append(id, { message: `New fine-tuned model created: ${fineTunedModel}` });
       events.append(id, { message: "The job has successfully completed" });
     });
@@ -278,7 +276,7 @@ export class JobRunner implements JobControl {
   #fail(id: string, error: JobError): void {
     const { database, jobs, events, now } = this.#deps;
     database.transaction(() => {
-      const failed = jobs.move(id, NOT_FINAL, "failed", { error, finishedAt: now(), etaSeconds: null });
+      const failed = jobs.move(id, UNFINISHED, "failed", { error, finishedAt: now(), etaSeconds: null });
       if (failed) {
         events.append(id, {
           level: "error",

@@ -85,6 +85,8 @@ export interface JobQuery extends Omit<PageRequest, "order"> {
 
 /** States in which a job has a process. */
 export const ACTIVE: readonly JobStatus[] = ["validating", "running"];
+/** States that a job may leave. */
+export const UNFINISHED: readonly JobStatus[] = ["queued", ...ACTIVE, "paused"];
 
 interface Row {
   readonly record: string;

@@ -5,10 +5,9 @@
  */
 import * as z from "zod/mini";
 import type { JobStatus } from "../src/job.ts";
-import { parseFineTuneJobConfig } from "../src/config.ts";
 import type { StoredCheckpoint } from "./checkpoint_store.ts";
 import type { JobEvent } from "./event_store.ts";
-import { optionSchemas, runConfig } from "./job_options.ts";
+import { DEFAULT_LEARNING_RATE, optionSchemas, trainingOf } from "./job_options.ts";
 import type { StoredJob } from "./job_store.ts";
 
 /** OpenAI's words for states. */
@@ -146,30 +145,16 @@ function shownHyperparameters({ method, options, startedAt }: StoredJob): Record
     method.hyperparameters;
   const sent = { n_epochs, batch_size, learning_rate_multiplier, ...others };
   if (startedAt === null) return sent;
-  const { training } = runConfig(options, WHEREVER);
+  const training = trainingOf(options);
   const chosen: Record<string, unknown> = {
     n_epochs: training.numTrainEpochs,
     batch_size: training.batchSize,
-    learning_rate_multiplier: training.learningRate / DEFAULTS.learningRate,
+    learning_rate_multiplier: training.learningRate / DEFAULT_LEARNING_RATE,
   };
   return Object.fromEntries(
     Object.entries(sent).map(([name, value]) => [name, value === "auto" ? chosen[name] ?? value : value]),
   );
 }
-
-const WHEREVER = {
-  baseModel: "model",
-  adapterPath: null,
-  trainingData: "data",
-  evalData: null,
-  outputDir: "run",
-  outputModelName: "model",
-};
-const { training: DEFAULTS } = parseFineTuneJobConfig({
-  base_model: "model",
-  output_model_name: "model",
-  training_data_path: "data",
-});
 
 /** The id of an event tells its job and number: a page or stream goes on after it without a search. */
 export function eventId({ jobId, seq }: Pick<JobEvent, "jobId" | "seq">): string {

@@ -4,6 +4,7 @@
  * @module
  */
 import { FINAL_STATUSES, type JobRecord, type WatchableJobRecords } from "../src/job_tracker.ts";
+import { serverSentEvents } from "./server_sent_events.ts";
 
 /** Who looks on. */
 type Listener = () => void;
@@ -15,9 +16,6 @@ interface Watch {
   readonly listeners: Set<Listener>;
   stop: () => void;
 }
-
-/** Milliseconds after which a client that lost the stream is to ask again. */
-const RETRY_MS = 3000;
 
 /** The watched jobs of a store. */
 export class RecordWatches {
@@ -43,46 +41,27 @@ export class RecordWatches {
       readonly onEnd: () => void;
     },
   ): ReadableStream<Uint8Array> {
-    const encoder = new TextEncoder();
-    let told: JobRecord | null | undefined = null, wake: Listener = () => {}, isOpen = true, isFirst = true;
-    const listener = () => wake();
-    const watch = this.#listen(jobId, listener);
-    const end = () => {
-      if (!isOpen) return;
-      isOpen = false;
-      this.#unlisten(jobId, watch, listener);
-      wake();
-      onEnd();
-    };
-    return new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const tell = (text: string) => controller.enqueue(encoder.encode(text));
-        if (isFirst) {
-          isFirst = false;
-          return tell(`retry: ${RETRY_MS}\n\n`);
-        }
-        while (isOpen) {
-          const { record, hasFailed } = watch;
-          if (record && record !== told) {
-            told = record;
-            return tell(
-              `id: ${record.updatedAt}\nevent: record\ndata: ${JSON.stringify(toWire(record))}\n\n`,
-            );
-          }
-          const isOver = record && FINAL_STATUSES.includes(record.status);
-          if (hasFailed || isOver) {
-            tell(
-              isOver ? "event: done\ndata: [DONE]\n\n" : "event: error\ndata: the store does not answer\n\n",
-            );
-            controller.close();
-            return end();
-          }
-          const isWoken = await woken(heartbeatMs, (listener) => wake = listener);
-          if (!isWoken) return tell(": alive\n\n");
-        }
+    let watch: Watch, told: JobRecord | null = null;
+    return serverSentEvents({
+      heartbeatMs,
+      onEnd,
+      listen: (wake) => {
+        watch = this.#listen(jobId, wake);
+        return () => this.#unlisten(jobId, watch, wake);
       },
-      cancel: end,
-    }, { highWaterMark: 0 });
+      next() {
+        const { record, hasFailed } = watch;
+        if (record && record !== told) {
+          told = record;
+          const data = JSON.stringify(toWire(record));
+          return { text: `id: ${record.updatedAt}\nevent: record\ndata: ${data}\n\n`, isLast: false };
+        }
+        if (record && FINAL_STATUSES.includes(record.status)) {
+          return { text: "event: done\ndata: [DONE]\n\n", isLast: true };
+        }
+        return hasFailed ? { text: "event: error\ndata: the store does not answer\n\n", isLast: true } : null;
+      },
+    });
   }
 
   #listen(jobId: string, listener: Listener): Watch {
@@ -120,15 +99,4 @@ export class RecordWatches {
     if (this.#watches.get(jobId) === watch) this.#watches.delete(jobId);
     watch.stop();
   }
-}
-
-/** Waits to be woken, but no longer than so. @returns Whether it was. */
-function woken(ms: number, wakeable: (wake: Listener) => void): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), ms);
-  wakeable(() => {
-    clearTimeout(timer);
-    resolve(true);
-  });
-  return promise;
 }

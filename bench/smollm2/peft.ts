@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TextLineStream } from "../text_lines.ts";
+import { linesOf } from "../../src/text_lines.ts";
 import type { Round } from "../clock.ts";
 
 const SCRIPT = decodeURIComponent(new URL("./peft_child.py", import.meta.url).pathname);
@@ -22,10 +22,7 @@ export class PeftProcess implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     this.#commands = this.#process.stdin.getWriter();
-    this.#answers = this.#process.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
-      new TextLineStream(),
-    )
-      .getReader();
+    this.#answers = linesOf(this.#process.stdout).getReader();
   }
 
   /** Begins anew with updates of this rank on all linear maps. */

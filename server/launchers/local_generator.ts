@@ -13,7 +13,7 @@ import {
   type TextGenerator,
   type ToGeneration,
 } from "../generation.ts";
-import { TextLineStream } from "./lines.ts";
+import { Child } from "./child.ts";
 
 /** How the process is started. */
 export interface LocalGeneratorOptions {
@@ -25,19 +25,15 @@ export interface LocalGeneratorOptions {
   readonly patienceMs?: number;
 }
 
-/** Characters of the end of its log that are kept. */
-const LOG_END = 4000;
-
-interface Child {
-  readonly process: Deno.ChildProcess;
+interface Talk {
+  readonly child: Child;
   readonly words: AsyncIterator<FromGeneration>;
-  readonly log: Promise<string>;
   say(word: ToGeneration): void;
 }
 
 export class LocalGenerator implements TextGenerator {
   readonly #options: LocalGeneratorOptions;
-  #child: Child | null = null;
+  #talk: Talk | null = null;
   #orders = 0;
 
   constructor(options: LocalGeneratorOptions) {
@@ -46,19 +42,19 @@ export class LocalGenerator implements TextGenerator {
 
   async *generate(order: GenerationOrder, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
     signal.throwIfAborted();
-    const child = this.#child ??= this.#start(), id = ++this.#orders;
+    const talk = this.#talk ??= this.#start(), id = ++this.#orders;
     let isOver = false, timer: ReturnType<typeof setTimeout> | undefined;
     const cancel = () => {
       if (timer !== undefined) return;
-      child.say({ type: "cancel", id });
-      timer = setTimeout(() => kill(child.process), this.#options.patienceMs ?? 30_000);
+      talk.say({ type: "cancel", id });
+      timer = setTimeout(() => talk.child.kill(), this.#options.patienceMs ?? 30_000);
     };
     /** The next event; null at the end. */
     const next = async (): Promise<GenerationEvent | null> => {
-      const { done, value: word } = await child.words.next();
+      const { done, value: word } = await talk.words.next();
       if (done) {
         isOver = true;
-        throw await this.#crash(child);
+        throw await this.#crash(talk);
       }
       if (word.type === "event") return word.event;
       isOver = true;
@@ -67,7 +63,7 @@ export class LocalGenerator implements TextGenerator {
       return null;
     };
     signal.addEventListener("abort", cancel, { once: true });
-    child.say({ type: "generate", id, order });
+    talk.say({ type: "generate", id, order });
     try {
       for (let event = await next(); event; event = await next()) if (!signal.aborted) yield event;
       signal.throwIfAborted();
@@ -82,36 +78,22 @@ export class LocalGenerator implements TextGenerator {
   }
 
   async close(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (!child) return;
-    kill(child.process); // it has nothing to lose
-    await child.words.return?.();
-    await Promise.all([child.process.status, child.log]);
+    const talk = this.#talk;
+    this.#talk = null;
+    if (!talk) return;
+    talk.child.kill(); // it has nothing to lose
+    await talk.words.return?.();
+    await Promise.all([talk.child.status, talk.child.logEnd]);
   }
 
-  #start(): Child {
-    const { command: [program, ...args], env } = this.#options;
-    const process = new Deno.Command(program, {
-      args,
-      env: { ...env, NO_COLOR: "1" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const input = process.stdin.getWriter(), encoder = new TextEncoder();
-    return {
-      process,
-      words: wordsOf(process.stdout),
-      log: endOf(process.stderr),
-      // a process that is gone takes no words: its end is told by its output
-      say: (word) => void input.write(encoder.encode(`${JSON.stringify(word)}\n`)).catch(() => {}),
-    };
+  #start(): Talk {
+    const child = Child.start(this.#options);
+    return { child, words: wordsOf(child.lines), say: (word) => child.say(JSON.stringify(word)) };
   }
 
-  async #crash(child: Child): Promise<GenerationCrash> {
-    if (this.#child === child) this.#child = null;
-    const [{ code, signal }, logEnd] = await Promise.all([child.process.status, child.log]);
+  async #crash(talk: Talk): Promise<GenerationCrash> {
+    if (this.#talk === talk) this.#talk = null;
+    const [{ code, signal }, logEnd] = await Promise.all([talk.child.status, talk.child.logEnd]);
     return new GenerationCrash(`ended ${signal ? `by ${signal}` : `with code ${code}`}\n${logEnd}`);
   }
 }
@@ -129,8 +111,7 @@ async function drain(next: () => Promise<unknown>): Promise<void> {
   }
 }
 
-async function* wordsOf(output: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<FromGeneration> {
-  const lines = output.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+async function* wordsOf(lines: ReadableStream<string>): AsyncGenerator<FromGeneration> {
   for await (const line of lines) {
     if (!line.startsWith("{")) continue; // a library that prints
     let word: FromGeneration;
@@ -140,19 +121,5 @@ async function* wordsOf(output: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncG
       continue; // cut off by the end of the process
     }
     yield word;
-  }
-}
-
-async function endOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
-  let end = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) end = (end + text).slice(-LOG_END);
-  return end;
-}
-
-function kill(process: Deno.ChildProcess): void {
-  try {
-    process.kill("SIGKILL");
-  } catch {
-    // it has ended meanwhile
   }
 }

@@ -13,6 +13,7 @@ import { ApiError, badRequest } from "../errors.ts";
 import { requires } from "../middleware/authentication.ts";
 import { jsonBody, operation, query } from "../operations.ts";
 import { RecordWatches } from "../record_watches.ts";
+import { EventResponses, wantsEvents } from "../server_sent_events.ts";
 
 /** What these routes need. */
 export interface JobRecordRouteDeps {
@@ -95,7 +96,7 @@ function recordToWire(record: JobRecord): z.output<typeof recordSchema> {
 export function jobRecordRoutes({ records, settings, now }: JobRecordRouteDeps): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   const watches = records && new RecordWatches(records);
-  let openStreams = 0;
+  const streams = new EventResponses(settings.maxEventStreams);
 
   const store = (): WatchableJobRecords => {
     if (records) return records;
@@ -146,25 +147,13 @@ export function jobRecordRoutes({ records, settings, now }: JobRecordRouteDeps):
     requires("records:read"),
     async (c) => {
       const record = await recordOf(c.req.param("id"));
-      const isFollowed = /\btext\/event-stream\b/i.test(c.req.header("accept") ?? "");
-      return isFollowed ? followed(record.jobId) : c.json(recordToWire(record));
+      return wantsEvents(c.req.header("accept")) ? followed(record.jobId) : c.json(recordToWire(record));
     },
   );
 
   function followed(jobId: string): Response {
-    if (openStreams >= settings.maxEventStreams) {
-      throw new ApiError(429, "Too many streams are open. Try again later.", { retryAfter: 10 });
-    }
-    openStreams++;
     const { heartbeatMs } = settings;
-    const stream = watches!.stream(jobId, { heartbeatMs, toWire: recordToWire, onEnd: () => openStreams-- });
-    return new Response(stream, {
-      headers: {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no", // proxies are to pass events on at once
-      },
-    });
+    return streams.answer((onEnd) => watches!.stream(jobId, { heartbeatMs, toWire: recordToWire, onEnd }));
   }
 
   app.patch(

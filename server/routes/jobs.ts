@@ -19,7 +19,7 @@ import type { IdempotencyKeys } from "../idempotency.ts";
 import { newId } from "../ids.ts";
 import { optionsFrom } from "../job_options.ts";
 import type { JobControl } from "../job_runner.ts";
-import type { JobStore, NewJob, StoredJob } from "../job_store.ts";
+import { type JobStore, type NewJob, type StoredJob, UNFINISHED } from "../job_store.ts";
 import {
   checkpointListSchema,
   checkpointToWire,
@@ -37,6 +37,7 @@ import { requires } from "../middleware/authentication.ts";
 import type { ModelCatalog } from "../model_catalog.ts";
 import { jsonBody, operation, pageQuery, query } from "../operations.ts";
 import { pageToWire } from "../pages.ts";
+import { EventResponses, wantsEvents } from "../server_sent_events.ts";
 
 /** What these routes need. */
 export interface JobRouteDeps {
@@ -63,7 +64,7 @@ const checkpointListQuery = z.object(pageQuery(10, 100));
 /** What a job may be asked to do: from which states, to which, and what is told of it. */
 const MOVES = {
   cancel: {
-    from: ["queued", "validating", "running", "paused"],
+    from: UNFINISHED,
     to: "cancelled",
     message: "Fine-tuning job cancelled",
     summary: "Cancel a job for good",
@@ -90,7 +91,7 @@ const MOVES = {
 export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
   const { database, jobs, events, checkpoints, files, models, idempotency, runner, settings, now } = deps;
   const app = new Hono<ServerEnv>();
-  let openStreams = 0;
+  const streams = new EventResponses(settings.maxEventStreams);
 
   const jobOf = (id: string): StoredJob => {
     const job = jobs.get(id);
@@ -295,7 +296,7 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
     query(eventListQuery),
     (c) => {
       const { id } = jobOf(c.req.param("id")), { limit, after } = c.req.valid("query");
-      if (/\btext\/event-stream\b/i.test(c.req.header("accept") ?? "")) {
+      if (wantsEvents(c.req.header("accept"))) {
         return followed(id, c.req.header("last-event-id"));
       }
       const before = after === undefined ? null : eventSeq(id, after);
@@ -316,24 +317,15 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
         "invalid_value",
       );
     }
-    if (openStreams >= settings.maxEventStreams) {
-      throw new ApiError(429, "Too many streams are open. Try again later.", { retryAfter: 10 });
-    }
-    openStreams++;
-    const stream = eventStream(events, {
-      jobId,
-      after,
-      heartbeatMs: settings.heartbeatMs,
-      isOver: () => FINAL_STATUSES.includes(jobs.get(jobId)?.status ?? "failed"),
-      onEnd: () => openStreams--,
-    });
-    return new Response(stream, {
-      headers: {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no", // proxies are to pass events on at once
-      },
-    });
+    return streams.answer((onEnd) =>
+      eventStream(events, {
+        jobId,
+        after,
+        heartbeatMs: settings.heartbeatMs,
+        isOver: () => FINAL_STATUSES.includes(jobs.get(jobId)?.status ?? "failed"),
+        onEnd,
+      })
+    );
   }
 
   app.get(

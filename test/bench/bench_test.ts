@@ -6,7 +6,6 @@ import { readPeakResident } from "../../bench/process_memory.ts";
 import { productProblem, sampledError } from "../../bench/products/problem.ts";
 import { type BenchHeading, formatResults, resultStem } from "../../bench/report.ts";
 import { kernelTotals, mapsOf, shapeTimes } from "../../bench/smollm2/kernels.ts";
-import { TextLineStream } from "../../bench/text_lines.ts";
 import peers from "../../bench/peers.json" with { type: "json" };
 import sdks from "../../bench/sdks.json" with { type: "json" };
 import config from "../../deno.json" with { type: "json" };
@@ -117,11 +116,6 @@ Deno.test("GpuLedger counts what lives at once and each destroyed thing once", a
   assert.deepEqual([ledger.liveBytes, ledger.peakBytes], [66, 116]);
   await Promise.all([1, 2].map(() => device.createComputePipelineAsync({} as GPUComputePipelineDescriptor)));
   assert.equal(ledger.pipelines, 2);
-});
-
-Deno.test("TextLineStream puts lines together that come in pieces", async () => {
-  const lines = ReadableStream.from(["a", "b\nc\n", "\nlast"]).pipeThrough(new TextLineStream());
-  assert.deepEqual(await Array.fromAsync(lines), ["ab", "c", "", "last"]);
 });
 
 function launch(kernel: string, sizes: Record<string, number>, flops: number, ms: number): DispatchTime {

@@ -23,7 +23,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["gpu"],
   ["tensor", "storage_manager"],
   ["config", "storage", "storage_uri", "random", "transfer_events"],
-  ["job", "errors", "version", "html", "protobuf", "crc32c", "scopes", "redact", "logger"],
+  ["job", "errors", "version", "html", "protobuf", "crc32c", "scopes", "redact", "logger", "text_lines"],
 ];
 
 /** Backends see the interface they fulfil and the errors, so that each is one file to add or remove. */

@@ -1,5 +1,5 @@
 /**
- * Text in lines.
+ * Text of another process, line by line.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 /** Characters of a line, at most: a process that prints without end does not fill the memory. */
 const LONGEST_LINE = 1 << 24;
 
-/** Cuts text at its line ends; what comes after the last one is a line too. */
+/** Cuts text at its line ends; what comes after the last one is a line too, unless it is empty. */
 export class TextLineStream extends TransformStream<string, string> {
   constructor() {
     let rest = "";
@@ -22,4 +22,9 @@ export class TextLineStream extends TransformStream<string, string> {
       },
     });
   }
+}
+
+/** The lines of a stream of bytes. */
+export function linesOf(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<string> {
+  return bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
 }
