@@ -12,14 +12,9 @@ import {
   GpuMemoryError,
   GpuUnavailableError,
   ModelFormatError,
-  StorageBucketError,
-  StorageConflictError,
-  StorageDamagedError,
-  StorageDeniedError,
-  StorageInterruptedError,
-  StorageNotFoundError,
   UnsupportedModelError,
 } from "../errors.ts";
+import { STORAGE_ERRORS } from "../storage_manager/storage_errors.ts";
 
 /** The run was stopped by a signal from outside, or because nobody reads what it writes (SIGPIPE). */
 export class InterruptedError extends Error {
@@ -47,16 +42,7 @@ export const EXIT_CODES = [
   {
     code: 4,
     meaning: "a model or file is missing, denied, damaged or of an unsupported kind",
-    errors: [
-      StorageNotFoundError,
-      StorageDeniedError,
-      StorageBucketError,
-      StorageInterruptedError,
-      StorageConflictError,
-      StorageDamagedError,
-      ModelFormatError,
-      UnsupportedModelError,
-    ],
+    errors: [...STORAGE_ERRORS, ModelFormatError, UnsupportedModelError],
   },
   {
     code: 5,

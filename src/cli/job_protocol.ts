@@ -7,6 +7,7 @@
 import * as errors from "../errors.ts";
 import type { ConfigIssue, DatasetIssue } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
+import { STORAGE_ERRORS } from "../storage_manager/storage_errors.ts";
 import type { LogSetting } from "./log_setting.ts";
 
 /** To the worker. */
@@ -53,12 +54,7 @@ export function errorData(thrown: unknown): ErrorData {
 
 /** Classes that are made from a message alone. */
 const BY_MESSAGE = [
-  errors.StorageNotFoundError,
-  errors.StorageDeniedError,
-  errors.StorageBucketError,
-  errors.StorageInterruptedError,
-  errors.StorageConflictError,
-  errors.StorageDamagedError,
+  ...STORAGE_ERRORS,
   errors.ModelFormatError,
   errors.UnsupportedModelError,
   errors.GpuUnavailableError,

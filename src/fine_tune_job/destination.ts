@@ -8,20 +8,13 @@
  * @module
  */
 import type { FineTuneJobConfig, JobConfig } from "../config.ts";
-import {
-  ConfigError,
-  StorageBucketError,
-  StorageConflictError,
-  StorageDamagedError,
-  StorageDeniedError,
-  StorageInterruptedError,
-  StorageNotFoundError,
-} from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
 import { LOG_FILES } from "../logs/run_logs.ts";
 import { RUN_FILE, type RunRecord, runRecordText, TRAINING_CONFIG_FILE } from "../run_files.ts";
 import type { Folder } from "../storage.ts";
 import type { StorageManager } from "../storage_manager.ts";
+import { STORAGE_ERRORS } from "../storage_manager/storage_errors.ts";
 import { transferEvents } from "../transfer_events.ts";
 import type { FineTuneJobDeps } from "./deps.ts";
 
@@ -29,15 +22,6 @@ import type { FineTuneJobDeps } from "./deps.ts";
 const SESSIONS_FOLDER = "upload-sessions";
 const MODEL_FOLDERS = ["adapter", "merged"];
 const UPLOADED_FOLDERS: readonly string[] = [...MODEL_FOLDERS, "tensorboard"];
-
-const STORAGE_ERRORS = [
-  StorageBucketError,
-  StorageConflictError,
-  StorageDamagedError,
-  StorageDeniedError,
-  StorageInterruptedError,
-  StorageNotFoundError,
-];
 
 /** Where the results of a job go; null for nowhere. @throws {ConfigError} If nobody can open it. */
 export async function openDestination(

@@ -11,15 +11,14 @@ import { isPattern, matching } from "../data/path_pattern.ts";
 import { StorageNotFoundError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
 import { fileAt, type FileReader, type Folder, type ReadableFolder } from "../storage.ts";
-import type { StorageManager, StoredFile } from "../storage_manager.ts";
+import type { FolderTransferOptions, StorageManager, StoredFile } from "../storage_manager.ts";
+import { counted, moveAll } from "../storage_manager/move_all.ts";
 import { isRemote } from "../storage_uri.ts";
 import { transferEvents } from "../transfer_events.ts";
 import type { Closers, FineTuneJobDeps } from "./deps.ts";
 
 /** Where downloads lie in the output folder while a job runs. */
 const DOWNLOADS_FOLDER = "downloads";
-/** Files that come at the same time. */
-const CONCURRENCY = 4;
 
 /** Where to read what a job is given. */
 export interface JobSources {
@@ -163,34 +162,16 @@ async function wholeFolder(uri: string, { storage: open }: FineTuneJobDeps): Pro
 /** Downloads files side by side, each verified before it appears; the first failure stops the others. */
 async function downloadAll(
   folders: readonly (readonly [RemoteFolder, Folder])[],
-  onProgress: (counts: { files: number; totalFiles: number; bytes: number; totalBytes: number }) => void,
+  onProgress: NonNullable<FolderTransferOptions["onProgress"]>,
   signal: AbortSignal,
 ): Promise<void> {
-  const all = folders.flatMap(([{ files, ...from }, into]) => files.map((file) => ({ file, from, into })));
-  const totalFiles = all.length, totalBytes = all.reduce((sum, { file }) => sum + file.size, 0);
-  const failed = new AbortController(), either = AbortSignal.any([signal, failed.signal]);
-  let next = 0, files = 0, bytes = 0;
-  const tell = () => onProgress({ files, totalFiles, bytes, totalBytes });
-  const worker = async () => {
-    while (next < all.length && !either.aborted) {
-      const { file, from, into } = all[next++]!;
-      await from.storage.downloadFile(file.name, into, {
-        as: file.name.slice(from.prefix.length),
-        signal: either,
-      });
-      files++;
-      bytes += file.size;
-      tell();
-    }
-  };
-  tell();
-  const workers = Array.from({ length: Math.min(CONCURRENCY, all.length) }, () =>
-    worker().catch((error) => {
-      failed.abort(error);
-      throw error;
-    }));
-  await Promise.allSettled(workers);
-  either.throwIfAborted();
+  const all = folders.flatMap(([{ files, storage, prefix }, into]) =>
+    files.map((file) => ({ ...file, storage, as: file.name.slice(prefix.length), into }))
+  );
+  await moveAll(all, { signal, onProgress }, async ({ name, storage, as, into }, moved, signal) => {
+    await storage.downloadFile(name, into, { as, signal, onProgress: counted(moved) });
+    return true;
+  });
 }
 
 /** Files that were downloaded, under the names that they have in their bucket. */

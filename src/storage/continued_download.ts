@@ -7,6 +7,7 @@ import type { Folder } from "../storage.ts";
 import type { StoredFile } from "../storage_manager.ts";
 import { checkReceived, digestFor } from "./checksums.ts";
 import { bytesOf, type Transfer } from "./download.ts";
+import { gathered } from "./gathered.ts";
 import type { Digest } from "./object_store.ts";
 
 /** Bytes that are read or appended at once. */
@@ -26,7 +27,7 @@ export async function continueDownload(
 ): Promise<void> {
   const { store, moved } = transfer, digest = digestFor(file, store);
   let size = await kept(folder, name, file.size, digest, transfer);
-  for await (const piece of pieces(bytesOf(transfer, file, size))) {
+  for await (const piece of gathered(bytesOf(transfer, file, size), PIECE_BYTES)) {
     await folder.append(name, piece);
     digest?.update(piece);
     size += piece.length;
@@ -65,36 +66,4 @@ async function kept(
   if (size <= wanted) return size;
   await folder.remove(name);
   return 0;
-}
-
-/** The same bytes in large pieces, each good until the next one is asked for; what came before a failure comes too. */
-async function* pieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(PIECE_BYTES);
-  let filled = 0, failure: { readonly error: unknown } | null = null;
-  const source = bytes[Symbol.asyncIterator]();
-  try {
-    while (true) {
-      let next: IteratorResult<Uint8Array>;
-      try {
-        next = await source.next();
-      } catch (error) {
-        failure = { error };
-        break;
-      }
-      if (next.done) break;
-      for (let taken = 0; taken < next.value.length;) {
-        const part = next.value.subarray(taken, taken + buffer.length - filled);
-        buffer.set(part, filled);
-        filled += part.length;
-        taken += part.length;
-        if (filled < buffer.length) continue;
-        yield buffer;
-        filled = 0;
-      }
-    }
-    if (filled > 0) yield buffer.subarray(0, filled);
-    if (failure) throw failure.error;
-  } finally {
-    await source.return?.();
-  }
 }

@@ -7,6 +7,7 @@ import { StorageInterruptedError } from "../errors.ts";
 import type { FileWriter } from "../storage.ts";
 import type { StoredFile } from "../storage_manager.ts";
 import { checkReceived, digestFor } from "./checksums.ts";
+import { gathered } from "./gathered.ts";
 import type { ObjectStore } from "./object_store.ts";
 import { Retries, type RetryPolicy } from "./retry.ts";
 
@@ -60,7 +61,9 @@ export async function download(transfer: Transfer, file: StoredFile, writer: Fil
   const digest = digestFor(file, transfer.store);
   let size = 0;
   try {
-    for await (const bytes of gathered(bytesOf(transfer, file), file.size)) {
+    for await (
+      const bytes of gathered(bytesOf(transfer, file), Math.min(GATHERED_BYTES, file.size), LARGE_BYTES)
+    ) {
       await writer.write(bytes);
       digest?.update(bytes);
       size += bytes.length;
@@ -71,29 +74,4 @@ export async function download(transfer: Transfer, file: StoredFile, writer: Fil
   } finally {
     await writer.abort();
   }
-}
-
-/**
- * The same bytes in large pieces: slow networks give small ones, and each write to a disk costs. A piece is only good until the
- * next one is asked for.
- */
-async function* gathered(pieces: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
-  let buffer: Uint8Array | null = null, filled = 0;
-  for await (const piece of pieces) {
-    if (filled === 0 && piece.length >= LARGE_BYTES) {
-      yield piece;
-      continue;
-    }
-    buffer ??= new Uint8Array(Math.min(GATHERED_BYTES, size));
-    for (let taken = 0; taken < piece.length;) {
-      const part = piece.subarray(taken, taken + buffer.length - filled);
-      buffer.set(part, filled);
-      filled += part.length;
-      taken += part.length;
-      if (filled < buffer.length) continue;
-      yield buffer;
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield buffer!.subarray(0, filled);
 }

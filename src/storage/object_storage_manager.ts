@@ -18,11 +18,12 @@ import type {
   UploadOptions,
   WriteCondition,
 } from "../storage_manager.ts";
+import { moveAll } from "../storage_manager/move_all.ts";
 import { BucketFolder } from "./bucket_folder.ts";
 import { isStored } from "./checksums.ts";
 import { continueDownload } from "./continued_download.ts";
 import { bytesOf, download, type Transfer } from "./download.ts";
-import { filesBelow, moveAll } from "./folder_transfer.ts";
+import { filesBelow } from "./files_below.ts";
 import { assertObjectName, folderName, lastPart } from "./object_names.ts";
 import type { ObjectStore } from "./object_store.ts";
 import { PartBuffers } from "./part_buffers.ts";

@@ -11,7 +11,8 @@
 import { StorageDeniedError } from "../errors.ts";
 import { type Folder, type FolderLock, readText, writeFile } from "../storage.ts";
 import type { FolderTransferOptions, StorageManager, StoredFile } from "../storage_manager.ts";
-import { filesBelow, moveAll } from "./folder_transfer.ts";
+import { counted, moveAll } from "../storage_manager/move_all.ts";
+import { filesBelow } from "./files_below.ts";
 import { pause } from "./retry.ts";
 
 /** What a remote place holds in one state. */
@@ -296,13 +297,4 @@ async function readJson<T>(folder: Folder, name: string): Promise<T | null> {
     if (error instanceof SyntaxError) return null;
     throw error;
   }
-}
-
-/** Turns counts of all bytes so far into counts of those that moved since. */
-function counted(moved: (bytes: number) => void): (progress: { readonly bytes: number }) => void {
-  let before = 0;
-  return ({ bytes }) => {
-    moved(bytes - before);
-    before = bytes;
-  };
 }
