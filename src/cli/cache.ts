@@ -6,7 +6,7 @@
 import { didYouMean } from "../config/nearest.ts";
 import { ConfigError } from "../errors.ts";
 import type { CacheEntry, SnapshotCache } from "../storage/snapshot_cache.ts";
-import { formatBytes } from "./format.ts";
+import { columns, formatBytes } from "./format.ts";
 import { parseFlags } from "./flags.ts";
 import { isOn } from "./generate_flags.ts";
 import { hubSnapshots } from "./hub.ts";
@@ -91,8 +91,5 @@ function table(entries: readonly CacheEntry[]): string {
     ]),
     ["", "", formatBytes(total), "", ""],
   ];
-  const widths = cells[0]!.map((_, i) => Math.max(...cells.map((line) => line[i]!.length)));
-  return cells.map((line) => `${line.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()}\n`).join(
-    "",
-  );
+  return columns(cells);
 }

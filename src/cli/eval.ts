@@ -12,6 +12,7 @@ import { type ParsedFlags, parseFlags } from "./flags.ts";
 import { isOn, textOf } from "./generate_flags.ts";
 import { dataFiles } from "./hub.ts";
 import type { CliIo } from "./io.ts";
+import { LiveLine } from "./live_line.ts";
 import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
@@ -24,7 +25,6 @@ export interface EvalOutside {
   readonly device?: EvaluationOptions["device"];
 }
 
-const CLEAR_LINE = "\r\x1b[K";
 /** Lines of progress where there is no terminal: one for each of so many parts of the rows. */
 const PLAIN_PARTS = 10;
 
@@ -92,68 +92,61 @@ async function writeAnswers(
 /** Where events go for the flags given: one line of progress that is drawn again, or a few plain ones. */
 class Screen {
   readonly #io: Pick<CliIo, "stdout" | "stderr">;
-  readonly #sink: CliIo["stdout"];
+  readonly #line: LiveLine;
   readonly #paint: ReturnType<typeof painter>;
   readonly #json: boolean;
   readonly #quiet: boolean;
   readonly #live: boolean;
   readonly #shown: number;
-  #lineIsOpen = false;
   #part = "";
 
   constructor(flags: ParsedFlags, io: Pick<CliIo, "stdout" | "stderr" | "env">, shown: number) {
     this.#io = io;
     this.#json = isOn(flags, "json");
     this.#quiet = isOn(flags, "quiet");
-    this.#sink = this.#json ? io.stderr : io.stdout;
-    this.#live = this.#sink.isTerminal && io.env.TERM !== "dumb";
-    this.#paint = painter(wantsColor(textOf(flags, "color") ?? "auto", io.env, this.#sink));
+    const sink = this.#json ? io.stderr : io.stdout;
+    this.#line = new LiveLine((text) => sink.write(text));
+    this.#live = sink.isTerminal && io.env.TERM !== "dumb";
+    this.#paint = painter(wantsColor(textOf(flags, "color") ?? "auto", io.env, sink));
     this.#shown = shown;
   }
 
   show(event: EvaluationEvent): void {
     switch (event.type) {
       case "warning":
-        return this.#line(`${this.#paint("yellow", "warning:")} ${event.message}`);
+        return this.#line.line(`${this.#paint("yellow", "warning:")} ${event.message}`);
       case "phase":
         return this.note(event.message);
       case "started":
-        if (!this.#quiet) formatSummary(event.summary, this.#paint).forEach((line) => this.#line(line));
+        if (!this.#quiet) formatSummary(event.summary, this.#paint).forEach((line) => this.#line.line(line));
         return;
       case "progress":
         if (!this.#quiet) this.#progress(event);
         return;
       case "finished":
         if (this.#json) this.#io.stdout.write(`${JSON.stringify(scoresOf(event), null, 2)}\n`);
-        else formatResult(event, this.#shown, this.#paint).forEach((line) => this.#line(line));
+        else formatResult(event, this.#shown, this.#paint).forEach((line) => this.#line.line(line));
     }
   }
 
   /** A line that --quiet leaves out. */
   note(text: string): void {
-    if (!this.#quiet) this.#line(this.#paint("dim", text));
+    if (!this.#quiet) this.#line.line(this.#paint("dim", text));
   }
 
   /** Ends an open line. */
   close(): void {
-    if (this.#lineIsOpen) this.#sink.write("\n");
-    this.#lineIsOpen = false;
+    this.#line.close();
   }
 
   #progress(event: Extract<EvaluationEvent, { type: "progress" }>): void {
     if (this.#live) {
-      this.#sink.write(CLEAR_LINE + formatProgress(event));
-      this.#lineIsOpen = true;
+      this.#line.redraw(formatProgress(event));
       return;
     }
     const part = `${event.of} ${event.metric} ${Math.floor(PLAIN_PARTS * event.done / event.total)}`;
-    if (part !== this.#part) this.#line(formatProgress(event));
+    if (part !== this.#part) this.#line.line(formatProgress(event));
     this.#part = part;
-  }
-
-  #line(text: string): void {
-    this.#sink.write(`${this.#lineIsOpen ? CLEAR_LINE : ""}${text}\n`);
-    this.#lineIsOpen = false;
   }
 }
 

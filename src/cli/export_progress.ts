@@ -5,8 +5,8 @@
  */
 import { formatBytes } from "./format.ts";
 import type { Sink } from "./io.ts";
+import { CLEAR_LINE } from "./live_line.ts";
 
-const CLEAR_LINE = "\r\x1b[K";
 const RENEW_MS = 200;
 
 export class ExportProgress {

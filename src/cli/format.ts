@@ -50,3 +50,10 @@ export function formatShare(part: number, whole: number): string {
   const percent = whole === 0 ? 0 : (100 * part) / whole;
   return `${percent >= 1 ? percent.toFixed(2) : Number(percent.toPrecision(2))} %`;
 }
+
+/** Lines of cells in columns as wide as their widest cell. */
+export function columns(cells: readonly (readonly string[])[]): string {
+  const widths = cells[0]!.map((_, i) => Math.max(...cells.map((line) => line[i]!.length)));
+  const lines = cells.map((line) => line.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd());
+  return lines.map((line) => `${line}\n`).join("");
+}

@@ -10,10 +10,10 @@ import { LocalFolder } from "../storage/local.ts";
 import { openStorage } from "../storage/open.ts";
 import { hubSnapshots } from "./hub.ts";
 import type { Sink } from "./io.ts";
+import { LiveLine } from "./live_line.ts";
 import { openFolder } from "./open_folder.ts";
 import { TransferLines } from "./transfer_line.ts";
 
-const CLEAR_LINE = "\r\x1b[K";
 /** Pause between two drawings of a live line, milliseconds. */
 const PERIOD_MS = 200;
 
@@ -60,13 +60,14 @@ type Counts = Parameters<NonNullable<NonNullable<Parameters<FindModel>[1]>["onPr
 class DownloadLine {
   readonly #sink: Sink;
   readonly #quiet: boolean;
+  readonly #line: LiveLine;
   readonly #lines = new TransferLines();
   #drawnAt = -Infinity;
-  #isOpen = false;
   #isOver = false;
 
   constructor(sink: Sink, quiet: boolean) {
     this.#sink = sink;
+    this.#line = new LiveLine((text) => sink.write(text));
     this.#quiet = quiet;
   }
 
@@ -82,24 +83,17 @@ class DownloadLine {
       ...counts,
     });
     this.#isOver = isOver;
-    if (isOver) return this.#line(text);
+    if (isOver) return this.#line.line(text);
     if (!this.#sink.isTerminal) return;
-    this.#sink.write(CLEAR_LINE + text.slice(0, this.#sink.columns - 1));
-    this.#isOpen = true;
+    this.#line.redraw(text.slice(0, this.#sink.columns - 1));
   }
 
   note(text: string): void {
-    this.#line(`warning: ${text}`);
+    this.#line.line(`warning: ${text}`);
   }
 
   /** Ends a line that was left open. */
   close(): void {
-    if (this.#isOpen) this.#sink.write("\n");
-    this.#isOpen = false;
-  }
-
-  #line(text: string): void {
-    this.#sink.write(`${this.#isOpen ? CLEAR_LINE : ""}${text}\n`);
-    this.#isOpen = false;
+    this.#line.close();
   }
 }

@@ -25,7 +25,7 @@ import { type LogOutput, logSetting, startLogging } from "./log_output.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
 import { describeError } from "./report_error.ts";
 import { serveHelp, tokenHelp } from "./server_flags.ts";
-import { CLEAR_LINE } from "./terminal.ts";
+import { CLEAR_LINE } from "./live_line.ts";
 import { train } from "./train.ts";
 import { cacheHelp, inspectHelp, mergeHelp, pullHelp, runsHelp } from "./verb_flags.ts";
 import { withoutSecrets } from "./without_secrets.ts";

@@ -7,7 +7,7 @@ import { ModelFormatError } from "../errors.ts";
 import { readRun } from "../explain/read_run.ts";
 import { RUN_FILE, type RunRecord } from "../run_files.ts";
 import type { Folder } from "../storage.ts";
-import { formatDuration } from "./format.ts";
+import { columns, formatDuration } from "./format.ts";
 import { parseFlags } from "./flags.ts";
 import { isOn } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
@@ -99,8 +99,5 @@ function runTable(rows: readonly RunRow[]): string {
       row.baseModel,
     ]),
   ];
-  const widths = cells[0]!.map((_, i) => Math.max(...cells.map((line) => line[i]!.length)));
-  return cells.map((line) => `${line.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()}\n`).join(
-    "",
-  );
+  return columns(cells);
 }

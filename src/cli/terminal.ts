@@ -14,6 +14,7 @@ import {
   formatRate,
   formatShare,
 } from "./format.ts";
+import { LiveLine } from "./live_line.ts";
 import { type Paint, painter } from "./paint.ts";
 import { TransferLines } from "./transfer_line.ts";
 
@@ -36,8 +37,6 @@ type DeviceLostEvent = Extract<TrainingEvent, { type: "device_lost" }>;
 type TransferEvent = Extract<TrainingEvent, { type: "transfer" }>;
 type FinishedEvent = Extract<TrainingEvent, { type: "finished" }>;
 
-/** Empties the line under the cursor. */
-export const CLEAR_LINE = "\r\x1b[K";
 /** Weight of the newest loss in the running mean that the trend sign compares with. */
 const NEWEST = 0.1;
 const WIDEST_LINE = 100;
@@ -52,9 +51,10 @@ export class TerminalReport {
   #meanLoss: number | null = null;
   #before: SampledEvent | null = null;
   #after: SampledEvent | null = null;
-  #lineIsOpen = false;
+  readonly #live: LiveLine;
 
   constructor(options: TerminalOptions) {
+    this.#live = new LiveLine(options.write);
     this.#options = options;
     this.#paint = painter(options.color);
     this.#transfers = new TransferLines(options.now);
@@ -97,13 +97,11 @@ export class TerminalReport {
 
   /** Ends an open live line, so that what follows starts on a line of its own. */
   close(): void {
-    if (this.#lineIsOpen) this.#options.write("\n");
-    this.#lineIsOpen = false;
+    this.#live.close();
   }
 
   #line(text: string): void {
-    this.#options.write(`${this.#lineIsOpen ? CLEAR_LINE : ""}${text}\n`);
-    this.#lineIsOpen = false;
+    this.#live.line(text);
   }
 
   #step(event: StepEvent): void {
@@ -113,19 +111,14 @@ export class TerminalReport {
       : (1 - NEWEST) * this.#meanLoss + NEWEST * event.loss;
     const line = stepLine(event, trend, this.#evalLoss, Math.min(this.#options.columns, WIDEST_LINE));
     if (!this.#options.live) return this.#line(line);
-    this.#redraw(line);
+    this.#live.redraw(line);
   }
 
   /** On a terminal a live line; elsewhere one line when all has come. */
   #transfer(event: TransferEvent): void {
     const { text, isOver } = this.#transfers.line(event);
     if (isOver) this.#line(this.#paint("dim", text));
-    else if (this.#options.live) this.#redraw(text.slice(0, this.#options.columns - 1));
-  }
-
-  #redraw(line: string): void {
-    this.#options.write(CLEAR_LINE + line);
-    this.#lineIsOpen = true;
+    else if (this.#options.live) this.#live.redraw(text.slice(0, this.#options.columns - 1));
   }
 
   #sampled(event: SampledEvent): void {

@@ -11,6 +11,7 @@ import type { JobForm } from "../job_form.ts";
 import type { Asked, JobInputs } from "../job_inputs.ts";
 import type { JobPlan } from "../protocol.ts";
 import { commandOptions, shellCommand } from "../shell_command.ts";
+import { MemoryRows } from "./memory_rows.tsx";
 import { modelName } from "./model_card.tsx";
 
 function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
@@ -65,14 +66,7 @@ function Memory({ form, plan }: { form: JobForm; plan: JobPlan }) {
       </div>
       <details>
         <summary>By use</summary>
-        <dl class="pairs tight">
-          {memory.map(({ what, bytes }) => (
-            <div key={what}>
-              <dt>{what}</dt>
-              <dd>{byteSize(bytes)}</dd>
-            </div>
-          ))}
-        </dl>
+        <MemoryRows memory={memory} tight />
       </details>
       {smaller && smaller.totalBytes < total && (
         <small>With the base in 4 bits it would need {byteSize(smaller.totalBytes)}.</small>

@@ -7,6 +7,7 @@ import type { ViewProps } from "../app.tsx";
 import { byteSize, clock, count } from "../figures.ts";
 import { route } from "../router.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
+import { MemoryRows } from "./memory_rows.tsx";
 import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";
 import { RunFiles } from "./run_files.tsx";
@@ -114,14 +115,7 @@ function Details({ run }: { run: RunState }) {
       {memory.length > 0 && (
         <details>
           <summary>GPU memory</summary>
-          <dl class="pairs">
-            {memory.map(({ what, bytes }) => (
-              <div key={what}>
-                <dt>{what}</dt>
-                <dd>{byteSize(bytes)}</dd>
-              </div>
-            ))}
-          </dl>
+          <MemoryRows memory={memory} />
         </details>
       )}
     </section>
