@@ -5,13 +5,14 @@
  *     deno task replay --base MODEL --curve DIR --steps N --out losses.json --adapter-out DIR
  *     deno task replay --base MODEL --curve DIR --quantization 4bit
  *     deno task replay --base MODEL --curve DIR --steps 2 --variant all
+ *     VK_ICD_FILENAMES=DRIVER.json deno task replay --base MODEL --curve DIR --steps 1 --variant subgroup --dawn
  *
  * MODEL is a folder or a GGUF file, which stays packed. With `--quantization 4bit` the losses are held against those of
  * PEFT on the same base in NF4, `nf4_curve.json`.
  *
  * The recipe is the curve's: AdamW, learning rate 2e-4 constant, weight decay 0.01, no clipping, one batch a step. With
  * `--variant all` every variant that fits the adapter replays the steps, and a table says how far its losses are from the
- * recorded ones. Exit code 1 where a loss is too far.
+ * recorded ones. `--dawn` computes with Dawn, and its compiler Tint, in place of Deno's WebGPU. Exit code 1 where a loss is too far.
  *
  * @module
  */
@@ -22,6 +23,7 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import { chooseVariants, variantFits, VARIANTS, type Variants } from "../../src/nn/variants.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
+import { dawnEntry } from "../helpers/dawn.ts";
 import { nf4Reference, type Reference, worstDistance } from "./curve.ts";
 import { precisionOf } from "./golden_cases.ts";
 import { openRecording, replay, type Replayed, type ReplayRequest } from "./replayed_run.ts";
@@ -40,6 +42,7 @@ const { values: flags } = parseArgs({
     "adapter-out": { type: "string" },
     variant: { type: "string" },
     profile: { type: "boolean", default: false },
+    dawn: { type: "boolean", default: false },
   },
 });
 const { base, curve } = flags;
@@ -54,13 +57,13 @@ if (
     "usage: deno task replay --base MODEL --curve DIR [--steps N] [--out losses.json] [--adapter-out DIR] " +
       `[--quantization ${QUANTIZATION_WORDS.join("|")}] [--variant all|${
         VARIANT_NAMES.join("|")
-      }] [--profile]`,
+      }] [--profile] [--dawn]`,
   );
   Deno.exit(2);
 }
 
 quietMesa();
-const gpu = await openGpu();
+const gpu = await openGpu(flags.dawn ? { entry: await dawnEntry() } : {});
 const recording = await openRecording(new LocalFolder(curve));
 if (steps > recording.batches) {
   console.error(`error: ${curve} holds ${recording.batches} batches and --steps asks for ${steps}`);

@@ -17,6 +17,7 @@ import { StepRecorder } from "../../src/nn/step_recorder.ts";
 import { VARIANTS, type Variants } from "../../src/nn/variants.ts";
 import { toTexture } from "../../kernels/stage/kernel.ts";
 import { type ElementType, matrixShape, type Tensor, tensorAt } from "../../src/tensor.ts";
+import { dawnEntry } from "./dawn.ts";
 import { SENTINEL } from "./fill.ts";
 
 /**
@@ -35,23 +36,10 @@ export interface TestAdapter {
   readonly pipelines: PipelineCache;
 }
 
-const entries: GPU[] = []; // Dawn's crashes the process once it is collected
-
-async function entryOf(name: AdapterName): Promise<GPU | undefined> {
-  if (name !== "dawn") return undefined;
-  // Dawn polls by setImmediate, and Deno's loop can starve on immediates that ask for the next one
-  Object.assign(globalThis, { setImmediate: (poll: () => void) => setTimeout(poll, 0) });
-  const { create, globals } = await import("webgpu");
-  Object.assign(globalThis, globals);
-  const entry = create([]);
-  entries.push(entry);
-  return entry;
-}
-
 /** Opens a fresh device, for tests that break theirs. @throws {GpuUnavailableError} If there is no such adapter. */
 export async function openAdapter(name: AdapterName): Promise<TestAdapter> {
   const limits = name === "deno-default" ? "default" : "raised";
-  const gpu = await openGpu({ entry: await entryOf(name), limits });
+  const gpu = await openGpu({ entry: name === "dawn" ? await dawnEntry() : undefined, limits });
   return { name, gpu, pipelines: new PipelineCache(gpu) };
 }
 

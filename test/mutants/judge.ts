@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readTotals } from "../run.ts";
+import { readTotals } from "../helpers/test_lanes.ts";
 import type { Mutant } from "./mutant.ts";
 
 /** How one run of tests ended. */
