@@ -30,6 +30,7 @@ export const DEVELOPMENT: ReadonlySet<string> = new Set([
   "@firestore-emulator/server",
   "@types/node",
   "@webgpu/types",
+  "openai",
   "playwright-core",
   "webgpu",
 ]);

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type EmulatorName, EMULATORS, installEmulator } from "./helpers/emulators.ts";
+import { installForTests } from "./helpers/emulators.ts";
 import { LANES, runLanes, type Totals, totalsLine } from "./helpers/test_lanes.ts";
 
 /** What the browser cannot have: the command line, files of this machine, the page's build and server. */
@@ -43,9 +43,7 @@ async function check(name: string, args: readonly string[]): Promise<boolean> {
 }
 
 async function runAll(): Promise<Totals> {
-  for (const name of Object.keys(EMULATORS) as EmulatorName[]) {
-    console.log(`       ${name} ${await installEmulator(name)}`);
-  }
+  for await (const line of installForTests()) console.log(`       ${line}`);
   const checks = [
     await check("deno fmt --check", ["fmt", "--check"]),
     await check("deno lint", ["lint"]),

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { installPython } from "./python_packages.ts";
 
 /** Where each server comes from; versions are those that the tests were written with. */
 export const EMULATORS = {
@@ -123,8 +124,12 @@ export async function startEmulator(
   };
 }
 
+/** Installs all that tests run beside npm packages, and tells of each. */
+export async function* installForTests(): AsyncGenerator<string> {
+  for (const name of Object.keys(EMULATORS) as EmulatorName[]) yield `${name} ${await installEmulator(name)}`;
+  yield `openai for Python ${await installPython("openai")}`;
+}
+
 if (import.meta.main) {
-  for (const name of Object.keys(EMULATORS) as EmulatorName[]) {
-    console.log(`${name} ${await installEmulator(name)}`);
-  }
+  for await (const line of installForTests()) console.log(line);
 }
