@@ -28,6 +28,7 @@ import { PipelineCache } from "./gpu/pipelines.ts";
 import { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
 import { ModelManager } from "./model_manager.ts";
 import { type HeldOutAnswer, heldOutAnswers, SPARE_TOKENS } from "./samples.ts";
+import { withPlugins } from "./plugin.ts";
 import { fileAt, readText } from "./storage.ts";
 
 export * from "./evaluation/events.ts";
@@ -209,7 +210,8 @@ async function readRows(
   chatTemplate: string | null,
 ): Promise<{ dataset: Dataset; contextLength: number; tokenizer: Tokenizer }> {
   const { files, model, allowSpecialTokens = false } = options;
-  const base = await new ModelManager(files, options.findModel).open(model);
+  const { dataFormats, modelFamilies } = withPlugins(options.plugins ?? []);
+  const base = await new ModelManager(files, options.findModel, modelFamilies).open(model);
   try {
     const tokenizer = await Tokenizer.load(base.folder);
     const { dataFiles } = options;
@@ -219,6 +221,7 @@ async function readRows(
       tokenizer,
       chatTemplate,
       allowSpecialTokens,
+      formats: dataFormats,
     });
     const dataset = await manager.load({
       ...options,

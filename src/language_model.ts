@@ -20,17 +20,20 @@ import { PipelineCache } from "./gpu/pipelines.ts";
 import { type BaseModel, type FindModel, ModelManager } from "./model_manager.ts";
 import type { BatchLimits, ModelDevice, TrainableModel } from "./models/trainable_model.ts";
 import { chooseVariants } from "./nn/variants.ts";
-import type { Folder } from "./storage.ts";
+import { type Plugin, withPlugins } from "./plugin.ts";
+import type { ReadableFolder } from "./storage.ts";
 import { type EvalResult, measureRows } from "./trainer/measure.ts";
 
 /** What {@link LanguageModel.open} needs. */
 export interface LanguageModelOptions {
   /** Opens a folder by its uri. */
-  readonly files: (uri: string) => Folder;
+  readonly files: (uri: string) => ReadableFolder;
   /** Folder of the base model, or a GGUF file, whose weights stay as they are packed; or a name that `findModel` knows. */
   readonly model: string;
   /** Finds models by their names; default: a name is the uri of a folder or a GGUF file. */
   readonly findModel?: FindModel;
+  /** Plugins, loaded: a model may be of a family that they bring. Default: none. */
+  readonly plugins?: readonly Plugin[];
   /** Folder of an adapter that was trained on it; default none. */
   readonly adapter?: string | null;
   /**
@@ -107,14 +110,15 @@ export class LanguageModel {
   /**
    * Loads everything onto the GPU.
    *
-   * @throws {ConfigError} If a model is to be quantised that is quantised already.
+   * @throws {ConfigError} If a model is to be quantised that is quantised already, or a plugin cannot be used.
    * @throws {StorageNotFoundError} @throws {ModelFormatError} @throws {UnsupportedModelError} If the model or the adapter
    * cannot be used, or do not belong together.
    * @throws {GpuUnavailableError} @throws {GpuMemoryError} If there is no usable GPU or the model will not fit.
    */
   static async open(options: LanguageModelOptions): Promise<LanguageModel> {
-    const { files, device } = options;
-    const manager = new ModelManager(files, options.findModel), opened = await manager.open(options.model);
+    const { files, device } = options, { modelFamilies } = withPlugins(options.plugins ?? []);
+    const manager = new ModelManager(files, options.findModel, modelFamilies);
+    const opened = await manager.open(options.model);
     let gpu: Gpu | null = null;
     try {
       const base = ModelManager.quantized(opened, {

@@ -7,10 +7,12 @@
 import { denoIo } from "./cli/deno_io.ts";
 import { exampleJob } from "./cli/example_job.ts";
 import type { CliIo } from "./cli/io.ts";
-import { showingFinder } from "./cli/model_source.ts";
+import { withBuckets } from "./cli/bucket_folders.ts";
+import { finderIn, showingFinder } from "./cli/model_source.ts";
 import { loadPlugins } from "./cli/load_plugins.ts";
 import { openFolder } from "./cli/open_folder.ts";
 import { openTracker } from "./cli/open_tracker.ts";
+import { partsOf } from "./cli/plugin_parts.ts";
 import { withoutRequestSpans } from "./cli/open_telemetry.ts";
 import { quietMesa } from "./cli/quiet_mesa.ts";
 import { runCommand } from "./cli/run.ts";
@@ -21,11 +23,11 @@ const createJob: CliIo["createJob"] = (config, options) => Promise.resolve(new W
 /** Loads the engine only when it is needed, so that help and validation answer at once. */
 const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {
   const { LanguageModel } = await import("./language_model.ts");
-  const findModel = showingFinder(io.stderr);
+  const { open } = partsOf(request.plugins);
   return await LanguageModel.open({
     ...request,
-    files: openFolder,
-    findModel,
+    files: await withBuckets(openFolder, { folders: [request.adapter] }, open),
+    findModel: showingFinder(io.stderr, finderIn(open)),
     gpu: { requireHardware: requireGpu },
   });
 };

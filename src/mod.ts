@@ -244,7 +244,7 @@ export {
 } from "./export/onnx_model.ts";
 export type { OnnxFileLimits } from "./export/onnx_files.ts";
 export type { LogitsOf } from "./export/onnx_decoder.ts";
-export { type ExportRequest, type ExportSource, openExportSource } from "./export/source.ts";
+export { type ExportDeps, type ExportRequest, type ExportSource, openExportSource } from "./export/source.ts";
 
 export { Gpu, openGpu, type OpenGpuOptions } from "./gpu/device.ts";
 export { chooseVariants, VARIANTS, type Variants } from "./nn/variants.ts";

@@ -32,7 +32,7 @@ import {
 import { isDecomposed } from "./optim/decomposed_init.ts";
 import { type DrawnInit, initialLoraA, initialLoraB } from "./optim/init.ts";
 import { isFloatDtype } from "./quant/float16.ts";
-import { fileAt, type Folder, type ReadableFolder } from "./storage.ts";
+import { fileAt, type ReadableFolder } from "./storage.ts";
 
 export { mergeParts, withWholeTensors } from "./model_manager/whole_tensors.ts";
 export type { FindModel, FindModelOptions, FoundModel } from "./model_manager/find_model.ts";
@@ -85,7 +85,7 @@ export class ModelManager {
    * @param families Those that a model may be of; default the ones that come with Lowrank.
    */
   constructor(
-    files: (uri: string) => Folder,
+    files: (uri: string) => ReadableFolder,
     find: FindModel = findAt(files),
     families: ModelFamilies = MODEL_FAMILIES,
   ) {
@@ -254,7 +254,7 @@ export class ModelManager {
 }
 
 /** Takes names for uris. */
-function findAt(files: (uri: string) => Folder): FindModel {
+function findAt(files: (uri: string) => ReadableFolder): FindModel {
   return (name): Promise<FoundModel> => {
     if (!isGgufName(name)) return Promise.resolve({ name, folder: files(name), file: null });
     const { folder, name: file } = fileAt(files, name);

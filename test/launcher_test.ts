@@ -6,6 +6,9 @@ const LAUNCHER = new URL("../lowrank", import.meta.url).pathname;
 /** What the launcher calls of the system and must not be faked. */
 const REAL_TOOLS = ["cat", "chmod", "dirname", "grep", "mkdir", "readlink", "sed", "uname"];
 
+/** What has the launcher look for no driver. */
+const DRIVER = { VK_DRIVER_FILES: "/made/up.json" };
+
 /** A machine in a temporary folder: `bin/` is the whole PATH, `home/` the home. */
 async function withMachine(
   fakes: Readonly<Record<string, string>>,
@@ -31,7 +34,7 @@ async function withMachine(
     for (const [name, body] of Object.entries({ id: "echo 1000", ...fakes })) {
       await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     }
-    await work(async (args, cwd = folder, env = { VK_DRIVER_FILES: "/made/up.json" }) => {
+    await work(async (args, cwd = folder, env = DRIVER) => {
       const command = new Deno.Command("/bin/sh", {
         args: [LAUNCHER, ...args],
         cwd,
@@ -162,14 +165,23 @@ Deno.test({
           ["resume", "runs/a", "--plugin", "verses.ts"],
           ...["list.yaml", "flow.yaml", "one.toml", "whole.json"].map((name) => ["train", "-c", name]),
           ["train", "--config=line.json"],
+          ["eval", "-c", "list.yaml"],
+          ["inspect", "models/a", "--plugin", "verses.ts"],
         ]
       ) assert.equal(await rights(words), 2, words.join(" "));
+      for (const verb of ["train", "resume", "generate", "chat", "merge", "export", "check", "explain"]) {
+        assert.equal(await rights([verb], { ...DRIVER, LOWRANK_PLUGINS: "verses.ts" }), 2, verb);
+      }
+      for (const verb of ["models", "runs", "cache", "config", "version"]) {
+        assert.equal(await rights([verb], { ...DRIVER, LOWRANK_PLUGINS: "verses.ts" }), 0, verb);
+      }
+      assert.equal(await rights(["train"], { ...DRIVER, LOWRANK_PLUGINS: "" }), 0);
       for (
         const words of [
           ["train"],
           ["train", "--plugin"],
           ["train", "--data", "list.yaml"],
-          ["generate", "--prompt", "--plugin=a"],
+          ["models", "--plugin=a"],
           ...["none.yaml", "none.json", "comment.yaml"].map((name) => ["train", "-c", name]),
         ]
       ) assert.equal(await rights(words), 0, words.join(" "));

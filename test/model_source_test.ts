@@ -95,7 +95,8 @@ Deno.test("parseModelName() tells what a name may mean", () => {
     assert.deepEqual(meant(path), [path, null, null, null, null]);
   }
   assert.deepEqual(meant("file:///models/ember"), ["/models/ember", null, null, null, null]);
-  for (const name of ["hf://fen", "hf://datasets/fen/tide", "hf://fen/ember/model.onnx", "ftp://a/b"]) {
+  assert.deepEqual(meant("shelf://a/b"), [null, "shelf://a/b", null, null, null], "may be a plugin's");
+  for (const name of ["hf://fen", "hf://datasets/fen/tide", "hf://fen/ember/model.onnx", "gs://A/b"]) {
     assert.throws(() => parseModelName(name), { name: "ConfigError" }, name);
   }
 });

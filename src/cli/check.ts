@@ -9,9 +9,9 @@ import { Tokenizer } from "../data/tokenizer.ts";
 import { type DataCheck, DataManager, type SourceCheck } from "../data_manager.ts";
 import { ConfigError, DatasetFormatError } from "../errors.ts";
 import { type FindModel, ModelManager } from "../model_manager.ts";
+import type { Plugin } from "../plugin.ts";
 import { fileAt, type Folder, type ReadableFolder, readText } from "../storage.ts";
 import type { OpenStorage } from "../storage_manager.ts";
-import { openStorage } from "../storage/open.ts";
 import { type ReadPaths, withBuckets } from "./bucket_folders.ts";
 import { CHECK_FLAGS, checkHelp, OWN_FLAGS } from "./check_flags.ts";
 import { formatCheck } from "./check_text.ts";
@@ -22,31 +22,34 @@ import type { CliIo } from "./io.ts";
 import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
-import { resolveConfig } from "./sources.ts";
+import { partsOf, type PluginParts } from "./plugin_parts.ts";
+import { resolveWithPlugins } from "./sources.ts";
 
 /**
  * Prints what the files hold, then fails if a line cannot be used.
  *
  * @param files Opens a folder by its uri; default those of this machine.
- * @param open Opens a bucket; default with the credentials of the environment.
+ * @param outside Opens a bucket; default with the credentials of the environment.
  * @throws {ConfigError} For wrong usage.
  * @throws {DatasetFormatError} With every bad line.
  * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
  */
 export async function check(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "stderr" | "env">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env" | "loadPlugins">,
   files: (uri: string) => Folder = openFolder,
-  open: OpenStorage = openStorage,
+  outside?: OpenStorage,
 ): Promise<void> {
   const flags = parseFlags(args, CHECK_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(checkHelp());
-  const config = configOf(flags, io.env), shown = shownRows(flags);
+  const { config, plugins } = await configOf(flags, io), shown = shownRows(flags);
+  const parts = partsOf(plugins), open = outside ?? parts.open;
   const model = textOf(flags, "base_model") ?? textOf(flags, "model");
   const tokenizer = model === null
     ? null
-    : await tokenizerOf(model, files, finderFor(files, io.stderr).findModel);
-  const found = await checkData(config, tokenizer, shown, await withBuckets(files, pathsOf(config), open));
+    : await tokenizerOf(model, files, finderFor(files, io.stderr, open).findModel, parts);
+  const readable = await withBuckets(files, pathsOf(config), open);
+  const found = await checkData(config, tokenizer, shown, readable, parts);
   if (isOn(flags, "json")) {
     io.stdout.write(`${JSON.stringify(checkJson(found, config), null, 2)}\n`);
   } else {
@@ -58,7 +61,10 @@ export async function check(
 }
 
 /** The job's configuration, of which only what concerns data is used. @throws {ConfigError} */
-function configOf({ values, positionals, issues }: ParsedFlags, env: CliIo["env"]): FineTuneJobConfig {
+async function configOf(
+  { values, positionals, issues }: ParsedFlags,
+  { env, loadPlugins }: Pick<CliIo, "env" | "loadPlugins">,
+): Promise<{ readonly config: FineTuneJobConfig; readonly plugins: readonly Plugin[] }> {
   if (issues.length > 0) throw new ConfigError(issues);
   if (positionals.length === 0) {
     throw new ConfigError([{ path: "DATA", message: "is missing: name the files to check" }]);
@@ -71,7 +77,7 @@ function configOf({ values, positionals, issues }: ParsedFlags, env: CliIo["env"
     output_model_name: "check",
     training_data_path: positionals.join(","),
   };
-  return resolveConfig({ flags, env }).config;
+  return await resolveWithPlugins({ flags, env }, loadPlugins);
 }
 
 function shownRows(flags: ParsedFlags): number {
@@ -85,11 +91,12 @@ async function tokenizerOf(
   uri: string,
   files: (uri: string) => Folder,
   findModel: FindModel | undefined,
+  { modelFamilies }: PluginParts,
 ): Promise<Tokenizer> {
   const found = await findModel?.(uri, { weights: false });
   const isFile = found ? found.file !== null : /\.gguf$/i.test(uri);
   if (!isFile) return await Tokenizer.load(found?.folder ?? files(uri));
-  const base = await new ModelManager(files, findModel).open(uri);
+  const base = await new ModelManager(files, findModel, modelFamilies).open(uri);
   try {
     return await Tokenizer.load(base.folder);
   } finally {
@@ -106,12 +113,14 @@ async function checkData(
   tokenizer: Tokenizer | null,
   shown: number,
   files: (uri: string) => ReadableFolder,
+  { dataFormats: formats }: PluginParts,
 ): Promise<DataCheck> {
   const fileOf = (uri: string) => fileAt(files, uri);
   const template = training.chatTemplatePath === null ? null : fileOf(training.chatTemplatePath);
   const manager = new DataManager({
     files: fileOf,
     dataFiles,
+    formats,
     ...(tokenizer ? { tokenizer } : {}),
     chatTemplate: template && await readText(template.folder, template.name),
     allowSpecialTokens: training.allowSpecialTokens,

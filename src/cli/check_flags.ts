@@ -5,6 +5,7 @@
  */
 import { type FlagSpec, GENERAL_FLAGS, TRAIN_FLAGS } from "./flags.ts";
 import { exitCodeTable, flagTable } from "./help.ts";
+import { PLUGINS_FLAG } from "./plugin_flag.ts";
 
 /** Options of a job that decide what becomes of its data. */
 const DATA_OPTIONS = [
@@ -50,6 +51,7 @@ export const CHECK_FLAGS: readonly FlagSpec[] = [
   ...OWN_FLAGS.slice(0, 1),
   ...DATA_OPTIONS.flatMap((name) => TRAIN_FLAGS.filter((spec) => spec.name === name))
     .map((spec) => ({ ...spec, section: "Data" })),
+  PLUGINS_FLAG,
   ...OWN_FLAGS.slice(1),
 ];
 

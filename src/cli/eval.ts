@@ -6,6 +6,8 @@
 import { evaluateModel, type EvaluationEvent, type EvaluationOptions } from "../evaluation.ts";
 import { isExact } from "../generate/exact_match.ts";
 import { fileAt, type Folder, writeFile } from "../storage.ts";
+import type { OpenStorage } from "../storage_manager.ts";
+import { withBuckets } from "./bucket_folders.ts";
 import { EVAL_FLAGS, evalHelp, evalRequest } from "./eval_flags.ts";
 import { formatProgress, formatResult, formatSummary } from "./eval_text.ts";
 import { type ParsedFlags, parseFlags } from "./flags.ts";
@@ -16,12 +18,14 @@ import { LiveLine } from "./live_line.ts";
 import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
+import { partsOf } from "./plugin_parts.ts";
 
 type FinishedEvent = Extract<EvaluationEvent, { type: "finished" }>;
 
 /** What tests replace. */
 export interface EvalOutside {
   readonly files?: (uri: string) => Folder;
+  readonly open?: OpenStorage;
   readonly device?: EvaluationOptions["device"];
 }
 
@@ -36,21 +40,24 @@ const PLAIN_PARTS = 10;
  */
 export async function evaluate(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "stderr" | "env" | "readTextFile" | "untilInterrupted">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env" | "readTextFile" | "untilInterrupted" | "loadPlugins">,
   outside: EvalOutside = {},
 ): Promise<void> {
   const flags = parseFlags(args, EVAL_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(evalHelp());
   const { requireGpu, shown, ...request } = await evalRequest(flags, io);
   const files = outside.files ?? openFolder, out = textOf(flags, "out");
+  const open = outside.open ?? partsOf(request.plugins).open;
+  const read = { files: [request.dataPath, request.chatTemplatePath].flat(), folders: [request.adapter] };
+  const readable = await withBuckets(files, read, open);
   await io.untilInterrupted(async (signal) => {
     const screen = new Screen(flags, io, shown);
     try {
       const events = evaluateModel({
         ...request,
-        files,
+        files: readable,
         dataFiles,
-        ...finderFor(files, io.stderr, isOn(flags, "quiet")),
+        ...finderFor(files, io.stderr, open, isOn(flags, "quiet")),
         signal,
         gpu: { requireHardware: requireGpu },
         ...(outside.device ? { device: outside.device } : {}),

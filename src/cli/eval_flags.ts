@@ -11,7 +11,8 @@ import { type FlagSpec, GENERAL_FLAGS, type ParsedFlags, TRAIN_FLAGS } from "./f
 import { textOf } from "./generate_flags.ts";
 import { exitCodeTable, flagTable } from "./help.ts";
 import type { CliIo } from "./io.ts";
-import { resolveConfig } from "./sources.ts";
+import { PLUGINS_FLAG } from "./plugin_flag.ts";
+import { resolveWithPlugins } from "./sources.ts";
 
 /** Options of a job that say which model is measured on what, under the heading where help lists them. */
 const JOB_OPTIONS: Readonly<Record<string, string>> = {
@@ -71,7 +72,6 @@ const OWN_FLAGS: readonly FlagSpec[] = [
   flag("Output", "rows", "N", "Answers to show", { defaultText: "3" }),
   flag("Output", "json", null, "The scores as JSON on standard output, all else on standard error"),
   flag("Output", "quiet", null, "No progress", { short: "q" }),
-  ...GENERAL_FLAGS,
 ];
 
 /** Flags of `eval`. */
@@ -81,6 +81,8 @@ export const EVAL_FLAGS: readonly FlagSpec[] = [
       .map((spec) => ({ ...spec, section, help: OTHER_HELP[name] ?? spec.help }))
   ),
   ...OWN_FLAGS,
+  PLUGINS_FLAG,
+  ...GENERAL_FLAGS,
 ];
 
 /** What `lowrank eval --help` prints. */
@@ -107,16 +109,19 @@ Examples
 }
 
 /** What the flags, variables and the file ask for, but for folders, GPU and signal. */
-export type EvalRequest = Omit<EvaluationOptions, "files" | "dataFiles" | "gpu" | "device" | "signal"> & {
-  readonly requireGpu: boolean;
-  /** Answers to show. */
-  readonly shown: number;
-};
+export type EvalRequest =
+  & Omit<EvaluationOptions, "files" | "dataFiles" | "gpu" | "device" | "signal">
+  & Required<Pick<EvaluationOptions, "adapter" | "chatTemplatePath" | "plugins">>
+  & {
+    readonly requireGpu: boolean;
+    /** Answers to show. */
+    readonly shown: number;
+  };
 
 /** @throws {ConfigError} With everything that is wrong with the flags. */
 export async function evalRequest(
   { values, positionals, issues: unknown }: ParsedFlags,
-  io: Pick<CliIo, "env" | "readTextFile">,
+  io: Pick<CliIo, "env" | "readTextFile" | "loadPlugins">,
 ): Promise<EvalRequest> {
   const issues: ConfigIssue[] = unknown.length > 0 ? [...unknown] : positionals.map((word) => ({
     path: `"${word}"`,
@@ -128,14 +133,17 @@ export async function evalRequest(
   const maxNewTokens = wholeNumber(flags, "max_new_tokens", 1, issues);
   const shown = wholeNumber(flags, "rows", 0, issues) ?? 3;
   const metrics = metricsOf(flags, issues);
-  const own = new Set(["config", ...OWN_FLAGS.flatMap(({ name, aliases }) => [name, ...aliases])]);
+  const own = new Set([
+    "config",
+    ...[...OWN_FLAGS, ...GENERAL_FLAGS].flatMap(({ name, aliases }) => [name, ...aliases]),
+  ]);
   const options = [...values].filter(([name]) => !own.has(name.replaceAll("_", "-")));
   const path = textOf(flags, "config");
-  const { config } = resolveConfig({
+  const { config, plugins } = await resolveWithPlugins({
     flags: { ...Object.fromEntries(options), output_model_name: "eval", training_data_path: "none" },
     env: io.env,
     ...(path === null ? {} : { file: { path, options: await readConfigFile(path, io.readTextFile) } }),
-  });
+  }, io.loadPlugins);
   const { job, training, quantization } = config;
   if (job.evalDataPath === null) {
     issues.push({ path: "--eval-data-path", message: "is missing: name the rows to measure on" });
@@ -158,6 +166,7 @@ export async function evalRequest(
     limit,
     maxNewTokens,
     compareBase: values.get("compare_base") !== false,
+    plugins,
     requireGpu: job.requireGpu,
     shown,
   };

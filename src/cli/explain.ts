@@ -5,10 +5,11 @@
  */
 import { ConfigError } from "../errors.ts";
 import { explainPage } from "../explain/page.ts";
-import { readRun } from "../explain/read_run.ts";
+import { readRun, type RecordedRun } from "../explain/read_run.ts";
 import type { DeviceFacts, ExplainReport } from "../explain/report.ts";
 import { type Gpu, openGpu, requireHardware } from "../gpu/device.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
+import { RUN_FILE } from "../run_files.ts";
 import { fileAt, writeFile } from "../storage.ts";
 import { type Machine, thisMachine } from "./doctor_machine.ts";
 import { EXPLAIN_FLAGS, explainHelp } from "./explain_flags.ts";
@@ -20,6 +21,8 @@ import type { CliIo } from "./io.ts";
 import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
 import { painter, wantsColor } from "./paint.ts";
+import { partsOf } from "./plugin_parts.ts";
+import { loadNamedPlugins } from "./sources.ts";
 
 /** The page in a run's folder. */
 const PAGE_FILE = "explain.html";
@@ -39,24 +42,27 @@ export interface ExplainOutside extends Partial<Omit<ExplainDeps, "baseModel">> 
  */
 export async function explain(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "stderr" | "env">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env" | "loadPlugins">,
   outside: ExplainOutside = {},
 ): Promise<void> {
   const flags = parseFlags(args, EXPLAIN_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(explainHelp());
   const run = runOf(flags), files = outside.files ?? openFolder;
   const recorded = await readRun(files(run));
+  // a run is planned again with the plugins that it was started with
+  const { plugins, parts } = await partsOfRun(recorded, io);
   const gpu = outside.gpu ?? await openGpu();
   let report: ExplainReport;
   try {
     if (isOn(flags, "require_gpu")) requireHardware(gpu);
     const pipelines = outside.pipelines ?? new PipelineCache(gpu);
     const deps = {
-      ...finderFor(files, io.stderr),
+      ...finderFor(files, io.stderr, parts.open),
       ...outside,
       gpu,
       pipelines,
       files,
+      plugins,
       baseModel: textOf(flags, "base_model"),
     };
     const measured = await explainRun(recorded, deps);
@@ -72,6 +78,17 @@ export async function explain(
   if (json) return io.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   const paint = painter(wantsColor(textOf(flags, "color") ?? "auto", io.env, io.stdout));
   io.stdout.write(`${formatExplain(report, paint)}\n${paint("bold", `page: ${out}`)}\n`);
+}
+
+async function partsOfRun(
+  { record: { config } }: RecordedRun,
+  { loadPlugins }: Pick<CliIo, "loadPlugins">,
+) {
+  const plugins = await loadNamedPlugins(
+    { flags: {}, env: {}, file: { path: RUN_FILE, options: config } },
+    loadPlugins,
+  );
+  return { plugins, parts: partsOf(plugins) };
 }
 
 /** The one word on the command line. @throws {ConfigError} */

@@ -19,6 +19,7 @@ import { type BaseModel, type FindModel, ModelManager } from "../model_manager.t
 import type { ModelBatch, TrainableModel } from "../models/trainable_model.ts";
 import type { Variants } from "../nn/variants.ts";
 import { momentCount } from "../optim/optimizer.ts";
+import { type Plugin, withPlugins } from "../plugin.ts";
 import type { Folder } from "../storage.ts";
 import { reasonLines } from "../tuning/describe.ts";
 import { recordedVariants } from "../tuning/recorded.ts";
@@ -32,6 +33,8 @@ export interface ExplainDeps extends OpenDevice {
   readonly files: (uri: string) => Folder;
   /** Finds the base model by its name; default: the name is the uri of a folder or a GGUF file. */
   readonly findModel?: FindModel;
+  /** Those that the run was started with, loaded; default none. */
+  readonly plugins?: readonly Plugin[];
   /** Where the base model is, if not where run.json says. */
   readonly baseModel: string | null;
   /** Measures the adapter's best rates; default {@link measureRoofline}. */
@@ -56,11 +59,11 @@ const PRODUCT_LIMIT_MS = 5000;
  */
 export async function explainRun(
   { uri, record, metrics }: RecordedRun,
-  { gpu, pipelines, files, findModel, baseModel, roofline = measureRoofline }: ExplainDeps,
+  { gpu, pipelines, files, findModel, plugins = [], baseModel, roofline = measureRoofline }: ExplainDeps,
 ): Promise<MeasuredRun> {
-  const config = parseFineTuneJobConfig(record.config);
+  const config = parseFineTuneJobConfig(record.config, plugins);
   const { rows, length, recomputed_blocks: recompute } = record.micro_batch;
-  const manager = new ModelManager(files, findModel);
+  const manager = new ModelManager(files, findModel, withPlugins(plugins).modelFamilies);
   const base = await openBase(manager, baseModel ?? config.job.baseModel, uri);
   try {
     const { adapter, kernels } = record;

@@ -8,6 +8,7 @@ import { QUANTIZATION_WORDS, type QuantizationWord } from "../config.ts";
 import { ConfigError, type ConfigIssue } from "../errors.ts";
 import { type ExportRequest, openExportSource } from "../export/source.ts";
 import type { Folder } from "../storage.ts";
+import { withBuckets } from "./bucket_folders.ts";
 import { EXPORT_FORMATS, exportFlags, exportHelp } from "./export_flags.ts";
 import { choiceIssues, type ExportTask, type ExportWriter } from "./export_task.ts";
 import { type ParsedFlags, parseFlags } from "./flags.ts";
@@ -15,6 +16,8 @@ import { textOf } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
 import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
+import { namedPlugins } from "./plugin_flag.ts";
+import { partsOf } from "./plugin_parts.ts";
 
 /** Writers by format, each loaded when it is wanted. */
 const WRITERS: Readonly<Record<string, () => Promise<ExportWriter>>> = {
@@ -38,7 +41,7 @@ export interface ExportOutside {
  */
 export async function exportModel(
   [format = "", ...args]: readonly string[],
-  io: ExportTask["io"] & Pick<CliIo, "untilInterrupted">,
+  io: ExportTask["io"] & Pick<CliIo, "untilInterrupted" | "loadPlugins">,
   { files = openFolder }: ExportOutside = {},
 ): Promise<void> {
   if (format === "--help" || format === "-h") return io.stdout.write(exportHelp());
@@ -61,8 +64,12 @@ export async function exportModel(
     quantization: textOf(flags, "quantization") as QuantizationWord | null,
     chatTemplate: textOf(flags, "chat_template"),
   };
+  const { open, modelFamilies: families } = partsOf(await namedPlugins(flags, io));
+  const paths = { files: [request.chatTemplate], folders: [request.adapter] };
+  const read = await withBuckets(files, paths, open);
   await io.untilInterrupted(async (signal) => {
-    const source = await openExportSource(files, request, finderFor(files, io.stderr).findModel);
+    const { findModel } = finderFor(files, io.stderr, open);
+    const source = await openExportSource(files, request, { findModel, families, read });
     try {
       await writer.write({ flags, source, model: request.model, files, io, signal });
     } finally {

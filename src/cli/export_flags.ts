@@ -6,6 +6,7 @@
 import { QUANTIZATION_WORDS } from "../config.ts";
 import { type FlagSpec, GENERAL_FLAGS } from "./flags.ts";
 import { exitCodeTable, flagTable } from "./help.ts";
+import { PLUGINS_FLAG } from "./plugin_flag.ts";
 
 /** A format of `lowrank export FORMAT`. */
 export interface ExportFormat {
@@ -136,7 +137,7 @@ const MODEL_NOTE =
 
 /** All flags of a format. */
 export function exportFlags({ flags }: ExportFormat): readonly FlagSpec[] {
-  return [...SOURCE_FLAGS, ...flags, ...OUTPUT_FLAGS, ...GENERAL_FLAGS];
+  return [...SOURCE_FLAGS, ...flags, ...OUTPUT_FLAGS, PLUGINS_FLAG, ...GENERAL_FLAGS];
 }
 
 /** What `lowrank export --help` prints, or that of a format. */

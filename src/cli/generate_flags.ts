@@ -10,6 +10,7 @@ import { ConfigError, type ConfigIssue } from "../errors.ts";
 import { GREEDY, samplingIssues, type SamplingOptions } from "../generate/sampling.ts";
 import { type FlagSpec, GENERAL_FLAGS, type ParsedFlags, parseFlags } from "./flags.ts";
 import type { CliIo, ModelRequest } from "./io.ts";
+import { namedPlugins, PLUGINS_FLAG } from "./plugin_flag.ts";
 
 /** Headings of `--help`, in order. */
 export const GENERATE_SECTIONS = ["Model", "Prompt", "Sampling", "Output", "General"] as const;
@@ -67,6 +68,7 @@ export const GENERATE_FLAGS: readonly FlagSpec[] = [
   flag("Output", "json", null, "One JSON object a prompt and line: prompt, text, new_tokens, end"),
   RAW,
   flag("Output", "quiet", null, "No line about speed", { short: "q" }),
+  PLUGINS_FLAG,
   ...GENERAL_FLAGS,
 ];
 
@@ -77,6 +79,7 @@ export const CHAT_FLAGS: readonly FlagSpec[] = [
   TEMPLATE,
   ...samplingFlags("0.7"),
   flag("Output", "quiet", null, "No lines about speed", { short: "q" }),
+  PLUGINS_FLAG,
   ...GENERAL_FLAGS,
 ];
 
@@ -157,7 +160,7 @@ function withGiven(message: string, given: string | null): string {
  */
 export async function modelRequest(
   flags: ParsedFlags,
-  io: Pick<CliIo, "readTextFile">,
+  io: Pick<CliIo, "readTextFile" | "env" | "loadPlugins">,
 ): Promise<ModelRequest> {
   const path = textOf(flags, "chat_template");
   return {
@@ -166,6 +169,7 @@ export async function modelRequest(
     chatTemplate: path === null ? null : await readFlagFile("--chat-template", path, io),
     quantization: quantizationOf(textOf(flags, "quantization") ?? "none"),
     requireGpu: isOn(flags, "require_gpu"),
+    plugins: await namedPlugins(flags, io),
   };
 }
 

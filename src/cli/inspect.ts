@@ -8,14 +8,16 @@ import { ruleNotes } from "../checkpoint/lora_settings.ts";
 import { isGgufName } from "../checkpoint/gguf_model.ts";
 import type { TensorInfo } from "../checkpoint/safetensors.ts";
 import { type FindModel, ModelManager } from "../model_manager.ts";
-import type { Folder } from "../storage.ts";
-import { isRemote } from "../storage_uri.ts";
+import type { Folder, ReadableFolder } from "../storage.ts";
+import { withBuckets } from "./bucket_folders.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { parseFlags } from "./flags.ts";
 import { isOn } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
 import { openFolder } from "./open_folder.ts";
 import { finderFor } from "./model_source.ts";
+import { namedPlugins } from "./plugin_flag.ts";
+import { partsOf, type PluginParts } from "./plugin_parts.ts";
 import { INSPECT_FLAGS, inspectHelp, oneWord } from "./verb_flags.ts";
 
 /** One tensor of a file. */
@@ -43,15 +45,21 @@ interface Inspection {
  */
 export async function inspect(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "stderr">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env" | "loadPlugins">,
   files: (uri: string) => Folder = openFolder,
 ): Promise<void> {
   const flags = parseFlags(args, INSPECT_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(inspectHelp());
   const path = oneWord(flags, "MODEL");
-  const isAdapter = !isGgufName(path) && !isRemote(path) && await holdsAdapter(files(path));
-  const { findModel } = finderFor(files, io.stderr);
-  const found = isAdapter ? await adapterOf(path, files(path)) : await modelOf(path, files, findModel);
+  const parts = partsOf(await namedPlugins(flags, io));
+  // a repository of the Hub may be in the cache, which knows models alone
+  const mayBeAdapter = !isGgufName(path) && !path.startsWith("hf://");
+  const readable = await withBuckets(files, { folders: [mayBeAdapter ? path : null] }, parts.open);
+  const isAdapter = mayBeAdapter && await holdsAdapter(readable(path));
+  const { findModel } = finderFor(files, io.stderr, parts.open);
+  const found = isAdapter
+    ? await adapterOf(path, readable(path))
+    : await modelOf(path, files, findModel, parts);
   if (isOn(flags, "json")) return io.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
   io.stdout.write(textOfInspection(found, isOn(flags, "tensors")));
 }
@@ -60,8 +68,9 @@ async function modelOf(
   path: string,
   files: (uri: string) => Folder,
   findModel: FindModel | undefined,
+  { modelFamilies }: PluginParts,
 ): Promise<Inspection> {
-  const base = await new ModelManager(files, findModel).open(path);
+  const base = await new ModelManager(files, findModel, modelFamilies).open(path);
   try {
     const { config, weights } = base;
     const rows = [...weights.infos.values()];
@@ -89,11 +98,12 @@ async function modelOf(
   }
 }
 
-async function holdsAdapter(folder: Folder): Promise<boolean> {
-  return await (await findAdapter(folder)).exists(ADAPTER_CONFIG_FILE);
+async function holdsAdapter(place: Folder | ReadableFolder): Promise<boolean> {
+  const folder = "folders" in place ? await findAdapter(place) : place;
+  return await folder.exists(ADAPTER_CONFIG_FILE);
 }
 
-async function adapterOf(path: string, folder: Folder): Promise<Inspection> {
+async function adapterOf(path: string, folder: ReadableFolder): Promise<Inspection> {
   const { config, tensors } = await readAdapter(folder), notes = ruleNotes(config);
   const rows = [...tensors].map(([name, { shape }]) => ({ name, dtype: "F32", shape }));
   const parameters = rows.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);

@@ -44,6 +44,8 @@ export interface ModelRequest {
   readonly quantization: QuantizationWord;
   /** Refuse a software adapter. */
   readonly requireGpu: boolean;
+  /** Those that are named, loaded. */
+  readonly plugins: readonly Plugin[];
 }
 
 /** A model that writes: a `LanguageModel`. */

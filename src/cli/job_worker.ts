@@ -16,8 +16,9 @@ import { machineMemory } from "./machine_memory.ts";
 import { withoutRequestSpans } from "./open_telemetry.ts";
 import { openLocalScratch } from "../storage/local_scratch.ts";
 import { openStorage } from "../storage/open.ts";
-import { findModel } from "./model_source.ts";
+import { finderIn } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
+import { partsOf } from "./plugin_parts.ts";
 
 /** What a worker's global scope has, and the types of the main thread do not name. */
 const scope = globalThis as unknown as {
@@ -45,7 +46,7 @@ async function run(
       files: openFolder,
       plugins,
       storage: openStorage,
-      findModel,
+      findModel: finderIn(partsOf(plugins).open),
       dataFiles,
       scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,

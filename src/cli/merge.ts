@@ -10,11 +10,14 @@ import { mergeParts, ModelManager } from "../model_manager.ts";
 import { CONFIG_FILE } from "../models/config.ts";
 import { samePath } from "../output_folder.ts";
 import type { Folder } from "../storage.ts";
+import { withBuckets } from "./bucket_folders.ts";
 import { formatBytes } from "./format.ts";
 import { isOn, readFlags, textOf } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
 import { finderFor } from "./model_source.ts";
 import { openFolder } from "./open_folder.ts";
+import { namedPlugins } from "./plugin_flag.ts";
+import { partsOf } from "./plugin_parts.ts";
 import { MERGE_FLAGS, mergeHelp } from "./verb_flags.ts";
 
 const NEEDED = ["base_model", "adapter", "output_dir"] as const;
@@ -29,7 +32,7 @@ const NEEDED = ["base_model", "adapter", "output_dir"] as const;
  */
 export async function merge(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "stderr">,
+  io: Pick<CliIo, "stdout" | "stderr" | "env" | "loadPlugins">,
   files: (uri: string) => Folder = openFolder,
 ): Promise<void> {
   const flags = readFlags(args, MERGE_FLAGS);
@@ -51,10 +54,12 @@ export async function merge(
   >;
   const out = files(outUri);
   await refuseModel(out, outUri, baseUri);
-  const { findModel } = finderFor(files, io.stderr, isOn(flags, "quiet"));
-  const base = await new ModelManager(files, findModel).open(baseUri);
+  const { open, modelFamilies } = partsOf(await namedPlugins(flags, io));
+  const readable = await withBuckets(files, { folders: [adapterUri] }, open);
+  const { findModel } = finderFor(files, io.stderr, open, isOn(flags, "quiet"));
+  const base = await new ModelManager(files, findModel, modelFamilies).open(baseUri);
   try {
-    const parts = mergeParts(base, ModelManager.named(base, await readAdapter(files(adapterUri))));
+    const parts = mergeParts(base, ModelManager.named(base, await readAdapter(readable(adapterUri))));
     const progress = new ProgressLine(isOn(flags, "quiet") ? null : io.stderr);
     await mergeModel({
       ...parts,

@@ -7,6 +7,7 @@ import type { FindModel } from "../model_manager.ts";
 import { ModelSource } from "../model_source.ts";
 import type { Folder } from "../storage.ts";
 import { LocalFolder } from "../storage/local.ts";
+import type { OpenStorage } from "../storage_manager.ts";
 import { openStorage } from "../storage/open.ts";
 import { hubSnapshots } from "./hub.ts";
 import type { Sink } from "./io.ts";
@@ -17,20 +18,17 @@ import { TransferLines } from "./transfer_line.ts";
 /** Pause between two drawings of a live line, milliseconds. */
 const PERIOD_MS = 200;
 
-let source: ModelSource | null = null;
-
 /** Finds models. Copies in the cache that it finds are held until the process ends. */
-export const findModel: FindModel = (name, options) => {
-  source ??= new ModelSource({
+export function finderIn(open: OpenStorage = openStorage): FindModel {
+  return new ModelSource({
     files: (path) => new LocalFolder(path),
     hub: hubSnapshots,
-    storage: openStorage,
-  });
-  return source.find(name, options);
-};
+    storage: open,
+  }).find;
+}
 
 /** The same with lines about downloads, unless `quiet`, and about what the user should know. */
-export function showingFinder(stderr: Sink, quiet = false, find: FindModel = findModel): FindModel {
+export function showingFinder(stderr: Sink, find: FindModel, quiet = false): FindModel {
   return async (name, options = {}) => {
     const lines = new DownloadLine(stderr, quiet);
     try {
@@ -49,9 +47,10 @@ export function showingFinder(stderr: Sink, quiet = false, find: FindModel = fin
 export function finderFor(
   files: (uri: string) => Folder,
   stderr: Sink,
+  open: OpenStorage,
   quiet = false,
 ): { readonly findModel?: FindModel } {
-  return files === openFolder ? { findModel: showingFinder(stderr, quiet) } : {};
+  return files === openFolder ? { findModel: showingFinder(stderr, finderIn(open), quiet) } : {};
 }
 
 type Counts = Parameters<NonNullable<NonNullable<Parameters<FindModel>[1]>["onProgress"]>>[0];

@@ -7,7 +7,9 @@ import type { FindModel } from "../model_manager.ts";
 import { parseFlags } from "./flags.ts";
 import { isOn } from "./generate_flags.ts";
 import type { CliIo } from "./io.ts";
-import { findModel, showingFinder } from "./model_source.ts";
+import { finderIn, showingFinder } from "./model_source.ts";
+import { namedPlugins } from "./plugin_flag.ts";
+import { partsOf } from "./plugin_parts.ts";
 import { oneWord, PULL_FLAGS, pullHelp } from "./verb_flags.ts";
 
 /**
@@ -18,13 +20,14 @@ import { oneWord, PULL_FLAGS, pullHelp } from "./verb_flags.ts";
  */
 export async function pull(
   args: readonly string[],
-  io: Pick<CliIo, "stdout" | "stderr" | "untilInterrupted">,
-  find: FindModel = findModel,
+  io: Pick<CliIo, "stdout" | "stderr" | "env" | "untilInterrupted" | "loadPlugins">,
+  find?: FindModel,
 ): Promise<void> {
   const flags = parseFlags(args, PULL_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(pullHelp());
   const name = oneWord(flags, "MODEL");
-  const shown = showingFinder(io.stderr, isOn(flags, "quiet"), find);
+  const { open } = partsOf(await namedPlugins(flags, io));
+  const shown = showingFinder(io.stderr, find ?? finderIn(open), isOn(flags, "quiet"));
   const found = await io.untilInterrupted((signal) => shown(name, { signal }));
   const path = found.file === null ? found.folder.uri : `${found.folder.uri}/${found.file}`;
   if (!isOn(flags, "json")) return io.stdout.write(`${path}\n`);

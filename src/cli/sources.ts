@@ -54,11 +54,19 @@ export async function resolveWithPlugins(
   sources: Sources,
   load: LoadPlugins | undefined,
 ): Promise<ResolvedConfig> {
+  return resolveConfig(sources, await loadNamedPlugins(sources, load));
+}
+
+/** The plugins that the sources name, loaded. @throws {ConfigError} If one cannot be. */
+export async function loadNamedPlugins(
+  sources: Sources,
+  load: LoadPlugins | undefined,
+): Promise<readonly Plugin[]> {
   const named = layersOf(sources).map(({ options }) => normaliseOptions(options).values.plugins);
   const paths = named.findLast((value) => value !== undefined) ?? [];
-  // what is no list of names is told with all else that is wrong
+  // what is no list of names is told by validation, with all else that is wrong
   const isList = Array.isArray(paths) && paths.every((path) => typeof path === "string" && path !== "");
-  return resolveConfig(sources, isList && load ? await load(paths) : []);
+  return isList && load ? await load(paths) : [];
 }
 
 /** Options that every job must give. Without any of them the bundled example is meant. */

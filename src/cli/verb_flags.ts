@@ -6,6 +6,7 @@
 import { ConfigError } from "../errors.ts";
 import { type FlagSpec, general, GENERAL_FLAGS, type ParsedFlags } from "./flags.ts";
 import { exitCodeTable, flagTable, PLAIN_CODES } from "./help.ts";
+import { PLUGINS_FLAG } from "./plugin_flag.ts";
 
 const JSON_FLAG = general("json", "The same as JSON");
 
@@ -29,6 +30,7 @@ export const MERGE_FLAGS: readonly FlagSpec[] = [
     section: "Output",
   }),
   general("quiet", "Only warnings and errors", { short: "q" }),
+  PLUGINS_FLAG,
   ...GENERAL_FLAGS,
 ];
 
@@ -36,6 +38,7 @@ export const MERGE_FLAGS: readonly FlagSpec[] = [
 export const INSPECT_FLAGS: readonly FlagSpec[] = [
   general("tensors", "List every tensor with its type and shape"),
   JSON_FLAG,
+  PLUGINS_FLAG,
   ...GENERAL_FLAGS,
 ];
 
@@ -46,6 +49,7 @@ export const RUNS_FLAGS: readonly FlagSpec[] = [JSON_FLAG, ...GENERAL_FLAGS];
 export const PULL_FLAGS: readonly FlagSpec[] = [
   general("json", "Name and path as JSON"),
   general("quiet", "Only warnings and errors", { short: "q" }),
+  PLUGINS_FLAG,
   ...GENERAL_FLAGS,
 ];
 

@@ -18,8 +18,9 @@ import type { QuantizationWord } from "../config.ts";
 import { ConfigError, ModelFormatError, StorageNotFoundError } from "../errors.ts";
 import { type BaseModel, type FindModel, ModelManager, withWholeTensors } from "../model_manager.ts";
 import { CONFIG_FILE } from "../models/config.ts";
+import { MODEL_FAMILIES, type ModelFamilies } from "../models/registry.ts";
 import { RUN_FILE, type RunRecord } from "../run_files.ts";
-import { type Folder, readText } from "../storage.ts";
+import { type Folder, type ReadableFolder, readText } from "../storage.ts";
 import { isRemote } from "../storage_uri.ts";
 
 /** Where to look. Null where nothing was said. */
@@ -34,6 +35,16 @@ export interface ExportRequest {
   readonly quantization: QuantizationWord | null;
   /** A file of Jinja in place of the template that was trained with; null for that. */
   readonly chatTemplate: string | null;
+}
+
+/** Where {@link openExportSource} finds what is in no folder of this machine. */
+export interface ExportDeps {
+  /** Finds the base model by its name; default: the name is the uri of a folder or a GGUF file. */
+  readonly findModel?: FindModel | undefined;
+  /** Those that a model may be of; default the ones that come with Lowrank. */
+  readonly families?: ModelFamilies;
+  /** Opens the folder of an adapter or a chat template; default as every other. */
+  readonly read?: (uri: string) => ReadableFolder;
 }
 
 /** An open model, ready to be written in another format. */
@@ -65,7 +76,6 @@ interface Places {
 /**
  * Opens what a request names.
  *
- * @param findModel Finds the base model by its name; default: the name is the uri of a folder or a GGUF file.
  * @throws {ConfigError} If the parts of the request do not go together.
  * @throws {StorageNotFoundError} If the model, the adapter or its base model is not there.
  * @throws {ModelFormatError} @throws {UnsupportedModelError} If one of them cannot be used, or they do not belong together.
@@ -73,7 +83,7 @@ interface Places {
 export async function openExportSource(
   files: (uri: string) => Folder,
   request: ExportRequest,
-  findModel?: FindModel,
+  { findModel, families = MODEL_FAMILIES, read: readable = files }: ExportDeps = {},
 ): Promise<ExportSource> {
   const places = await findPlaces(
     files,
@@ -81,9 +91,9 @@ export async function openExportSource(
     findModel !== undefined,
   );
   const templatePath = request.chatTemplate ?? places.chatTemplate;
-  const chatTemplate = templatePath === null ? null : await readTemplate(files, templatePath);
-  const read = places.adapter === null ? null : await readAdapter(files(places.adapter));
-  const opened = await new ModelManager(files, findModel).open(places.base);
+  const chatTemplate = templatePath === null ? null : await readTemplate(readable, templatePath);
+  const read = places.adapter === null ? null : await readAdapter(readable(places.adapter));
+  const opened = await new ModelManager(files, findModel, families).open(places.base);
   try {
     const adapter = read && ModelManager.named(opened, read);
     const word = adapter ? request.quantization ?? places.quantization : "none";
@@ -176,7 +186,7 @@ async function runFacts(run: Folder): Promise<RunFacts> {
   };
 }
 
-async function readTemplate(files: (uri: string) => Folder, path: string): Promise<string> {
+async function readTemplate(files: (uri: string) => ReadableFolder, path: string): Promise<string> {
   const slash = path.lastIndexOf("/"), folder = files(slash < 0 ? "." : path.slice(0, slash + 1));
   if (await folder.exists(path.slice(slash + 1))) return await readText(folder, path.slice(slash + 1));
   throw new StorageNotFoundError(

@@ -5,7 +5,7 @@
  */
 import { isGgufName } from "../checkpoint/gguf_model.ts";
 import { ConfigError } from "../errors.ts";
-import { parseStorageUri } from "../storage_uri.ts";
+import { isRemote, parseStorageUri, schemeOf, STORAGE_SCHEMES } from "../storage_uri.ts";
 
 /** A repository of the Hub. */
 export interface HubName {
@@ -34,12 +34,13 @@ const HUB_NAME = /^([\w-][\w.-]*\/[\w-][\w.-]*)(?:@(.+))?$/;
 /** Owners that the Hub gives to nobody, and folders that many a machine has. */
 const NO_OWNER = /^(models|datasets|spaces|runs)\//;
 
-/** @throws {ConfigError} If it is a URI that names no model. */
+/** @throws {ConfigError} If it is a URI that names no model. One of a scheme that is not known here may be a plugin's. */
 export function parseModelName(text: string): ModelName {
   const name = text.replace(/(?<=[^/])\/+$/, "");
   if (name.startsWith("hf://")) return { ...NOWHERE, ...hubUri(text, name) };
-  const { scheme, name: path } = parseStorageUri(name);
-  if (scheme !== "file") {
+  const isKnown = (STORAGE_SCHEMES as readonly string[]).includes(schemeOf(name));
+  const { name: path } = isKnown ? parseStorageUri(name) : { name };
+  if (isRemote(name)) {
     const { folder, file } = parted(name);
     return { ...NOWHERE, bucketFolder: folder, file };
   }

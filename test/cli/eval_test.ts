@@ -3,6 +3,8 @@ import { evaluate } from "../../src/cli/eval.ts";
 import { runCommand } from "../../src/cli/run.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { readText } from "../../src/storage.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import { MemoryStorageManager } from "../../src/storage/memory_store.ts";
 import { device as opened, onGpu } from "../helpers/device.ts";
 import { folderAt, jobDisk } from "../helpers/job_disk.ts";
 import { writeTinyAdapter } from "../helpers/adapter_file.ts";
@@ -63,6 +65,32 @@ onGpu(
     assert.match(err, /^ {2}data +2 rows/m);
     const quiet = await run(["-q", "--metric", "loss", "--adapter", "adapter", "--no-compare-base"]);
     assert.match(quiet.out, /^ +adapter\n {2}loss +[\d.]+\n/);
+  },
+);
+
+onGpu(
+  "eval measures on rows, a template and an adapter of a bucket, and asks for each of its files once",
+  async () => {
+    const bucket = new MemoryStorageManager(), results = new MemoryFolder("results", { "a-1.jsonl": ROWS });
+    await results.folder("t").append("chat.jinja", new TextEncoder().encode("{{ messages[0].content }}"));
+    await writeTinyAdapter(results.folder("adapter"), opened!);
+    await bucket.uploadFolder(results, "team");
+    const asked: string[] = [], download = bucket.downloadFile.bind(bucket);
+    bucket.downloadFile = (name, ...rest) => (asked.push(name), download(name, ...rest));
+    const root = await jobDisk(), { io, stdout } = fakeIo();
+    const words = ["--eval-data-path", "gs://b/team/a-*.jsonl", "--adapter-path", "gs://b/team/adapter/"]
+      .concat("--chat-template-path", "gs://b/team/t/chat.jinja", "--metric", "loss", "--json");
+    await evaluate(["--base-model", "base", ...words], io, {
+      files: (uri) => folderAt(root, uri),
+      open: (uri) => Promise.resolve({ storage: bucket, name: uri.replace("gs://b/", "") }),
+      device: opened!,
+    });
+    const { base, adapter } = JSON.parse(stdout.text);
+    assert.ok(base.loss > 0 && adapter.loss > 0 && base.loss !== adapter.loss);
+    assert.deepEqual(
+      asked,
+      ["adapter_config.json", "adapter_model.safetensors"].map((name) => `team/adapter/${name}`),
+    );
   },
 );
 

@@ -36,11 +36,8 @@ async function disk() {
 }
 
 Deno.test("merge writes W + s·B·A and leaves all else", async () => {
-  const { files } = await disk(), stdout = new RecordingSink(), stderr = new RecordingSink();
-  await merge(["--base-model", "base", "--adapter", "adapter", "--output-dir", "out/merged"], {
-    stdout,
-    stderr,
-  }, files);
+  const { files } = await disk(), { io, stdout } = fakeIo();
+  await merge(["--base-model", "base", "--adapter", "adapter", "--output-dir", "out/merged"], io, files);
   assert.equal(stdout.text, "merged model: out/merged\n");
   const [base, merged] = await Promise.all(
     ["base", "out/merged"].map((uri) => new ModelManager(files).open(uri)),
@@ -53,7 +50,7 @@ Deno.test("merge writes W + s·B·A and leaves all else", async () => {
 });
 
 Deno.test("merge refuses missing flags, a folder that holds a model, and an adapter of another model", async () => {
-  const { root, files } = await disk(), io = { stdout: new RecordingSink(), stderr: new RecordingSink() };
+  const { root, files } = await disk(), io = fakeIo().io;
   await assert.rejects(
     merge(["--adapter", "adapter"], io, files),
     (error: ConfigError) => error.issues.map(({ path }) => path).join() === "--base-model,--output-dir",
@@ -74,18 +71,21 @@ Deno.test("merge refuses missing flags, a folder that holds a model, and an adap
 
 Deno.test("inspect tells what a model and an adapter hold", async () => {
   const { files } = await disk(), stdout = new RecordingSink();
-  await inspect(["base"], { stdout, stderr: stdout }, files);
+  await inspect(["base"], { stdout, stderr: stdout, env: {} }, files);
   assert.match(stdout.text, /^model\nmodel type {4}llama\nlayers {8}2\n/);
   assert.match(stdout.text, /\nparameters {4}26,176\ntensors {7}20 F32; 102\.3 KiB\n$/);
   const json = new RecordingSink();
-  await inspect(["base", "--json"], { stdout: json, stderr: json }, files);
+  await inspect(["base", "--json"], { stdout: json, stderr: json, env: {} }, files);
   assert.equal(JSON.parse(json.text).parameters, TINY_PARAMETERS.tied);
   const adapter = new RecordingSink();
-  await inspect(["adapter/", "--tensors"], { stdout: adapter, stderr: adapter }, files);
+  await inspect(["adapter/", "--tensors"], { stdout: adapter, stderr: adapter, env: {} }, files);
   assert.match(adapter.text, /^adapter\nbase model {2}base\nrank {8}1\nalpha {7}2\ntargets {5}q_proj\n/);
   assert.match(adapter.text, /q_proj\.lora_A\.weight {2}F32 {3}\[1, 32\]\n/);
-  await assert.rejects(inspect(["nowhere"], { stdout, stderr: stdout }, files), StorageNotFoundError);
-  await assert.rejects(inspect(["a", "b"], { stdout, stderr: stdout }, files), ConfigError);
+  await assert.rejects(
+    inspect(["nowhere"], { stdout, stderr: stdout, env: {} }, files),
+    StorageNotFoundError,
+  );
+  await assert.rejects(inspect(["a", "b"], { stdout, stderr: stdout, env: {} }, files), ConfigError);
 });
 
 const OPTIONS = {
