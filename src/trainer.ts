@@ -67,6 +67,11 @@ export interface TrainOptions {
   readonly checkpoints?: Checkpoints | null;
   /** Default: no prompt is answered. */
   readonly samples?: Samples | null;
+  /**
+   * Once aborted, the step that is being done is the last one, and all that follows the last step follows it. Default: the
+   * run is as long as the configuration says. Not heard where there are several ranks.
+   */
+  readonly finish?: AbortSignal | null;
 }
 
 /** A run in the making. */
@@ -74,6 +79,7 @@ interface TrainerRun {
   readonly signal: AbortSignal;
   readonly checkpoints: Checkpoints | null;
   readonly samples: Samples | null;
+  readonly finish: AbortSignal | null;
   readonly steps: StepCount;
   readonly learningRate: LearningRate;
   readonly optimizer: Optimizer;
@@ -84,6 +90,8 @@ interface TrainerRun {
   step: number;
   evaluated: boolean;
   savedStep: number;
+  /** Whether no step follows the last one, as was decided when it was done. */
+  isLast: boolean;
   /** Whether the evaluation after the last step was the best so far. */
   isBest: boolean;
 }
@@ -127,7 +135,8 @@ export class ModelTrainer {
 
   /**
    * Trains to the end: an evaluation before the first step, one every `evalSteps` or epoch and one at the end, a step
-   * event every `loggingSteps`. The end is early where evaluations no longer improve and `earlyStoppingPatience` is set.
+   * event every `loggingSteps`. The end is early where evaluations no longer improve and `earlyStoppingPatience` is set, or
+   * where `finish` is aborted.
    * An aborted run keeps a checkpoint of its last whole step.
    *
    * @throws {DivergedError} If a loss or gradient is not finite, when parameters stay those of the last good step; or if
@@ -135,13 +144,14 @@ export class ModelTrainer {
    * @throws The signal's reason, between micro-batches, when it is aborted.
    */
   async *train(signal: AbortSignal, options: TrainOptions = {}): AsyncGenerator<TrainingEvent> {
-    const { from = null, checkpoints = null, samples = null } = options;
+    const { from = null, checkpoints = null, samples = null, finish = null } = options;
     const steps = countSteps(this.#data, this.#config);
     const { resources, pool, sinks } = this.#model;
     const run: TrainerRun = {
       signal,
       checkpoints,
       samples,
+      finish: this.#ranks.size > 1 ? null : finish,
       steps,
       learningRate: new LearningRate(this.#config, steps.totalSteps),
       optimizer: await createOptimizer(resources, pool, sinks, this.#config),
@@ -151,6 +161,7 @@ export class ModelTrainer {
       step: from?.state.step ?? 0,
       evaluated: from?.state.evaluated ?? false,
       savedStep: from?.state.evaluated ? from.state.step : 0,
+      isLast: false,
       isBest: false,
     };
     try {
@@ -174,15 +185,15 @@ export class ModelTrainer {
       if (this.#data.eval.length > 0) yield (await this.#evaluated(0, 0, signal)).event;
       meter.start();
     }
-    for (let step = run.step + 1; step <= totalSteps && !judgement.stops; step++) {
+    for (let step = run.step + 1; step <= totalSteps && !judgement.stops && !run.isLast; step++) {
       const epoch = sampler.epochAfter(step);
       const tokens = await this.#accumulate(step, sampler.microBatches(step - 1), signal);
       optimizer.step(step, learningRate.of(step));
       meter.add(tokens);
-      Object.assign(run, { step, evaluated: false });
-      if (isDue(step, this.#config.loggingSteps, totalSteps) || step === totalSteps) {
-        yield await this.#report(run, epoch);
-      }
+      const isLast = step === totalSteps || run.finish?.aborted === true;
+      Object.assign(run, { step, evaluated: false, isLast });
+      if (isLast && step < totalSteps) yield { type: "phase", message: `ending after step ${step}, as was asked` };
+      if (isLast || isDue(step, this.#config.loggingSteps, totalSteps)) yield await this.#report(run, epoch);
       yield* this.#lookAfter(run, epoch);
       if (judgement.stops) {
         if (meter.holdsSteps) yield await this.#report(run, epoch);
@@ -201,9 +212,9 @@ export class ModelTrainer {
 
   /** Answers and the evaluation after a step, where they are due. */
   async *#lookAfter(run: TrainerRun, epoch: number): AsyncGenerator<TrainingEvent> {
-    const { step, steps: { totalSteps }, meter, samples, signal } = run;
+    const { step, isLast, meter, samples, signal } = run;
     const isEvaluation = this.#data.eval.length > 0 && this.#evaluatesAfter(run);
-    const isSample = step < totalSteps && samples?.due(step) === true;
+    const isSample = !isLast && samples?.due(step) === true;
     if (isEvaluation || isSample) await meter.pause(step, run.learningRate.of(step));
     if (isSample) yield await samples.sampled(step, signal);
     run.isBest = false;
@@ -218,15 +229,15 @@ export class ModelTrainer {
     run.evaluated = true;
   }
 
-  #evaluatesAfter({ step, steps: { totalSteps, stepsPerEpoch } }: TrainerRun): boolean {
+  #evaluatesAfter({ step, isLast, steps: { totalSteps, stepsPerEpoch } }: TrainerRun): boolean {
     const { evalStrategy, evalSteps } = this.#config;
-    if (step === totalSteps) return true;
+    if (isLast) return true;
     if (evalStrategy === "epoch") return step % stepsPerEpoch === 0;
     return evalStrategy === "steps" && isDue(step, evalSteps, totalSteps);
   }
 
   async *#savedIfDue(run: TrainerRun): AsyncGenerator<TrainingEvent> {
-    const isLast = run.step === run.steps.totalSteps || run.judgement.stops;
+    const isLast = run.isLast || run.judgement.stops;
     const isWorthIt = isLast || !run.watchdog.alarmed;
     if (isWorthIt && run.checkpoints?.due(run.step, isLast, run.isBest)) yield* this.#saved(run);
   }

@@ -29,6 +29,11 @@ export interface FineTuneJobDeps {
   readonly dryRun?: boolean;
   /** Stops the run after the batch it is at, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /**
+   * Once aborted, Lowrank's own trainer makes the step it is at the last one: the run is evaluated, saved and completed as
+   * if it had been meant to be so short. Default: never.
+   */
+  readonly finish?: AbortSignal;
   /** Told how the job stands, and closed at its end. Default: nobody. A dry run tells nobody either. */
   readonly tracker?: JobTracker;
   /** Memory that a software adapter may take, bytes; unknown unless given. */

@@ -62,7 +62,8 @@ export class GpuTrainer implements Trainer {
     const { config, output, progress, signal } = session, models = this.#models;
     yield* loadModel(run, models, config.training.seed, signal);
     const logs = await session.begin(run.checkpoint);
-    yield* trainRun(run, { config, output, models, progress, logs, signal });
+    const { finish = null } = this.#deps;
+    yield* trainRun(run, { config, output, models, progress, logs, signal, finish });
   }
 
   async *#save(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {

@@ -29,6 +29,8 @@ export interface TrainingPlaces {
   readonly progress: Progress;
   readonly logs: RunLogs;
   readonly signal: AbortSignal;
+  /** Makes the step that is being done the last one. */
+  readonly finish: AbortSignal | null;
 }
 
 /** Takes the memory, loads the base, and sets the parameters that the run begins with. */
@@ -55,7 +57,7 @@ export async function* loadModel(
  */
 export async function* trainRun(run: PreparedRun, places: TrainingPlaces): AsyncGenerator<TrainingEvent> {
   const { data, checkpoint, model, gpu } = run;
-  const { config, logs, signal } = places;
+  const { config, logs, signal, finish } = places;
   const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
   if (checkpoint) {
     yield { type: "resumed", step: checkpoint.record.step, path: checkpoint.folder.uri };
@@ -67,7 +69,7 @@ export async function* trainRun(run: PreparedRun, places: TrainingPlaces): Async
   const trainer = new ModelTrainer(model, data, config.training);
   const samples = sampler && samplesBetween(sampler, run, config);
   try {
-    yield* trainer.train(signal, { from, checkpoints, samples });
+    yield* trainer.train(signal, { from, checkpoints, samples, finish });
   } finally {
     await logs.flush();
   }

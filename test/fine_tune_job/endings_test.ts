@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { DivergedError } from "../../src/errors.ts";
+import type { TrainingEvent } from "../../src/job.ts";
+import type { MemoryFolder } from "../../src/storage/memory.ts";
 import { onGpu } from "../helpers/device.ts";
 import { jobDisk } from "../helpers/job_disk.ts";
 import { jobOf, readJson, readRows, run, RUN_FILES, written } from "../helpers/job_runs.ts";
@@ -37,6 +39,34 @@ onGpu("run() that is aborted is cancelled, with the signal's reason and no adapt
   assert.deepEqual(await written(root), RUN_FILES);
   const { status, error, steps } = await readJson(root.folder("runs/ember"), "run.json");
   assert.deepEqual([status, error, steps], ["cancelled", "asked to stop", 2]);
+});
+
+onGpu("run() that is told to finish ends with what a run of so many steps saves, and can go on", async () => {
+  const steady = { lr_scheduler_type: "constant", warmup_ratio: 0, train_test_split: 0.2, save: "adapter" };
+  const [root, short] = [await jobDisk(), await jobDisk()];
+  const controller = new AbortController();
+  const { job } = jobOf(root, { ...steady, max_steps: 50 }, { finish: controller.signal });
+  const events: TrainingEvent[] = [];
+  for await (const event of job.run()) {
+    events.push(event);
+    if (event.type === "step" && event.step === 1) controller.abort();
+  }
+  assert.deepEqual(events.flatMap((event) => event.type === "step" ? event.step : []), [1, 2]);
+  assert.deepEqual(events.flatMap((event) => event.type === "evaluated" ? event.step : []).at(-1), 2);
+  const { status, steps, total_steps, eval_loss_after } = await readJson(
+    root.folder("runs/ember"),
+    "run.json",
+  );
+  assert.deepEqual([status, steps, total_steps], ["completed", 2, 50]);
+  await run(short, { ...steady, max_steps: 2 });
+  assert.equal(eval_loss_after, (await readJson(short.folder("runs/ember"), "run.json")).eval_loss_after);
+  const bytes = async (disk: MemoryFolder) => {
+    const file = await disk.folder("runs/ember/adapter").open("adapter_model.safetensors");
+    return [...await file.read(0, file.size)];
+  };
+  assert.deepEqual(await bytes(root), await bytes(short));
+  await run(root, { ...steady, max_steps: 4, resume: "auto" });
+  assert.deepEqual((await readRows(root.folder("runs/ember"))).map(({ step }) => step), [0, 1, 2, 3, 4]);
 });
 
 onGpu("run() whose events nobody asks for any more is cancelled", async () => {
