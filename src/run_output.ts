@@ -61,7 +61,7 @@ export async function saveAdapter(
   facts: Omit<ModelCardFacts, "kind">,
 ): Promise<void> {
   await writeAdapter(folder, adapter);
-  await writeFile(folder, MODEL_CARD_FILE, modelCard({ ...facts, kind: "adapter" }));
+  await writeFile(folder, MODEL_CARD_FILE, await modelCard({ ...facts, kind: "adapter" }));
   const saved = await readAdapter(folder);
   for (const [name, { data }] of adapter.tensors) {
     if (!sameBits(data, saved.tensors.get(name)?.data)) {
@@ -74,7 +74,7 @@ export async function saveAdapter(
 
 /** Writes the card of a merged model. */
 export async function saveMergedCard(folder: Folder, facts: Omit<ModelCardFacts, "kind">): Promise<void> {
-  await writeFile(folder, MODEL_CARD_FILE, modelCard({ ...facts, kind: "merged" }));
+  await writeFile(folder, MODEL_CARD_FILE, await modelCard({ ...facts, kind: "merged" }));
 }
 
 /** Writes base plus adapter as a model of its own, but for its card. */

@@ -76,10 +76,16 @@ export interface ReadableFolder {
   open(name: string): Promise<FileReader>;
 }
 
-/** A folder of files. */
-export interface Folder extends ReadableFolder {
+/** The files of a folder, to write only. */
+export interface WritableFolder {
+  /** Name for messages, such as `runs/ember/adapter`. */
+  readonly uri: string;
   /** Creates the folder if needed. @throws {StorageDeniedError} If it cannot be written to. */
   create(name: string): Promise<FileWriter>;
+}
+
+/** A folder of files. */
+export interface Folder extends ReadableFolder, WritableFolder {
   /** Appends to a file, creating it (and the folder) if needed. For logs; not atomic. */
   append(name: string, bytes: Uint8Array): Promise<void>;
   /** Waits until what was appended to a file is on the medium. @throws {StorageNotFoundError} */
@@ -132,7 +138,11 @@ export async function readText(folder: ReadableFolder, name: string): Promise<st
 }
 
 /** Writes a whole file atomically. */
-export async function writeFile(folder: Folder, name: string, content: string | Uint8Array): Promise<void> {
+export async function writeFile(
+  folder: WritableFolder,
+  name: string,
+  content: string | Uint8Array,
+): Promise<void> {
   const file = await folder.create(name);
   try {
     await file.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
@@ -148,7 +158,7 @@ export async function writeFile(folder: Folder, name: string, content: string | 
  *
  * @throws {RangeError} If the name is empty, `.`, `..`, or contains a separator or a NUL.
  */
-export function assertFileName(folder: ReadableFolder, name: string): void {
+export function assertFileName(folder: Pick<ReadableFolder, "uri">, name: string): void {
   if (name === "" || name === "." || name === ".." || /[/\\\0]/.test(name)) {
     throw new RangeError(
       `Cannot use ${JSON.stringify(name)} as a file name in "${folder.uri}": ` +

@@ -192,7 +192,9 @@ export class ModelTrainer {
       meter.add(tokens);
       const isLast = step === totalSteps || run.finish?.aborted === true;
       Object.assign(run, { step, evaluated: false, isLast });
-      if (isLast && step < totalSteps) yield { type: "phase", message: `ending after step ${step}, as was asked` };
+      if (isLast && step < totalSteps) {
+        yield { type: "phase", message: `ending after step ${step}, as was asked` };
+      }
       if (isLast || isDue(step, this.#config.loggingSteps, totalSteps)) yield await this.#report(run, epoch);
       yield* this.#lookAfter(run, epoch);
       if (judgement.stops) {

@@ -14,3 +14,24 @@ export function saveAs(content: Blob, name: string): void {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
 }
+
+/** What some browsers have and TypeScript's types lack. */
+interface FilePicker {
+  showSaveFilePicker?(options: { suggestedName: string }): Promise<FileSystemFileHandle>;
+}
+
+/**
+ * Asks where a large file is to go, so that it is written there at once. To be called while a press is handled.
+ *
+ * @returns Null where the browser cannot be asked; undefined where the user wants no file after all.
+ */
+export async function pickTarget(suggestedName: string): Promise<FileSystemFileHandle | null | undefined> {
+  const { showSaveFilePicker } = globalThis as FilePicker;
+  if (!showSaveFilePicker) return null;
+  try {
+    return await showSaveFilePicker({ suggestedName });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") return undefined;
+    throw error;
+  }
+}

@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  NoteOf,
   PlainError,
   Question,
   Questions,
@@ -25,9 +26,17 @@ export class RefusedError extends Error {
   }
 }
 
+/** What may happen before the answer. */
+export interface Asking<Q extends Question> {
+  /** Takes the question back; it is refused then. */
+  readonly signal?: AbortSignal;
+  readonly onNote?: (note: NoteOf<Q>) => void;
+}
+
 interface Waiting {
   readonly answered: (value: never) => void;
   readonly refused: (error: RefusedError) => void;
+  readonly onNote: (note: never) => void;
 }
 
 export class Engine {
@@ -44,11 +53,16 @@ export class Engine {
   }
 
   /** @throws {RefusedError} */
-  ask<Q extends Question>(question: Q, input: Questions[Q]["input"]): Promise<Questions[Q]["answer"]> {
+  ask<Q extends Question>(
+    question: Q,
+    input: Questions[Q]["input"],
+    { signal, onNote = () => {} }: Asking<Q> = {},
+  ): Promise<Questions[Q]["answer"]> {
     const id = ++this.#lastId;
     return new Promise((answered, refused) => {
-      this.#waiting.set(id, { answered, refused });
+      this.#waiting.set(id, { answered, refused, onNote });
       this.#send({ type: "ask", id, question, input });
+      signal?.addEventListener("abort", () => this.#send({ type: "cancel", id }), { once: true });
     });
   }
 
@@ -60,11 +74,16 @@ export class Engine {
     this.#send({ type: "stop" });
   }
 
+  finish(): void {
+    this.#send({ type: "finish" });
+  }
+
   #send(command: WorkerCommand): void {
     this.#worker.postMessage(command);
   }
 
   #take(message: WorkerMessage): void {
+    if (message.type === "note") return this.#waiting.get(message.id)?.onNote(message.note as never);
     if (message.type !== "answer" && message.type !== "refused") return this.onRun(message);
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);

@@ -6,6 +6,7 @@
  */
 import { ConfigError, DatasetFormatError, type DatasetIssue } from "../src/errors.ts";
 import type { JobStatus, QuantizationPlan, RunSummary, TrainingEvent } from "../src/job.ts";
+import type { GgufModelType } from "../src/export/gguf_model.ts";
 import type { SampleRound } from "../src/logs/samples_file.ts";
 import type { MetricsRow } from "../src/run_files.ts";
 
@@ -22,6 +23,14 @@ export interface Questions {
   readonly removeRun: { readonly input: string; readonly answer: null };
   /** The bytes of a run's file, by its path in the run's folder. */
   readonly readFile: { readonly input: RunFilePath; readonly answer: Blob };
+  /** What a run holds by now. */
+  readonly runHoldings: { readonly input: string; readonly answer: RunHoldings };
+  /** Makes one file of what a run has trained. */
+  readonly exportRun: {
+    readonly input: ExportOrder;
+    readonly answer: Exported;
+    readonly note: ByteProgress;
+  };
   /** Paths of the models that are kept on the device. */
   readonly models: { readonly input: null; readonly answer: readonly string[] };
   readonly modelFacts: { readonly input: string; readonly answer: ModelFacts };
@@ -43,19 +52,28 @@ export interface Questions {
 /** Name of a question. */
 export type Question = keyof Questions;
 
+/** What a question is told before its answer, such as how far it is. */
+export type NoteOf<Q extends Question> = Questions[Q] extends { readonly note: infer Note } ? Note : never;
+
 /** What the page sends the worker. */
 export type WorkerCommand =
   /** Answered by `answer` or `refused` of the same id. */
   | { readonly type: "ask"; readonly id: number; readonly question: Question; readonly input: unknown }
+  /** The answer of this id is no longer wanted: what is done for it ends, and it is refused. */
+  | { readonly type: "cancel"; readonly id: number }
   /** Runs a job. Answered by events, then `completed`, `stopped` or `failed`. */
   | { readonly type: "start"; readonly config: Wire }
   /** Ends the running job between two batches; a checkpoint of its last whole step is kept. */
-  | { readonly type: "stop" };
+  | { readonly type: "stop" }
+  /** Makes the step that the running job is at its last: it evaluates, saves and is completed. */
+  | { readonly type: "finish" };
 
 /** What the worker tells the page. */
 export type WorkerMessage =
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "refused"; readonly id: number; readonly error: PlainError }
+  /** Before the answer of this id. */
+  | { readonly type: "note"; readonly id: number; readonly note: unknown }
   | RunMessage;
 
 /** What the worker tells of the running job. */
@@ -83,7 +101,7 @@ export interface RunEntry {
   readonly startedAt: string;
   readonly steps: number;
   readonly totalSteps: number;
-  /** Steps that it can go on from; null if it was completed or left no checkpoint. */
+  /** Steps that it can go on from; null if all are done or it left no checkpoint. */
   readonly resumable: number | null;
   readonly baseModel: string;
   readonly evalLossBefore: number | null;
@@ -92,12 +110,54 @@ export interface RunEntry {
   readonly config: Wire;
 }
 
+/** What a run has made so far. */
+export interface RunHoldings {
+  /** Of its adapter or, until there is one, of its last checkpoint; and its records. */
+  readonly files: readonly RunFile[];
+  /** By step. */
+  readonly checkpoints: readonly RunCheckpoint[];
+  /** Whether training has ended and its adapter is saved. */
+  readonly hasAdapter: boolean;
+}
+
+/** A state of a run that it can go on from, and an adapter that can be used. */
+export interface RunCheckpoint {
+  readonly step: number;
+  readonly bytes: number;
+}
+
 /** A run with what it wrote. */
-export interface RunDetails {
+export interface RunDetails extends RunHoldings {
   readonly entry: RunEntry;
   readonly metrics: readonly MetricsRow[];
   readonly rounds: readonly SampleRound[];
-  readonly files: readonly RunFile[];
+}
+
+/** What to make of a run. */
+export interface ExportOrder {
+  readonly run: string;
+  /** Of which checkpoint; null for the adapter that the run has saved. */
+  readonly checkpoint: number | null;
+  /** The adapter as PEFT has it, base and adapter merged as transformers has it, each zipped; or merged as one GGUF file. */
+  readonly what: "adapter" | "merged" | "gguf";
+  /** Element type of a GGUF file's matrices. */
+  readonly ggufType: GgufModelType;
+  /** A file of the user's to write to; null where the browser offers none. */
+  readonly target: FileSystemFileHandle | null;
+}
+
+/** What was made of a run. */
+export interface Exported {
+  /** What the file is called. */
+  readonly name: string;
+  /** Null where it was written to the order's target. */
+  readonly content: Blob | null;
+}
+
+/** How far something that counts in bytes is. */
+export interface ByteProgress {
+  readonly bytes: number;
+  readonly totalBytes: number;
 }
 
 /** A file that a run has made. */

@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { listCheckpoints } from "../src/checkpoint/resume.ts";
+import { checkpointName, listCheckpoints } from "../src/checkpoint/resume.ts";
 import { type SampleRound, SAMPLES_FILE } from "../src/logs/samples_file.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../src/run_files.ts";
 import { type Folder, readText } from "../src/storage.ts";
-import type { RunDetails, RunEntry, RunFile } from "./protocol.ts";
+import { filesBelow } from "../src/storage/files_below.ts";
+import type { RunCheckpoint, RunDetails, RunEntry, RunFile, RunHoldings } from "./protocol.ts";
+import { blobOf } from "./stored_copy.ts";
 
 /** Folders of a run whose files are offered. */
 const OFFERED_FOLDERS = ["adapter", "merged"];
@@ -37,11 +39,21 @@ export class RunLibrary {
       entry: await this.#entry(name),
       metrics: await readMetrics(run),
       rounds: await readRounds(run),
-      files: await offeredFiles(run),
+      ...await this.holdings(name),
     };
   }
 
-  /** Steps that a run can go on from; null if it was completed or left no checkpoint. */
+  /** What a run has made so far. */
+  async holdings(name: string): Promise<RunHoldings> {
+    const run = this.#runs.folder(name), folders = await run.folders();
+    return {
+      files: await offeredFiles(run),
+      checkpoints: await readCheckpoints(run),
+      hasAdapter: folders.includes("adapter"),
+    };
+  }
+
+  /** Steps that a run can go on from; null if all are done or it left no checkpoint. */
   async resumable(name: string): Promise<number | null> {
     const run = this.#runs.folder(name);
     return await run.exists(RUN_FILE) ? (await this.#entry(name)).resumable : null;
@@ -55,25 +67,21 @@ export class RunLibrary {
   async read(name: string, path: string): Promise<Blob> {
     const parts = path.split("/"), file = parts.pop()!;
     const folder = [name, ...parts].reduce((outer, part) => outer.folder(part), this.#runs);
-    const reader = await folder.open(file);
-    try {
-      return new Blob([await reader.read(0, reader.size)]);
-    } finally {
-      await reader.close();
-    }
+    return await blobOf(folder, file);
   }
 
   async #entry(name: string): Promise<RunEntry> {
     const run = this.#runs.folder(name);
     const record: RunRecord = JSON.parse(await readText(run, RUN_FILE));
     const last = (await listCheckpoints(run)).at(-1) ?? null;
+    const isWhole = record.status === "completed" && record.steps >= record.total_steps;
     return {
       name,
       status: record.status,
       startedAt: record.started_at,
       steps: record.steps,
       totalSteps: record.total_steps,
-      resumable: record.status === "completed" ? null : last,
+      resumable: isWhole ? null : last,
       baseModel: record.base_model.path,
       evalLossBefore: record.eval_loss_before,
       evalLossAfter: record.eval_loss_after,
@@ -92,6 +100,15 @@ async function readMetrics(run: Folder): Promise<MetricsRow[]> {
 async function readRounds(run: Folder): Promise<SampleRound[]> {
   if (!await run.exists(SAMPLES_FILE)) return [];
   return JSON.parse(await readText(run, SAMPLES_FILE)).rounds;
+}
+
+async function readCheckpoints(run: Folder): Promise<RunCheckpoint[]> {
+  const found: RunCheckpoint[] = [];
+  for (const step of await listCheckpoints(run)) {
+    const files = await filesBelow(run.folder(checkpointName(step)));
+    found.push({ step, bytes: files.reduce((sum, { size }) => sum + size, 0) });
+  }
+  return found;
 }
 
 /** Those of the adapter or, until there is one, of the last checkpoint, which is an adapter too; and the records. */

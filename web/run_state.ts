@@ -7,7 +7,7 @@ import { signal } from "@preact/signals";
 import type { RunSummary, TrainingEvent } from "../src/job.ts";
 import { clock, count, percent } from "./figures.ts";
 import { type LossPoint, lossSummary, smoothed } from "./loss_summary.ts";
-import type { PlainError, RunDetails, RunFile, Wire } from "./protocol.ts";
+import type { PlainError, RunDetails, RunHoldings, Wire } from "./protocol.ts";
 import type { Round } from "./sample_rounds.ts";
 import { TokenAccuracy } from "./token_accuracy.ts";
 
@@ -44,7 +44,7 @@ export class RunState {
   readonly rounds = signal<readonly [Round, Round] | null>(null);
   readonly problem = signal<PlainError | null>(null);
   readonly verdict = signal("");
-  readonly files = signal<readonly RunFile[]>([]);
+  readonly holdings = signal<RunHoldings>({ files: [], checkpoints: [], hasAdapter: false });
   /** The curves in words, told now and then. */
   readonly summary = signal("No loss yet.");
   /** Rises with each change of the points. */
@@ -58,7 +58,7 @@ export class RunState {
   constructor(readonly name: string, readonly config: Wire) {}
 
   /** What an earlier visit, or another tab, has left. */
-  static of({ entry, metrics, rounds, files }: RunDetails): RunState {
+  static of({ entry, metrics, rounds, ...holdings }: RunDetails): RunState {
     const run = new RunState(entry.name, entry.config);
     for (const { step, loss, eval_loss, learning_rate, grad_norm, tokens_per_second } of metrics) {
       const rest = {
@@ -75,9 +75,10 @@ export class RunState {
     if (all.length > 0) run.rounds.value = [all[0]!, all.at(-1)!];
     run.step.value = entry.steps;
     run.totalSteps.value = entry.totalSteps;
-    run.files.value = files;
+    run.holdings.value = holdings;
     if (entry.status === "completed") run.#setFinished(entry);
     else run.stopped(entry.resumable);
+    run.resumable.value = entry.resumable;
     run.tellSummary();
     return run;
   }
@@ -94,6 +95,11 @@ export class RunState {
   stopping(): void {
     this.status.value = "stopping";
     this.live.value = "Stopping after this step.";
+  }
+
+  finishing(): void {
+    this.status.value = "stopping";
+    this.live.value = "Ending after this step, then saving.";
   }
 
   stopped(resumable: number | null): void {
@@ -198,8 +204,9 @@ export class RunState {
 
   #setFinished({ evalLossBefore, evalLossAfter }: Pick<FinishedEvent, "evalLossBefore" | "evalLossAfter">) {
     this.status.value = "completed";
-    this.resumable.value = null;
-    if (this.live.value === "Starting.") this.live.value = `Done: ${this.totalSteps.value} steps.`;
+    const done = this.step.value;
+    this.resumable.value = done < this.totalSteps.value ? done : null;
+    if (this.live.value === "Starting.") this.live.value = `Done: ${done} steps.`;
     this.verdict.value = evalLossBefore === null || evalLossAfter === null
       ? "Trained, saved and read back. PEFT reads these files."
       : `Evaluation loss ${evalLossBefore.toFixed(3)} before, ${evalLossAfter.toFixed(3)} after. ` +

@@ -17,6 +17,7 @@ import {
   type RunStore,
   type Wire,
 } from "./protocol.ts";
+import { RunDownloads } from "./run_downloads.ts";
 import { RunState } from "./run_state.ts";
 import { route, routeTo } from "./router.ts";
 
@@ -35,11 +36,16 @@ export class PageSession {
   readonly form: JobForm;
   /** What is known of the form's model and data; null where the gate is shut. */
   readonly inputs: JobInputs | null;
+  /** Null where the gate is shut. */
+  readonly downloads: RunDownloads | null;
+  /** Whether the running job is to leave nothing. */
+  #discards = false;
 
   /** @param engine Null where the gate is shut. */
   constructor(job: Wire, readonly gate: Gate, readonly engine: Engine | null) {
     this.form = new JobForm(job);
     this.inputs = engine && new JobInputs(engine, this.form, String(this.form.value("base_model")));
+    this.downloads = engine && new RunDownloads(engine);
     if (engine) engine.onRun = (message) => void this.#take(message);
   }
 
@@ -82,6 +88,26 @@ export class PageSession {
     this.engine?.stop();
   }
 
+  /** Makes the step that the running job is at its last: it is saved as it is then. */
+  finish(): void {
+    this.run.value?.finishing();
+    this.engine?.finish();
+  }
+
+  /** Ends the running job and removes it. */
+  discard(): void {
+    this.#discards = true;
+    this.stop();
+  }
+
+  /** Goes on with a run after one of its checkpoints; later ones go. */
+  async resumeFrom(name: string, step: number): Promise<void> {
+    await this.show(name);
+    const run = this.run.value;
+    if (run?.name !== name) return;
+    this.#run(run, { resume: `runs/${name}/checkpoint-${step}` });
+  }
+
   /** Removes a run with all that it holds. */
   async remove(name: string): Promise<void> {
     await this.#told(async () => {
@@ -95,6 +121,7 @@ export class PageSession {
     run.begin();
     this.run.value = run;
     this.busy.value = true;
+    this.#discards = false;
     routeTo(`run/${run.name}`);
     this.engine!.start({ ...run.config, ...options });
   }
@@ -102,15 +129,28 @@ export class PageSession {
   async #take(message: RunMessage): Promise<void> {
     const run = this.run.value;
     if (!run) return;
-    if (message.type === "event") return run.take(message.event);
+    if (message.type === "event") {
+      run.take(message.event);
+      if (message.event.type === "checkpointed") await this.#told(() => this.#look(run));
+      return;
+    }
     this.busy.value = false;
+    if (this.#discards) {
+      await this.remove(run.name);
+      return routeTo("train");
+    }
     if (message.type === "stopped") run.stopped(message.resumable);
     if (message.type === "failed") run.failed(message.error, message.resumable);
     await this.#told(async () => {
       this.runs.value = await this.engine!.ask("runs", null);
       if (!this.runs.value.some(({ name }) => name === run.name)) return;
-      run.files.value = (await this.engine!.ask("openRun", run.name)).files;
+      await this.#look(run);
     });
+  }
+
+  /** What the run has made by now. */
+  async #look(run: RunState): Promise<void> {
+    run.holdings.value = await this.engine!.ask("runHoldings", run.name);
   }
 
   async #told(act: () => Promise<void>): Promise<void> {

@@ -19,6 +19,7 @@ import { OpfsFolder } from "./opfs_storage.ts";
 import { PageFiles } from "./page_files.ts";
 import { planJob } from "./plan_job.ts";
 import {
+  type NoteOf,
   plainError,
   type Question,
   type Questions,
@@ -46,8 +47,12 @@ interface Session {
   readonly library: RunLibrary;
   readonly files: PageFiles;
   readonly shelf: ModelShelf;
+  /** What was asked and is not answered yet, by id. */
+  readonly asked: Map<number, AbortController>;
   /** Aborts the running job; null while none runs. */
   running: AbortController | null;
+  /** Makes the step that the running job is at its last. */
+  finishing: AbortController;
   /** Aborts the plan that is made. */
   planning: AbortController;
 }
@@ -58,7 +63,8 @@ async function openSession(): Promise<Session> {
   const { root, store } = await openRoot();
   const files = new PageFiles(root, self.location.href);
   const [library, shelf] = [new RunLibrary(root), new ModelShelf(files)];
-  return { root, store, files, library, shelf, running: null, planning: new AbortController() };
+  const [planning, finishing] = [new AbortController(), new AbortController()];
+  return { root, store, files, library, shelf, asked: new Map(), running: null, finishing, planning };
 }
 
 async function openRoot(): Promise<Pick<Session, "root" | "store">> {
@@ -78,6 +84,7 @@ async function start(current: Session, wire: Wire): Promise<void> {
   const { root, library, files } = current;
   current.planning.abort(); // the run says itself what it takes
   const stopper = current.running = new AbortController();
+  current.finishing = new AbortController();
   let name: string | null = null;
   const resumable = async () => name === null ? null : await library.resumable(name);
   try {
@@ -86,6 +93,7 @@ async function start(current: Session, wire: Wire): Promise<void> {
     const job = createFineTuneJob(config, {
       files: files.at,
       signal: stopper.signal,
+      finish: current.finishing.signal,
       tuning: root.folder("tuning"),
       gpu: { submissionMs: SUBMISSION_MS },
     });
@@ -99,12 +107,22 @@ async function start(current: Session, wire: Wire): Promise<void> {
   }
 }
 
+/** What a question that takes long is given beside its input. */
+interface Asked<Q extends Question> {
+  /** Aborted when the answer is no longer wanted. */
+  readonly signal: AbortSignal;
+  readonly note: (note: NoteOf<Q>) => void;
+}
+
 type Answers = {
-  readonly [Q in Question]: (input: Questions[Q]["input"]) => Promise<Questions[Q]["answer"]>;
+  readonly [Q in Question]: (
+    input: Questions[Q]["input"],
+    asked: Asked<Q>,
+  ) => Promise<Questions[Q]["answer"]>;
 };
 
 function answersOf(current: Session): Answers {
-  const { store, library, files, shelf } = current;
+  const { root, store, library, files, shelf } = current;
   return {
     open: async () => ({ store, runs: await library.list() }),
     runs: () => library.list(),
@@ -114,6 +132,11 @@ function answersOf(current: Session): Answers {
       return null;
     },
     readFile: ({ run, path }) => library.read(run, path),
+    runHoldings: (name) => library.holdings(name),
+    exportRun: async (order, { signal, note }) => {
+      const { exportRun } = await import("./run_export.ts");
+      return await exportRun(order, { root, files, signal, onProgress: note });
+    },
     models: () => shelf.list(),
     modelFacts: (uri) => shelf.facts(uri),
     pickModel: (picked) => shelf.pick(picked),
@@ -137,10 +160,15 @@ function answersOf(current: Session): Answers {
 }
 
 async function answer(current: Session, id: number, question: Question, input: unknown): Promise<void> {
+  const controller = new AbortController();
+  current.asked.set(id, controller);
+  const asked = { signal: controller.signal, note: (note: unknown) => tell({ type: "note", id, note }) };
   try {
-    tell({ type: "answer", id, value: await answersOf(current)[question](input as never) });
+    tell({ type: "answer", id, value: await answersOf(current)[question](input as never, asked) });
   } catch (error) {
     tell({ type: "refused", id, error: plainError(error) });
+  } finally {
+    current.asked.delete(id);
   }
 }
 
@@ -151,7 +179,11 @@ self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCo
       return await answer(current, command.id, command.question, command.input);
     case "start":
       return await start(current, command.config);
+    case "cancel":
+      return current.asked.get(command.id)?.abort();
     case "stop":
       return current.running?.abort();
+    case "finish":
+      return current.finishing.abort();
   }
 });

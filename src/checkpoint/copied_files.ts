@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Folder, type ReadableFolder, writeFile } from "../storage.ts";
+import { type ReadableFolder, type WritableFolder, writeFile } from "../storage.ts";
 
 /** Files that describe the model rather than hold its weights. */
 export const DESCRIPTION_FILES: readonly string[] = [
@@ -30,7 +30,7 @@ export function isLicence(name: string): boolean {
 }
 
 /** Copies a file of a few megabytes. */
-export async function copyFile(from: ReadableFolder, to: Folder, name: string): Promise<void> {
+export async function copyFile(from: ReadableFolder, to: WritableFolder, name: string): Promise<void> {
   const file = await from.open(name);
   try {
     await writeFile(to, name, await file.read(0, file.size));

@@ -9,7 +9,7 @@
  */
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
-import { type Folder, type ReadableFolder, readText, writeFile } from "../storage.ts";
+import { type ReadableFolder, readText, type WritableFolder, writeFile } from "../storage.ts";
 import type { LoraUpdate } from "./adapter.ts";
 import { copyFile, DESCRIPTION_FILES, isLicence } from "./copied_files.ts";
 import { decodeFloats, encodeFloats, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
@@ -31,12 +31,12 @@ export interface MergeOptions {
   /** The folder that `base` was opened from; config, tokenizer and licence are copied from it. */
   readonly baseFolder: ReadableFolder;
   /** Folder of the merged model. */
-  readonly out: Folder;
+  readonly out: WritableFolder;
   /** By the name of the base tensor, [out, in], as `loraUpdates()` gives them. */
   readonly updates: ReadonlyMap<string, LoraUpdate>;
   /** Whether the head is no longer the embedding, which config.json then says. */
   readonly untied?: boolean;
-  /** Told after each piece, in bytes of the weights. */
+  /** Told after each piece, in bytes of the weights. What it throws ends the merge. */
   readonly onProgress?: (progress: MergeProgress) => void;
 }
 
@@ -246,7 +246,7 @@ function notFloat(name: string, dtype: string): UnsupportedModelError {
 
 async function copyDescription(
   from: ReadableFolder,
-  to: Folder,
+  to: WritableFolder,
   base: ModelWeights,
   untied: boolean,
 ): Promise<void> {

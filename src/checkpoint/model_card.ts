@@ -5,7 +5,6 @@
  * @module
  */
 
-import { parse, stringify, YAMLParseError } from "yaml";
 import type { MergeBase, MergedLosses } from "../job.ts";
 import { type ReadableFolder, readText } from "../storage.ts";
 
@@ -79,7 +78,8 @@ export interface ModelCardFacts {
 }
 
 /** The card's text. The same facts give the same text. */
-export function modelCard(facts: ModelCardFacts): string {
+export async function modelCard(facts: ModelCardFacts): Promise<string> {
+  const { stringify } = await import("yaml"); // a page that only trains need not wait for it
   const { name, baseModel, kind } = facts;
   const what = kind === "adapter" ? "is a LoRA adapter for" : "was made by merging a LoRA adapter into";
   return [
@@ -102,7 +102,7 @@ export function modelCard(facts: ModelCardFacts): string {
  */
 export async function readLicense(folder: ReadableFolder): Promise<LicenseFields | null> {
   if (!await folder.exists(MODEL_CARD_FILE)) return null;
-  const fields = frontMatterOf(await readText(folder, MODEL_CARD_FILE));
+  const fields = await frontMatterOf(await readText(folder, MODEL_CARD_FILE));
   const { license, license_name, license_link } = fields;
   if (typeof license !== "string") return null;
   return {
@@ -113,9 +113,10 @@ export async function readLicense(folder: ReadableFolder): Promise<LicenseFields
 }
 
 /** Fields between the first two `---` lines. What is not YAML tells nothing; the card is not ours to judge. */
-function frontMatterOf(text: string): Record<string, unknown> {
+async function frontMatterOf(text: string): Promise<Record<string, unknown>> {
   const yaml = /^\uFEFF?---\r?\n([^]*?)\r?\n---\s*(?:\r?\n|$)/.exec(text)?.[1];
   if (yaml === undefined) return {};
+  const { parse, YAMLParseError } = await import("yaml");
   try {
     const fields: unknown = parse(yaml, { logLevel: "error" });
     return typeof fields === "object" && fields !== null ? fields as Record<string, unknown> : {};

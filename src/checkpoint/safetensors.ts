@@ -6,7 +6,7 @@
  */
 
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
-import type { FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
+import type { FileReader, FileWriter, ReadableFolder, WritableFolder } from "../storage.ts";
 import { decodeFloats, FLOAT_BYTES, type FloatDtype, isFloatDtype } from "../quant/float16.ts";
 import {
   compareTensors,
@@ -193,7 +193,7 @@ export interface TensorToWrite {
  * @throws {StorageDeniedError}
  */
 export async function writeSafetensors(
-  folder: Folder,
+  folder: WritableFolder,
   name: string,
   tensors: Iterable<TensorToWrite>,
   metadata: ReadonlyMap<string, string> = PYTORCH_METADATA,

@@ -34,8 +34,8 @@ const FACTS: ModelCardFacts = {
 
 const frontMatter = (card: string) => parse(/^---\n([^]*?)\n---\n/.exec(card)![1]!);
 
-Deno.test("modelCard() tells the Hub what the adapter belongs to", () => {
-  assert.deepEqual(frontMatter(modelCard(FACTS)), {
+Deno.test("modelCard() tells the Hub what the adapter belongs to", async () => {
+  assert.deepEqual(frontMatter(await modelCard(FACTS)), {
     base_model: "org/tiny",
     library_name: "peft",
     license: "apache-2.0",
@@ -44,8 +44,8 @@ Deno.test("modelCard() tells the Hub what the adapter belongs to", () => {
   });
 });
 
-Deno.test("modelCard() of a merged model is one of transformers, without PEFT", () => {
-  const card = modelCard({ ...FACTS, kind: "merged", baseLicense: null });
+Deno.test("modelCard() of a merged model is one of transformers, without PEFT", async () => {
+  const card = await modelCard({ ...FACTS, kind: "merged", baseLicense: null });
   const { library_name, tags, license } = frontMatter(card);
   assert.equal(library_name, "transformers");
   assert.equal(tags[0], "base_model:finetune:org/tiny");
@@ -54,8 +54,8 @@ Deno.test("modelCard() of a merged model is one of transformers, without PEFT", 
   assert.ok(card.includes("AutoModelForCausalLM.from_pretrained("));
 });
 
-Deno.test("modelCard() holds the run's numbers and how to load the result", () => {
-  const card = modelCard(FACTS);
+Deno.test("modelCard() holds the run's numbers and how to load the result", async () => {
+  const card = await modelCard(FACTS);
   for (
     const part of [
       "# ember",
@@ -77,14 +77,14 @@ Deno.test("modelCard() holds the run's numbers and how to load the result", () =
   assert.ok(!card.includes("did not fall"));
 });
 
-Deno.test("modelCard() says what the base was quantised to and what merging changed", () => {
+Deno.test("modelCard() says what the base was quantised to and what merging changed", async () => {
   const merged = {
     merge_base: "original",
     rows: 8,
     tokens: 123,
     loss: { adapter: 1.5, quantized: 1.50004, original: 1.25 },
   } as const;
-  const card = modelCard({ ...FACTS, kind: "merged", baseFormat: "nf4_double", merged });
+  const card = await modelCard({ ...FACTS, kind: "merged", baseFormat: "nf4_double", merged });
   assert.ok(card.includes("| base weights | linear maps in `nf4_double` |"));
   assert.ok(card.includes(`Loss of 8 rows (123 tokens), nats per token:
 
@@ -95,19 +95,19 @@ Deno.test("modelCard() says what the base was quantised to and what merging chan
 | merged onto the original weights (this model) | 1.2500 |
 
 ## How to load it`));
-  const plain = modelCard(FACTS);
+  const plain = await modelCard(FACTS);
   assert.ok(!plain.includes("base weights") && !plain.includes("merged onto"));
 });
 
-Deno.test("modelCard() says when the loss did not fall, and when it is not known", () => {
-  assert.match(modelCard({ ...FACTS, evalLossAfter: 2.5 }), /no better than its base/);
-  const unknown = modelCard({ ...FACTS, evalLossBefore: null, evalLossAfter: null, evalFile: null });
+Deno.test("modelCard() says when the loss did not fall, and when it is not known", async () => {
+  assert.match(await modelCard({ ...FACTS, evalLossAfter: 2.5 }), /no better than its base/);
+  const unknown = await modelCard({ ...FACTS, evalLossBefore: null, evalLossAfter: null, evalFile: null });
   assert.match(unknown, /no evaluation set/);
   assert.ok(!unknown.includes("evaluation data"));
 });
 
-Deno.test("modelCard() keeps its shape whatever files, models and drivers are called", () => {
-  const card = modelCard({
+Deno.test("modelCard() keeps its shape whatever files, models and drivers are called", async () => {
+  const card = await modelCard({
     ...FACTS,
     baseModel: 'a: "b"\n- c',
     trainFile: { ...FACTS.trainFile, name: "x|`y`\n| z" },

@@ -76,8 +76,10 @@ export async function shown(page: Page, id: string): Promise<void> {
   await page.locator(`#${id}`).waitFor({ state: "visible", timeout: 60_000 });
 }
 
-/** A file that the page offers for download. */
+/** A file of the run's folder that the page offers for download. */
 export async function downloaded(page: Page, name: string): Promise<Uint8Array> {
+  const folded = page.locator("#made details:not([open]) summary");
+  if (await folded.count() > 0) await folded.click();
   const [download] = await Promise.all([
     page.waitForEvent("download"),
     page.getByRole("button", { name, exact: true }).click(),

@@ -3,11 +3,11 @@ import { writeFile } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { RunLibrary } from "../../web/run_library.ts";
 
-const record = (status: string, started_at: string) =>
+const record = (status: string, started_at: string, steps = 4) =>
   JSON.stringify({
     status,
     started_at,
-    steps: 4,
+    steps,
     total_steps: 9,
     base_model: { path: "models/tiny" },
     eval_loss_before: 4,
@@ -25,17 +25,21 @@ async function runsOf(records: Readonly<Record<string, string>>): Promise<Memory
 
 Deno.test("RunLibrary lists the latest run first, leaves out a damaged record, and tells what goes on", async () => {
   const root = await runsOf({
-    old: record("completed", "2026-01-01T00:00:00Z"),
+    old: record("completed", "2026-01-01T00:00:00Z", 9),
+    short: record("completed", "2026-01-02T00:00:00Z"),
     torn: "{",
     young: record("running", "2026-02-01T00:00:00Z"),
   });
-  for (const name of ["old", "young"]) {
+  for (const name of ["old", "short", "young"]) {
     for (const step of [2, 4]) {
       await writeFile(root.folder(`runs/${name}/checkpoint-${step}`), "resume.json", "{}");
     }
   }
   const runs = await new RunLibrary(root).list();
-  assert.deepEqual(runs.map(({ name, resumable }) => [name, resumable]), [["young", 4], ["old", null]]);
+  assert.deepEqual(runs.map(({ name, resumable }) => [name, resumable]), [["young", 4], ["short", 4], [
+    "old",
+    null,
+  ]]);
 });
 
 Deno.test("RunLibrary offers the last checkpoint as the adapter of a run that was stopped", async () => {

@@ -44,7 +44,12 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
   ];
   const sample = { prompt: "p", expected: "e", answer: "a" };
   const rounds = [{ step: 0, samples: [sample], exact_match: null }];
-  const run = RunState.of({ entry, metrics, rounds, files: [{ path: "run.json", bytes: 3 }] });
+  const holdings = {
+    files: [{ path: "run.json", bytes: 3 }],
+    checkpoints: [{ step: 2, bytes: 9 }],
+    hasAdapter: false,
+  };
+  const run = RunState.of({ entry, metrics, rounds, ...holdings });
   assert.equal(run.status.value, "paused");
   assert.equal(run.resumable.value, 2);
   assert.equal(run.summary.value, "Training loss 3.00 → 1.00 over 2 steps; evaluation loss 4.00 → 2.00.");
@@ -53,7 +58,8 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
     entry: { ...entry, status: "completed", resumable: null, evalLossAfter: 2 },
     metrics,
     rounds,
-    files: [],
+    ...holdings,
+    hasAdapter: true,
   });
   assert.equal(done.status.value, "completed");
   assert.match(done.verdict.value, /^Evaluation loss 4\.000 before, 2\.000 after\./);

@@ -7,9 +7,11 @@ import type { ViewProps } from "../app.tsx";
 import { byteSize, clock, count } from "../figures.ts";
 import { route } from "../router.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
+import { ConfirmButton } from "./confirm_button.tsx";
 import { MemoryRows } from "./memory_rows.tsx";
 import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";
+import { RunCheckpoints } from "./run_checkpoints.tsx";
 import { RunFiles } from "./run_files.tsx";
 import { RunSamples } from "./run_samples.tsx";
 
@@ -45,6 +47,7 @@ function figures(run: RunState): [string, string][] {
 
 function Actions({ session, run }: ViewProps & { run: RunState }) {
   const resumable = run.resumable.value, isMine = session.busy.value;
+  const isStopping = run.status.value === "stopping";
   if (isMine) {
     return (
       <div class="actions">
@@ -52,11 +55,27 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
           id="stop"
           type="button"
           class="second"
-          disabled={run.status.value === "stopping"}
+          disabled={isStopping}
           onClick={() => session.stop()}
         >
           Pause
         </button>
+        <button
+          id="finish"
+          type="button"
+          class="second"
+          disabled={isStopping || run.status.value === "starting"}
+          onClick={() => session.finish()}
+        >
+          Stop and save
+        </button>
+        <ConfirmButton
+          id="discard"
+          label="Discard"
+          question="Discard all of it?"
+          disabled={isStopping}
+          onConfirm={() => session.discard()}
+        />
       </div>
     );
   }
@@ -67,9 +86,12 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
           Continue from step {resumable}
         </button>
       )}
-      <button type="button" class="second quiet" onClick={() => void session.remove(run.name)}>
-        {resumable === null ? "Delete" : "Discard"}
-      </button>
+      <ConfirmButton
+        id="discard"
+        label={run.holdings.value.hasAdapter ? "Delete" : "Discard"}
+        question="Remove all of it?"
+        onConfirm={() => void session.remove(run.name)}
+      />
     </div>
   );
 }
@@ -145,6 +167,7 @@ export function RunView({ session }: ViewProps) {
       <RunCharts run={run} />
       <RunSamples run={run} />
       <RunFiles session={session} run={run} />
+      <RunCheckpoints session={session} run={run} />
       <Details run={run} />
     </div>
   );

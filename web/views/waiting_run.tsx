@@ -7,7 +7,9 @@ import type { ViewProps } from "../app.tsx";
 import { route } from "../router.ts";
 
 export function WaitingRun({ session }: ViewProps) {
-  const waiting = session.runs.value.find(({ resumable }) => resumable !== null);
+  const waiting = session.runs.value.find(({ status, resumable }) =>
+    status !== "completed" && resumable !== null
+  );
   if (!waiting || session.busy.value || route.value.view !== "train") return null;
   const { name, resumable, totalSteps } = waiting;
   return (

@@ -1,0 +1,44 @@
+/**
+ * A button for what cannot be undone: the first press asks, the second does it.
+ *
+ * @module
+ */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+/** So long the question stands, milliseconds. */
+const ASKING_MS = 5000;
+
+interface ConfirmProps {
+  readonly label: string;
+  /** What the second press is asked with. */
+  readonly question: string;
+  readonly id?: string;
+  readonly disabled?: boolean;
+  readonly onConfirm: () => void;
+}
+
+export function ConfirmButton({ label, question, id, disabled = false, onConfirm }: ConfirmProps) {
+  const asking = useSignal(false);
+  useEffect(() => {
+    if (!asking.value) return;
+    const timer = setTimeout(() => asking.value = false, ASKING_MS);
+    return () => clearTimeout(timer);
+  }, [asking.value]);
+  const press = () => {
+    if (asking.value) onConfirm();
+    asking.value = !asking.value;
+  };
+  return (
+    <button
+      id={id}
+      type="button"
+      class={asking.value ? "second warn" : "second quiet"}
+      disabled={disabled}
+      onBlur={() => asking.value = false}
+      onClick={press}
+    >
+      <span aria-live="polite">{asking.value ? question : label}</span>
+    </button>
+  );
+}
