@@ -78,7 +78,7 @@ export class FineTuneJob {
       if (!this.#deps.dryRun) closers.push(await holdOutput(this.#output, this.#config.job));
       const { dryRun = false } = this.#deps;
       const destination = await openDestination(this.#config, this.#deps);
-      await destination?.check(this.#config.job, dryRun);
+      await destination?.check(this.#config.job, dryRun, this.#signal);
       const saved = dryRun ? null : await savedRun(this.#output, this.#config);
       if (saved && destination) {
         return yield* uploadSaved(saved, destination, this.#config, this.#output, this.#signal);

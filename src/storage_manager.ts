@@ -180,7 +180,7 @@ export interface StorageManager {
   /** One page of the files, in the order of their names. */
   listPage(request?: PageRequest): Promise<FilePage>;
   /** Every file whose name begins with `prefix`, page by page. */
-  list(prefix?: string): AsyncIterable<StoredFile>;
+  list(prefix?: string, signal?: AbortSignal): AsyncIterable<StoredFile>;
   /** Bytes in memory. @throws {RangeError} If the range reaches beyond the file. */
   read(name: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>>;
   /**
@@ -194,9 +194,18 @@ export interface StorageManager {
   /** Begins to write a file of `size` bytes that come one after the other. */
   startUpload(name: string, size: number, condition?: WriteCondition | null): Promise<StreamedUpload>;
   /** Writes a file that is in memory. */
-  write(name: string, bytes: Uint8Array, condition?: WriteCondition): Promise<StoredFile>;
+  write(
+    name: string,
+    bytes: Uint8Array,
+    condition?: WriteCondition | null,
+    signal?: AbortSignal,
+  ): Promise<StoredFile>;
   /** Does nothing when there is no such file and no condition. */
-  remove(name: string, condition?: { readonly ifVersion: string }): Promise<void>;
+  remove(
+    name: string,
+    condition?: { readonly ifVersion: string } | null,
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** Downloads one file, verified before it appears, into a folder under `as` or its own last part. */
   downloadFile(
     name: string,

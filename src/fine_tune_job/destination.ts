@@ -20,6 +20,8 @@ import type { FineTuneJobDeps } from "./deps.ts";
 
 /** Notes about unfinished uploads, in the output folder. */
 const SESSIONS_FOLDER = "upload-sessions";
+/** How long the removal of a probe may take after the job was stopped. */
+const LAST_WORD_MS = 2000;
 const MODEL_FOLDERS = ["adapter", "merged"];
 const UPLOADED_FOLDERS: readonly string[] = [...MODEL_FOLDERS, "tensorboard"];
 
@@ -56,13 +58,19 @@ export class Destination {
    * @throws {ConfigError} If another run's results are there, unless they may be replaced.
    * @throws {StorageBucketError} @throws {StorageDeniedError} @throws {StorageInterruptedError}
    */
-  async check({ overwrite, resume }: JobConfig, dryRun: boolean): Promise<void> {
+  async check({ overwrite, resume }: JobConfig, dryRun: boolean, signal: AbortSignal): Promise<void> {
     if (!dryRun) {
       const probe = `${this.#prefix}.write-check-${crypto.randomUUID()}`;
-      await this.#storage.write(probe, new Uint8Array(0), { ifAbsent: true });
-      await this.#storage.remove(probe);
+      try {
+        await this.#storage.write(probe, new Uint8Array(0), { ifAbsent: true }, signal);
+        await this.#storage.remove(probe, null, signal);
+      } catch (error) {
+        const soon = AbortSignal.timeout(LAST_WORD_MS);
+        if (signal.aborted) await this.#storage.remove(probe, null, soon).catch(() => {}); // it may be there
+        throw error;
+      }
     }
-    const { files } = await this.#storage.listPage({ prefix: this.#prefix, pageSize: 1 });
+    const { files } = await this.#storage.listPage({ prefix: this.#prefix, pageSize: 1, signal });
     if (files.length === 0 || overwrite || resume !== null) return;
     throw new ConfigError([{
       path: "output_uri",
@@ -99,8 +107,9 @@ export class Destination {
             signal: either,
           }),
       );
-      if (overwrite) await this.#removeOthers(output);
-      await this.#storage.write(this.#prefix + RUN_FILE, new TextEncoder().encode(runRecordText(record)));
+      if (overwrite) await this.#removeOthers(output, signal);
+      const text = new TextEncoder().encode(runRecordText(record));
+      await this.#storage.write(this.#prefix + RUN_FILE, text, null, signal);
       await output.removeFolder(SESSIONS_FOLDER);
     } catch (error) {
       throw signal.aborted ? error : withWayOn(error, output.uri);
@@ -109,11 +118,11 @@ export class Destination {
   }
 
   /** Removes what another run left among the models, so that no file of it is taken for one of this run. */
-  async #removeOthers(output: Folder): Promise<void> {
+  async #removeOthers(output: Folder, signal: AbortSignal): Promise<void> {
     for (const name of MODEL_FOLDERS) {
       const own = new Set(await pathsBelow(output.folder(name), `${this.#prefix}${name}/`));
-      for await (const file of this.#storage.list(`${this.#prefix}${name}/`)) {
-        if (!own.has(file.name)) await this.#storage.remove(file.name);
+      for await (const file of this.#storage.list(`${this.#prefix}${name}/`, signal)) {
+        if (!own.has(file.name)) await this.#storage.remove(file.name, null, signal);
       }
     }
   }

@@ -22,6 +22,7 @@ import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { Digest, ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { orConflict, plainTag } from "./entity_tags.ts";
+import type { Watch } from "./stall.ts";
 
 /** The files of one container of Azure Blob Storage. */
 export class AzureStorageManager extends ObjectStorageManager {
@@ -51,26 +52,27 @@ export class AzureStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 8 << 20;
   readonly #client: AzureClient;
+  readonly #stallMs: number | undefined;
 
-  constructor(container: string, options: AzureOptions = {}) {
+  constructor(container: string, options: AzureOptions & { readonly retries?: RetryPolicy } = {}) {
     this.uri = `az://${container}`;
     this.#client = new AzureClient(container, options);
+    this.#stallMs = options.retries?.stallMs;
   }
 
   async head(name: string, signal?: AbortSignal): Promise<StoredFile> {
-    return await this.#ask("look at", name, async (blob) => {
-      const properties = await blob.getProperties(signal ? { abortSignal: signal } : {});
+    return await this.#ask("look at", name, async (blob, { signal }) => {
+      const properties = await blob.getProperties({ abortSignal: signal });
       return storedFile(name, properties, properties.metadata);
     }, signal);
   }
 
   async page({ prefix = "", pageSize, pageToken, signal }: PageRequest): Promise<FilePage> {
-    const attempt = { verb: "list", uri: `${this.uri}/${prefix}` } as const;
-    return await this.#client.ask(attempt, async (container) => {
+    return await this.#client.ask(this.#attempt("list", prefix), async (container, { signal }) => {
       const pages = container.listBlobsFlat({
         includeMetadata: true,
+        abortSignal: signal,
         ...(prefix ? { prefix } : {}),
-        ...(signal ? { abortSignal: signal } : {}),
       }).byPage({
         ...(pageSize === undefined ? {} : { maxPageSize: pageSize }),
         ...(pageToken ? { continuationToken: pageToken } : {}),
@@ -113,12 +115,13 @@ export class AzureStore implements ObjectStore {
       attempt,
       condition,
       () =>
-        this.#ask("write", name, (blob) =>
+        this.#ask("write", name, (blob, { signal, moved }) =>
           blob.upload(bytes, bytes.length, {
             conditions: azureConditions(condition),
             metadata: { crc32c: hex },
             blobHTTPHeaders: { blobContentMD5 },
-            ...(signal ? { abortSignal: signal } : {}),
+            abortSignal: signal,
+            onProgress: moved,
           }), signal),
     );
     return {
@@ -133,13 +136,20 @@ export class AzureStore implements ObjectStore {
     return Promise.resolve(this.#upload(name, size));
   }
 
-  async resumeUpload(name: string, _: string | null, { size }: UploadStart): Promise<PartUpload | null> {
+  async resumeUpload(
+    name: string,
+    _: string | null,
+    { size, signal }: UploadStart,
+  ): Promise<PartUpload | null> {
     const upload = this.#upload(name, size);
-    return await upload.find() ? upload : null;
+    return await upload.find(signal) ? upload : null;
   }
 
-  async remove(name: string, condition: WriteCondition | null): Promise<void> {
-    await this.#ask("remove", name, (blob) => blob.delete({ conditions: azureConditions(condition) }));
+  async remove(name: string, condition: WriteCondition | null, signal?: AbortSignal): Promise<void> {
+    const conditions = azureConditions(condition);
+    const remove = (blob: BlockBlobClient, { signal }: Watch) =>
+      blob.delete({ conditions, abortSignal: signal });
+    await this.#ask("remove", name, remove, signal);
   }
 
   digest(checksum: Checksum, size: number): Digest {
@@ -157,18 +167,18 @@ export class AzureStore implements ObjectStore {
   #ask<T>(
     verb: Attempt["verb"],
     name: string,
-    request: (blob: BlockBlobClient) => Promise<T>,
+    request: (blob: BlockBlobClient, watch: Watch) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
     return this.#client.ask(
       this.#attempt(verb, name),
-      (container) => request(container.getBlockBlobClient(name)),
+      (container, watch) => request(container.getBlockBlobClient(name), watch),
       signal,
     );
   }
 
   #attempt(verb: Attempt["verb"], name: string): Attempt {
-    return { verb, uri: `${this.uri}/${name}` };
+    return { verb, uri: `${this.uri}/${name}`, stallMs: this.#stallMs };
   }
 }
 

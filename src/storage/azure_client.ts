@@ -16,6 +16,7 @@ import {
   noBucket,
   statusFailure,
 } from "./failures.ts";
+import { STALL_MS, type Watch, watched } from "./stall.ts";
 
 /** How to get to the service. What is not given comes from the variables that Azure's tools read. */
 export interface AzureOptions {
@@ -49,14 +50,15 @@ export class AzureClient {
   /** What the container gives. @throws What a refusal means. */
   async ask<T>(
     attempt: Attempt,
-    request: (container: ContainerClient) => Promise<T>,
+    request: (container: ContainerClient, watch: Watch) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
     signal?.throwIfAborted();
     const client = await (this.#client ??= this.#connect(attempt));
     const start = performance.now();
     try {
-      const answer = await request(client);
+      const ask = (watch: Watch) => request(client, watch);
+      const answer = await watched(ask, attempt.stallMs ?? STALL_MS, signal);
       logRequest(attempt, start, "ok");
       return answer;
     } catch (error) {
@@ -68,7 +70,11 @@ export class AzureClient {
 
   /** An answer whose body are the bytes of a file. @throws What a refusal means. */
   async read(attempt: Attempt, request: AzureRead): Promise<Response> {
-    return await this.ask(attempt, (container) => readAzure(container, request), request.signal);
+    return await this.ask(
+      attempt,
+      (container, { signal }) => readAzure(container, { ...request, signal }),
+      request.signal,
+    );
   }
 
   async #connect(attempt: Attempt): Promise<ContainerClient> {

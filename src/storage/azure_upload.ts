@@ -12,6 +12,7 @@ import { orConflict, plainTag } from "./entity_tags.ts";
 import type { Attempt } from "./failures.ts";
 import { md5 } from "./node_digests.ts";
 import type { Part, PutOptions, UnorderedUpload } from "./object_store.ts";
+import type { Watch } from "./stall.ts";
 
 /** Azure takes 50,000 blocks at most. */
 const MOST_BLOCKS = 50_000;
@@ -20,7 +21,10 @@ const BLOCK = 8 << 20;
 const LARGE_BLOCK = 16 << 20;
 
 /** Asks the service about the file. */
-type Ask = <T>(request: (blob: BlockBlobClient) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+type Ask = <T>(
+  request: (blob: BlockBlobClient, watch: Watch) => Promise<T>,
+  signal?: AbortSignal,
+) => Promise<T>;
 
 /** The file that blocks are of. */
 interface UploadedFile {
@@ -47,8 +51,10 @@ export class AzureUpload implements UnorderedUpload {
   }
 
   /** Looks which blocks the service has. @returns Whether there is any. */
-  async find(): Promise<boolean> {
-    const listed = await this.#ask((blob) => blob.getBlockList("uncommitted")).catch((error) => {
+  async find(signal?: AbortSignal): Promise<boolean> {
+    const list = (blob: BlockBlobClient, { signal }: Watch) =>
+      blob.getBlockList("uncommitted", { abortSignal: signal });
+    const listed = await this.#ask(list, signal).catch((error) => {
       if (error instanceof StorageNotFoundError) return null;
       throw error;
     });
@@ -60,10 +66,11 @@ export class AzureUpload implements UnorderedUpload {
     const index = offset / this.partBytes;
     const name = blockName(index, crc32c);
     const transactionalContentMD5 = await md5(bytes);
-    await this.#ask((blob) =>
+    await this.#ask((blob, { signal, moved }) =>
       blob.stageBlock(name, bytes, bytes.length, {
         transactionalContentMD5,
-        ...(signal ? { abortSignal: signal } : {}),
+        abortSignal: signal,
+        onProgress: moved,
       }), signal);
     this.#blocks[index] = name;
   }
@@ -81,11 +88,11 @@ export class AzureUpload implements UnorderedUpload {
       this.#file.attempt,
       condition,
       () =>
-        this.#ask((blob) =>
+        this.#ask((blob, { signal }) =>
           blob.commitBlockList([...this.#blocks], {
             conditions: azureConditions(condition),
             metadata: { crc32c: hex },
-            ...(signal ? { abortSignal: signal } : {}),
+            abortSignal: signal,
           }), signal),
     );
     const { name, size } = this.#file;

@@ -12,11 +12,14 @@ import {
   StorageNotFoundError,
 } from "../errors.ts";
 import { logger } from "../logger.ts";
+import { STALL_MS, StallError, type Watch, watched } from "./stall.ts";
 
 /** What was being done, to which URI. */
 export interface Attempt {
   readonly verb: "read" | "write" | "list" | "remove" | "look at";
   readonly uri: string;
+  /** How long nothing may move, ms. Default {@link STALL_MS}. */
+  readonly stallMs?: number | undefined;
 }
 
 /** How to get in, for each kind of store. */
@@ -87,6 +90,7 @@ export function networkFailure(attempt: Attempt, error: unknown, signal?: AbortS
         "add --allow-net",
     );
   }
+  if (error instanceof StallError) return interrupted(attempt, `${error.message} on its connection`);
   return interrupted(attempt, `the connection failed (${withoutAddresses(error)})`);
 }
 
@@ -97,16 +101,24 @@ export function withoutAddresses(error: unknown): string {
   return short.length > 200 ? `${short.slice(0, 200)}…` : short;
 }
 
-/** What a request over the network gives; its failures are the project's. */
+/** The slowest line on which a body is waited for whose bytes cannot be watched, bytes/s. */
+const SLOWEST_LINE = 32 << 10;
+
+/**
+ * What a request over the network gives, unless nothing moves on it for too long; its failures are the project's.
+ *
+ * @param unseenBytes Bytes that it sends without telling: they are given time.
+ */
 export async function fetchFor<T>(
   attempt: Attempt,
-  request: () => Promise<T>,
+  request: (watch: Watch) => Promise<T>,
   signal?: AbortSignal,
+  unseenBytes = 0,
 ): Promise<T> {
-  signal?.throwIfAborted();
   const start = performance.now();
+  const stallMs = (attempt.stallMs ?? STALL_MS) + unseenBytes / SLOWEST_LINE * 1000;
   try {
-    const answer = await request();
+    const answer = await watched(request, stallMs, signal);
     logRequest(attempt, start, answer instanceof Response ? answer.status : "ok");
     return answer;
   } catch (error) {

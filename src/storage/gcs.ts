@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { Bucket, File, PreconditionOptions, Storage } from "@google-cloud/storage";
+import type { Bucket, File, Storage } from "@google-cloud/storage";
 import { StorageBucketError } from "../errors.ts";
 import type { FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
 import { bodyOf } from "./answer_body.ts";
@@ -26,10 +26,14 @@ import {
   statusFailure,
 } from "./failures.ts";
 import { variable } from "./environment.ts";
+import { piecesOf, relatedParts } from "./gcs_bodies.ts";
 import { GCS_ADVICE, type GcsMetadata, GcsUpload, storedFile } from "./gcs_upload.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
 import type { RetryPolicy } from "./retry.ts";
+import { STALL_MS, type Watch, watched } from "./stall.ts";
+
+const CONTENT_TYPE = "application/octet-stream";
 
 /** How to get to the service. */
 export interface GcsOptions {
@@ -73,13 +77,14 @@ export class GcsStore implements ObjectStore {
     this.#options = options;
   }
 
-  async head(name: string): Promise<StoredFile> {
+  async head(name: string, signal?: AbortSignal): Promise<StoredFile> {
     const attempt = this.#attempt("look at", name);
     const file = await this.#file(name);
-    return await this.#asked(attempt, async () => storedFile((await file.getMetadata())[0] as GcsMetadata));
+    const look = async () => storedFile((await file.getMetadata())[0] as GcsMetadata);
+    return await this.#asked(attempt, look, signal);
   }
 
-  async page({ prefix = "", pageSize, pageToken }: PageRequest): Promise<FilePage> {
+  async page({ prefix = "", pageSize, pageToken, signal }: PageRequest): Promise<FilePage> {
     const bucket = await this.#bucket();
     return await this.#asked(this.#attempt("list", prefix), async () => {
       const [files, next] = await bucket.getFiles({
@@ -92,7 +97,7 @@ export class GcsStore implements ObjectStore {
         files: files.map(({ metadata }) => storedFile(metadata as GcsMetadata)),
         nextPageToken: (next as { pageToken?: string } | null)?.pageToken ?? null,
       };
-    });
+    }, signal);
   }
 
   /** Through fetch: after a stream of the library is broken off, the next write of its connection fails. */
@@ -106,43 +111,59 @@ export class GcsStore implements ObjectStore {
     const storage = await this.#client();
     const url = `${storage.baseUrl}/b/${this.#bucketName}/o/${encodeURIComponent(file.name)}?alt=media` +
       `&generation=${encodeURIComponent(file.version)}`;
-    const headers = new Headers(await this.#asked(attempt, () => authorization(storage, url)));
+    const headers = await this.#asked(attempt, () => authorization(storage, url), signal);
     headers.set("range", `bytes=${offset}-${end - 1}`);
-    const response = await fetchFor(attempt, () => fetch(url, { headers, signal: signal ?? null }), signal);
+    const response = await fetchFor(attempt, ({ signal }) => fetch(url, { headers, signal }), signal);
     if (response.status === 206 || (response.status === 200 && offset === 0 && end === file.size)) {
       return bodyOf(attempt, response.body, signal);
     }
     await response.body?.cancel();
     if (response.status === 404) {
-      await this.head(file.name); // gone, or another version
+      await this.head(file.name, signal); // gone, or another version
       throw conflict(attempt);
     }
     throw statusFailure(attempt, GCS_ADVICE, response.status);
   }
 
-  async put(name: string, bytes: Uint8Array<ArrayBuffer>, options: PutOptions): Promise<StoredFile> {
-    options.signal?.throwIfAborted();
-    const file = await this.#file(name);
-    const written = this.#asked(this.#attempt("write", name), async () => {
-      await file.save(bytes, {
-        resumable: false,
-        validation: false, // the service compares the sum itself
-        preconditionOpts: precondition(options.condition),
-        metadata: { crc32c: crcBase64(options.crc32c), contentType: "application/octet-stream" },
-      });
-      return storedFile(file.metadata as GcsMetadata);
-    });
-    return await unlessAborted(written, options.signal); // the library's requests take no signal
+  /** Through fetch, whose body can be watched: where a connection is cut, a stream of the library may wait for ever. */
+  async put(
+    name: string,
+    bytes: Uint8Array<ArrayBuffer>,
+    { condition, crc32c, signal }: PutOptions,
+  ): Promise<StoredFile> {
+    const attempt = this.#attempt("write", name);
+    const storage = await this.#client();
+    const query = { uploadType: "multipart", name, ...precondition(condition) };
+    const url = `${storage.apiEndpoint}/upload/storage/v1/b/${this.#bucketName}/o?${new URLSearchParams(
+      query,
+    )}`;
+    const headers = await this.#asked(attempt, () => authorization(storage, url), signal);
+    // the service compares the sum itself
+    const metadata = { contentType: CONTENT_TYPE, crc32c: crcBase64(crc32c) };
+    const { type, parts } = relatedParts(metadata, CONTENT_TYPE, bytes);
+    headers.set("content-type", type);
+    const send = ({ signal, moved }: Watch) =>
+      fetch(
+        url,
+        { method: "POST", headers, body: piecesOf(parts, moved), duplex: "half", signal } as RequestInit,
+      );
+    const response = await fetchFor(attempt, send, signal);
+    if (response.ok) {
+      return storedFile(await fetchFor<GcsMetadata>(attempt, () => response.json(), signal));
+    }
+    await response.body?.cancel();
+    throw statusFailure(attempt, GCS_ADVICE, response.status, true);
   }
 
-  async startUpload(name: string, { condition, size }: UploadStart): Promise<PartUpload> {
+  async startUpload(name: string, { condition, size, signal }: UploadStart): Promise<PartUpload> {
     const attempt = this.#attempt("write", name);
     const file = await this.#file(name);
-    const [session] = await this.#asked(attempt, () =>
+    const start = () =>
       file.createResumableUpload({
-        metadata: { contentType: "application/octet-stream" },
+        metadata: { contentType: CONTENT_TYPE },
         preconditionOpts: precondition(condition),
-      }));
+      });
+    const [session] = await this.#asked(attempt, start, signal);
     return new GcsUpload(attempt, session, size);
   }
 
@@ -150,27 +171,30 @@ export class GcsStore implements ObjectStore {
     return Promise.resolve(GcsUpload.resumed(this.#attempt("write", name), token, size));
   }
 
-  async remove(name: string, condition: WriteCondition | null): Promise<void> {
+  async remove(name: string, condition: WriteCondition | null, signal?: AbortSignal): Promise<void> {
     const file = await this.#file(name);
-    await this.#asked(this.#attempt("remove", name), () => file.delete(precondition(condition)));
+    await this.#asked(this.#attempt("remove", name), () => file.delete(precondition(condition)), signal);
   }
 
-  /** Asks the service and translates what it refuses. A 404 is the file's unless the bucket cannot be listed either. */
-  async #asked<T>(attempt: Attempt, request: () => Promise<T>): Promise<T> {
+  /**
+   * Asks the service and translates what it refuses. A 404 is the file's unless the bucket cannot be listed either. The
+   * library's requests take no signal: they are left.
+   */
+  async #asked<T>(attempt: Attempt, request: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const start = performance.now();
     try {
-      const answer = await request();
+      const answer = await watched(request, attempt.stallMs ?? STALL_MS, signal);
       logRequest(attempt, start, "ok");
       return answer;
     } catch (error) {
       const status = statusOf(error);
       logRequest(attempt, start, status ?? "no answer");
-      if (status === null) throw networkFailure(attempt, error);
+      if (signal?.aborted || status === null) throw networkFailure(attempt, error, signal);
       if (status !== 404) throw statusFailure(attempt, GCS_ADVICE, status);
       if (attempt.verb === "list" || attempt.verb === "write") {
         throw statusFailure(attempt, GCS_ADVICE, status, true);
       }
-      await this.page({ pageSize: 1 }).catch((failure) => {
+      await this.page({ pageSize: 1, ...(signal ? { signal } : {}) }).catch((failure) => {
         if (failure instanceof StorageBucketError) throw statusFailure(attempt, GCS_ADVICE, status, true);
       });
       throw notFound(attempt);
@@ -205,7 +229,7 @@ export class GcsStore implements ObjectStore {
   }
 
   #attempt(verb: Attempt["verb"], name: string): Attempt {
-    return { verb, uri: `${this.uri}/${name}` };
+    return { verb, uri: `${this.uri}/${name}`, stallMs: this.#options.retries?.stallMs };
   }
 }
 
@@ -215,9 +239,9 @@ function emulatorHost(): string | null {
 }
 
 /** Generation 0 stands for "not there". */
-function precondition(condition: WriteCondition | null): PreconditionOptions {
+function precondition(condition: WriteCondition | null): { readonly ifGenerationMatch?: string } {
   if (!condition) return {};
-  return { ifGenerationMatch: "ifAbsent" in condition ? 0 : condition.ifVersion };
+  return { ifGenerationMatch: "ifAbsent" in condition ? "0" : condition.ifVersion };
 }
 
 /** Headers that prove who asks; none for another endpoint than Google's. */
@@ -239,17 +263,4 @@ function statusOf(error: unknown): number | null {
   return /default credentials|invalid_grant|unauthorized/i.test(String((error as Error)?.message))
     ? 401
     : null;
-}
-
-/** What a promise gives. @throws The signal's reason as soon as it is aborted, whatever becomes of the promise. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await promise;
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  const stop = () => reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }

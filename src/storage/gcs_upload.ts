@@ -9,7 +9,9 @@ import { StorageNotFoundError } from "../errors.ts";
 import type { StoredFile } from "../storage_manager.ts";
 import { crcFromBase64 } from "./checksums.ts";
 import { type Advice, type Attempt, fetchFor, interrupted, statusFailure } from "./failures.ts";
+import { PIECE, piecesOf } from "./gcs_bodies.ts";
 import type { OrderedUpload, Part } from "./object_store.ts";
+import type { Watch } from "./stall.ts";
 
 export const GCS_ADVICE: Advice = {
   bucket: "bucket",
@@ -35,11 +37,10 @@ export function storedFile({ name, size, generation, crc32c }: GcsMetadata): Sto
   };
 }
 
-/** Parts must be multiples of 256 KiB. */
+/** A multiple of {@link PIECE}, as each part but the last. */
 const PART = 8 << 20;
 /** Of files from 128 MiB on: half as many waits for an answer. */
 const LARGE_PART = 16 << 20;
-const PIECE = 256 << 10;
 
 /**
  * An upload goes on from the last byte that the service confirmed. What it kept beyond that comes once more and is ignored,
@@ -89,14 +90,14 @@ export class GcsUpload implements OrderedUpload {
 
   async #put(offset: number, bytes: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<void> {
     const end = offset + bytes.length;
-    const request = () =>
+    const request = ({ signal, moved }: Watch) =>
       fetch(this.#session, {
         method: "PUT",
         headers: { "content-range": `bytes ${offset}-${end - 1}/${this.#size}` },
-        body: piecesOf(bytes),
+        body: piecesOf([bytes], moved),
         duplex: "half",
         redirect: "manual", // 308 means go on
-        signal: signal ?? null,
+        signal,
       } as RequestInit);
     const response = await fetchFor(this.#attempt, request, signal);
     if (response.ok) {
@@ -121,7 +122,8 @@ export class GcsUpload implements OrderedUpload {
   }
 
   async abort(): Promise<void> {
-    const response = await fetch(this.#session, { method: "DELETE" });
+    const forget = ({ signal }: Watch) => fetch(this.#session, { method: "DELETE", signal });
+    const response = await fetchFor(this.#attempt, forget);
     await response.body?.cancel();
   }
 
@@ -131,15 +133,4 @@ export class GcsUpload implements OrderedUpload {
       `Cannot go on with the upload of "${this.#attempt.uri}" as the service forgot it: begin it again`,
     );
   }
-}
-
-/** Bytes as a body that is sent from where they are: a body of bytes would be copied whole, twice. */
-function piecesOf(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
-  let at = 0;
-  return new ReadableStream({
-    pull(controller) {
-      if (at < bytes.length) controller.enqueue(bytes.subarray(at, at += PIECE));
-      else controller.close();
-    },
-  }, { highWaterMark: 0 });
 }

@@ -72,18 +72,20 @@ export class HubStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 0;
   readonly #client: HubRequests;
+  readonly #stallMs: number | undefined;
 
-  constructor(repository: string, options: HubOptions = {}) {
+  constructor(repository: string, options: HubOptions & { readonly retries?: RetryPolicy } = {}) {
     this.uri = `hf://${repository}`;
+    this.#stallMs = options.retries?.stallMs;
     this.#client = new HubRequests(repository, { ...options, token: options.token ?? hubToken() });
   }
 
   state(signal?: AbortSignal): Promise<HubState> {
-    return this.#client.state({ verb: "read", uri: this.uri }, signal);
+    return this.#client.state({ verb: "read", uri: this.uri, stallMs: this.#stallMs }, signal);
   }
 
   similar(signal?: AbortSignal): Promise<string[]> {
-    return this.#client.similar({ verb: "list", uri: this.uri }, signal);
+    return this.#client.similar({ verb: "list", uri: this.uri, stallMs: this.#stallMs }, signal);
   }
 
   async head(name: string, signal?: AbortSignal): Promise<StoredFile> {
@@ -172,7 +174,7 @@ export class HubStore implements ObjectStore {
   }
 
   #attempt(verb: Attempt["verb"], name: string): Attempt {
-    return { verb, uri: `${this.uri}/${name}` };
+    return { verb, uri: `${this.uri}/${name}`, stallMs: this.#stallMs };
   }
 }
 

@@ -6,6 +6,7 @@
 import { StorageBucketError, StorageDeniedError } from "../errors.ts";
 import { variable } from "./environment.ts";
 import { type Advice, type Attempt, fetchFor, statusFailure } from "./failures.ts";
+import type { Watch } from "./stall.ts";
 
 /** How to get to the Hub. */
 export interface HubOptions {
@@ -78,7 +79,8 @@ export class HubRequests {
     const headers = new Headers(init.headers);
     if (this.#token) headers.set("authorization", `Bearer ${this.#token}`);
     const get = this.#fetch;
-    const response = await fetchFor(attempt, () => get(url, { ...init, headers }), init.signal ?? undefined);
+    const ask = ({ signal }: Watch) => get(url, { ...init, headers, signal });
+    const response = await fetchFor(attempt, ask, init.signal ?? undefined);
     if (response.ok || (response.status >= 300 && response.status < 400 && init.redirect === "manual")) {
       return response;
     }

@@ -76,10 +76,10 @@ export class ObjectStorageManager implements StorageManager {
     return await retried(this.#retries, request.signal, () => this.#store.page(request));
   }
 
-  async *list(prefix = ""): AsyncGenerator<StoredFile> {
+  async *list(prefix = "", signal?: AbortSignal): AsyncGenerator<StoredFile> {
     let pageToken: string | null = null;
     do {
-      const page: FilePage = await this.listPage({ prefix, pageToken });
+      const page: FilePage = await this.listPage({ prefix, pageToken, ...(signal ? { signal } : {}) });
       yield* page.files;
       pageToken = page.nextPageToken;
     } while (pageToken !== null);
@@ -115,16 +115,21 @@ export class ObjectStorageManager implements StorageManager {
     name: string,
     bytes: Uint8Array,
     condition: WriteCondition | null = null,
+    signal?: AbortSignal,
   ): Promise<StoredFile> {
     assertObjectName(this.uri, name);
-    const { store, retries, signal } = this.#transfer({});
-    return await put({ store, retries, signal, name, condition }, new Uint8Array(bytes));
+    const job = { store: this.#store, retries: this.#retries, signal, name, condition };
+    return await put(job, new Uint8Array(bytes));
   }
 
-  async remove(name: string, condition: { readonly ifVersion: string } | null = null): Promise<void> {
+  async remove(
+    name: string,
+    condition: { readonly ifVersion: string } | null = null,
+    signal?: AbortSignal,
+  ): Promise<void> {
     assertObjectName(this.uri, name);
     try {
-      await retried(this.#retries, undefined, () => this.#store.remove(name, condition));
+      await retried(this.#retries, signal, () => this.#store.remove(name, condition, signal));
     } catch (error) {
       if (condition || !(error instanceof StorageNotFoundError)) throw error;
     }
@@ -179,7 +184,7 @@ export class ObjectStorageManager implements StorageManager {
     options: FolderTransferOptions = {},
   ): Promise<TransferSummary> {
     const folder = folderName(prefix);
-    const all = await Array.fromAsync(this.list(folder));
+    const all = await Array.fromAsync(this.list(folder, options.signal));
     // names that end with a slash are what consoles make to show an empty folder
     const { include = () => true } = options;
     const files = all.filter(({ name }) => !name.endsWith("/") && include(name.slice(folder.length)));
@@ -211,7 +216,7 @@ export class ObjectStorageManager implements StorageManager {
     const prefixed = folderName(prefix);
     const there = new Map<string, StoredFile>();
     if (options.skipSame) {
-      for await (const file of this.list(prefixed)) there.set(file.name, file);
+      for await (const file of this.list(prefixed, options.signal)) there.set(file.name, file);
     }
     const sessions = options.sessions ? new UploadSessions(options.sessions) : null;
     const buffers = new PartBuffers(PARTS_AT_ONCE);

@@ -103,7 +103,7 @@ export interface ObjectStore {
   /** An upload that an earlier process began; null if that cannot be gone on with. */
   resumeUpload(name: string, token: string | null, start: UploadStart): Promise<PartUpload | null>;
   /** Removes a file. @throws {StorageNotFoundError} */
-  remove(name: string, condition: WriteCondition | null): Promise<void>;
+  remove(name: string, condition: WriteCondition | null, signal?: AbortSignal): Promise<void>;
   /** Computes checksums of this store's files other than CRC-32C. */
   digest?(checksum: Checksum, size: number): Digest;
 }

@@ -12,6 +12,8 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** Before the second try; doubled after each, up to 30 times as much. Between half of it and all of it is waited. */
   readonly pauseMs: number;
+  /** A request on which nothing moves for so long has failed. Default 60,000. */
+  readonly stallMs?: number;
 }
 
 export const DEFAULT_RETRIES: RetryPolicy = { attempts: 6, pauseMs: 250 };

@@ -44,10 +44,12 @@ export class S3Store implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 8 << 20;
   readonly #client: S3Client;
+  readonly #stallMs: number | undefined;
 
-  constructor(bucket: string, options: S3Options = {}) {
+  constructor(bucket: string, options: S3Options & { readonly retries?: RetryPolicy } = {}) {
     this.uri = `s3://${bucket}`;
     this.#client = new S3Client(bucket, options);
+    this.#stallMs = options.retries?.stallMs;
   }
 
   async head(name: string, signal?: AbortSignal): Promise<StoredFile> {
@@ -137,17 +139,17 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  async remove(name: string, condition: WriteCondition | null): Promise<void> {
+  async remove(name: string, condition: WriteCondition | null, signal?: AbortSignal): Promise<void> {
     const attempt = this.#attempt("remove", name);
     const headers = conditionHeaders(condition);
-    const { version } = condition ? await this.head(name) : { version: null };
+    const { version } = condition ? await this.head(name, signal) : { version: null };
     // servers that do not know conditions of removal would remove another version
     if (condition && "ifVersion" in condition && version !== condition.ifVersion) throw conflict(attempt);
-    const response = await this.#client.send({ attempt, method: "DELETE", name, headers });
+    const response = await this.#client.send({ attempt, method: "DELETE", name, headers, signal });
     await response.body?.cancel();
   }
 
   #attempt(verb: Attempt["verb"], name: string): Attempt {
-    return { verb, uri: `${this.uri}/${name}` };
+    return { verb, uri: `${this.uri}/${name}`, stallMs: this.#stallMs };
   }
 }

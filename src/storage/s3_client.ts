@@ -8,6 +8,7 @@ import { StorageDamagedError, StorageDeniedError, StorageNotFoundError } from ".
 import { variable } from "./environment.ts";
 import { type Advice, type Attempt, fetchFor, interrupted, noBucket, statusFailure } from "./failures.ts";
 import { textOf } from "./s3_xml.ts";
+import type { Watch } from "./stall.ts";
 
 /** How to get to the service. What is not given comes from the variables that Amazon's tools read. */
 export interface S3Options {
@@ -76,8 +77,9 @@ export class S3Client {
       method,
       headers: { ...headers, "x-amz-content-sha256": digest },
     });
-    const sent = { method, headers: signed.headers, body: body ?? null, signal: signal ?? null };
-    const response = await fetchFor(attempt, () => fetch(signed.url, sent), signal);
+    const sent = { method, headers: signed.headers, body: body ?? null };
+    const ask = ({ signal }: Watch) => fetch(signed.url, { ...sent, signal });
+    const response = await fetchFor(attempt, ask, signal, body?.length);
     if (response.ok) return response;
     throw await this.#failure(request, response);
   }

@@ -144,3 +144,23 @@ Deno.test("a job removes what it downloaded when it fails, and names the file of
     { name: "StorageNotFoundError", message: /memory:\/\/my-bucket\/gone\.jsonl/ },
   );
 });
+
+Deno.test("a job that is stopped while it looks whether the bucket can be written to leaves nothing there", async () => {
+  class SilentBucket extends MemoryStorageManager {
+    override async write(
+      ...[name, bytes, condition, signal]: Parameters<StorageManager["write"]>
+    ): Promise<never> {
+      await super.write(name, bytes, condition);
+      stopping.abort(reason); // the file is there; its answer never comes
+      throw signal!.reason;
+    }
+  }
+  const stopping = new AbortController(), reason = new Error("asked to stop");
+  const bucket = new SilentBucket("my-bucket"), { signal } = stopping;
+  const wire = { ...WIRE, training_data_path: "data/train.jsonl" };
+  await assert.rejects(
+    Array.fromAsync(jobOn(await jobDisk(), wire, { ...deps(bucket), signal }).run()),
+    reason,
+  );
+  assert.deepEqual(await names(bucket), []);
+});

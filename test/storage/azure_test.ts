@@ -51,6 +51,8 @@ interruptionTests("AzureStorageManager", async (check) => {
   await check({
     storage: new AzureStorageManager(container, { connectionString: connection(proxy.port), retries }),
     proxy,
+    within: (retries) =>
+      new AzureStorageManager(container, { connectionString: connection(proxy.port), retries }),
     env: { AZURE_STORAGE_CONNECTION_STRING: connection(proxy.port) },
     stranger: new AzureStorageManager(container, { connectionString: connection(proxy.port, wrong) }),
     down: new AzureStorageManager(container, { connectionString: connection(freePort()), retries }),

@@ -45,6 +45,7 @@ interruptionTests("GcsStorageManager", async (check) => {
   await check({
     storage: new GcsStorageManager(bucket, { endpoint, retries }),
     proxy,
+    within: (retries) => new GcsStorageManager(bucket, { endpoint, retries }),
     env: { STORAGE_EMULATOR_HOST: endpoint },
     stranger: null,
     down: new GcsStorageManager(bucket, { endpoint: `http://127.0.0.1:${freePort()}`, retries }),

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { StorageDeniedError, StorageInterruptedError } from "../../src/errors.ts";
 import type { StorageManager } from "../../src/storage_manager.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import type { RetryPolicy } from "../../src/storage/retry.ts";
 import type { CuttingProxy } from "../helpers/cutting_proxy.ts";
 import { noise, PART, same } from "./storage_contract.ts";
 import { uploadInChild } from "./upload_child.ts";
@@ -15,6 +16,8 @@ import { uploadInChild } from "./upload_child.ts";
 export interface InterruptedSubject {
   readonly storage: StorageManager;
   readonly proxy: CuttingProxy;
+  /** The same bucket with other limits. */
+  readonly within: (retries: RetryPolicy) => StorageManager;
   /** What tells another process of the bucket behind the proxy. */
   readonly env: Readonly<Record<string, string>>;
   /** The same bucket asked with credentials that the server does not take; null where it takes any. */
@@ -72,6 +75,58 @@ export function interruptionTests(
       assert.ok(same(await storage.read("big"), bytes));
     } finally {
       await Deno.remove(folder, { recursive: true });
+    }
+  });
+
+  test("gives up where every connection is cut", async ({ storage, proxy, within }) => {
+    const local = new MemoryFolder("local", { small: noise(70_001), big: noise(2 * PART + 1) });
+    const impatient = within({ attempts: 4, pauseMs: 5, stallMs: 500 }); // Microsoft's library may not notice
+    for (const name of ["small", "big"]) {
+      proxy.cutAfter(...Array(100).fill(1000));
+      await assert.rejects(impatient.uploadFile(local, name, name), StorageInterruptedError);
+      proxy.cutAfter();
+      assert.equal(await storage.exists(name), false);
+    }
+    assert.equal((await storage.uploadFile(local, "small", "small")).size, 70_001);
+  });
+
+  test("gives up requests on which nothing moves", async ({ storage, proxy, within }) => {
+    const local = new MemoryFolder("local", { small: noise(1001), big: noise(PART + 1) });
+    const there = await storage.uploadFile(local, "big", "there");
+    const impatient = within({ attempts: 2, pauseMs: 5, stallMs: 100 });
+    const asks: readonly [number, () => Promise<unknown>][] = [
+      [1, () => impatient.stat("there")],
+      [1, () => impatient.listPage()],
+      [1, () => impatient.uploadFile(local, "small", "small")],
+      [1, () => impatient.uploadFile(local, "big", "big")],
+      [1_000_000, () => Array.fromAsync(impatient.stream(there), ({ length }) => length)],
+      [1, () => impatient.remove("there")],
+    ];
+    for (const [bytes, ask] of asks) {
+      void proxy.holdAfter(bytes);
+      await assert.rejects(ask, (error: Error) => {
+        assert.ok(error instanceof StorageInterruptedError, `${error.stack}`);
+        assert.match(error.message, /as nothing moved for [\d.]+ s on its connection: check the network/);
+        return true;
+      });
+      proxy.drop();
+    }
+  });
+
+  test("leaves at once when it is told to", async ({ storage, proxy }) => {
+    const asks: readonly ((signal: AbortSignal) => Promise<unknown>)[] = [
+      (signal) => storage.write("stopped", noise(70_001), null, signal),
+      (signal) => storage.remove("stopped", null, signal),
+      (signal) => storage.listPage({ signal }),
+    ];
+    for (const ask of asks) {
+      const stop = new AbortController(), held = proxy.holdAfter(1);
+      const asked = ask(stop.signal);
+      asked.catch(() => {}); // it is waited for below
+      await held;
+      stop.abort(new Error("stopped by a test"));
+      await assert.rejects(asked, /^Error: stopped by a test/);
+      proxy.drop();
     }
   });
 

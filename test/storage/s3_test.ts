@@ -52,6 +52,7 @@ interruptionTests("S3StorageManager", async (check) => {
   await check({
     storage: new S3StorageManager(bucket, { endpoint, credentials, retries: QUICK }),
     proxy,
+    within: (retries) => new S3StorageManager(bucket, { endpoint, credentials, retries }),
     env: {
       AWS_ENDPOINT_URL: endpoint,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
