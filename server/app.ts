@@ -5,15 +5,16 @@
  * @module
  */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { ServerEnv } from "./env.ts";
 import { ApiError, badRequest, errorResponse } from "./errors.ts";
 import { authentication } from "./middleware/authentication.ts";
+import { endHeadBodies } from "./middleware/head_requests.ts";
 import { originGuard } from "./middleware/origin_guard.ts";
 import { rateLimit } from "./middleware/rate_limit.ts";
 import { requestId } from "./middleware/request_id.ts";
 import { crossOrigin, securityHeaders } from "./middleware/response_headers.ts";
+import { smallBodies } from "./middleware/small_bodies.ts";
 import { mountRoutes, type RouteDeps } from "./routes.ts";
 import type { ServerSettings } from "./settings.ts";
 import type { TokenStore } from "./token_store.ts";
@@ -62,18 +63,17 @@ export function createApp(deps: AppDeps): App {
     metrics.observe(entry);
     log(entry);
   });
+  app.use(endHeadBodies);
   app.use(securityHeaders);
   app.use(crossOrigin(settings.allowedOrigins));
   app.use(originGuard(settings));
   app.use(authentication(tokens, settings.anonymous));
   app.use(rateLimit(settings.requestsPerSecond, now));
-  const limited = bodyLimit({
-    maxSize: settings.maxBodyBytes,
-    onError: () => {
-      throw new ApiError(413, `The body is too large: up to ${settings.maxBodyBytes} bytes are taken.`);
-    },
-  });
-  app.use((c, next) => STREAMED.test(`${c.req.method} ${c.req.path}`) ? next() : limited(c, next));
+  app.use(smallBodies({
+    maxBytes: settings.maxBodyBytes,
+    idleMs: settings.bodyIdleMs,
+    isStreamed: (method, path) => STREAMED.test(`${method} ${path}`),
+  }));
 
   mountRoutes(app, deps);
 

@@ -104,7 +104,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     idleMs: settings.generationIdleMs,
     logFailure,
   });
-  const uploads = new ProxyUploads({ now });
+  const uploads = new ProxyUploads({ idleMs: settings.bodyIdleMs, now });
   let isStopping = false;
   const deps: AppDeps = {
     ...{

@@ -4,11 +4,10 @@
  * @module
  */
 import { createWriteStream } from "node:fs";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
 import { ApiError, badRequest } from "./errors.ts";
+import { piecesInTime } from "./request_body.ts";
 
 /** What a form held. */
 export interface UploadedForm {
@@ -17,9 +16,10 @@ export interface UploadedForm {
   readonly file: { readonly filename: string; readonly bytes: number } | null;
 }
 
-/** How much a form may hold. */
+/** How much a form may hold, and how long it may pause. */
 export interface FormLimits {
   readonly maxFileBytes: number;
+  readonly idleMs: number;
 }
 
 /** Bytes of all that is no file. */
@@ -29,12 +29,13 @@ const MOST_FIELDS = 32, LONGEST_FIELD = 4096, MOST_PARTS = 40;
  * Receives a form whose field `file` holds a file.
  *
  * @param path Where the file is written; what is there after an error is the caller's to remove.
- * @throws {ApiError} 400 for a broken form, 413 for a file that is too large, 415 for another kind of body.
+ * @throws {ApiError} 400 for a broken form, 408 for one that stops coming, 413 for a file that is too large, 415 for
+ * another kind of body.
  */
 export async function receiveForm(
   request: Request,
   path: string,
-  { maxFileBytes }: FormLimits,
+  { maxFileBytes, idleMs }: FormLimits,
 ): Promise<UploadedForm> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^multipart\/form-data\s*;/i.test(type)) {
@@ -65,7 +66,7 @@ export async function receiveForm(
     parser.on(limit, () => refuse(badRequest("The form holds too many parts.")));
   }
   try {
-    await pipeline(Readable.fromWeb(request.body as unknown as NodeReadableStream), parser);
+    await pipeline(piecesInTime(request.body, { idleMs }), parser);
   } catch (error) {
     for (const { stream, written } of received) {
       stream.destroy(); // the parser leaves a part that it gave up neither ended nor failed

@@ -5,48 +5,89 @@
  */
 import { ApiError } from "./errors.ts";
 
-/** What a body must keep to. */
-export interface BodyLimits {
+/** How long a body is waited for. */
+export interface BodyPatience {
+  /** Longest pause between two pieces, milliseconds. */
+  readonly idleMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a body of a known length must keep to. */
+export interface BodyLimits extends BodyPatience {
   /** Bytes that it must have. */
   readonly bytes: number;
-  /** Longest pause between two pieces. */
-  readonly idleMs: number;
-  readonly signal: AbortSignal;
 }
 
 /**
- * Pieces of a body.
+ * Pieces of a body, however many come.
  *
- * @throws {ApiError} 400 if there are more or fewer bytes or the connection is gone, 408 if nothing comes for too long.
+ * @throws {ApiError} 400 if the connection is gone, 408 if nothing comes for too long. @throws The signal's reason.
  */
-export async function* piecesOf(
+export async function* piecesInTime(
   body: ReadableStream<Uint8Array> | null,
-  { bytes, idleMs, signal }: BodyLimits,
+  { idleMs, signal }: BodyPatience,
 ): AsyncGenerator<Uint8Array> {
   const reader = (body ?? new Blob([]).stream()).getReader();
-  let count = 0, timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const given = Promise.withResolvers<never>();
   given.promise.catch(() => {});
-  const stop = () => given.reject(signal.reason);
-  if (signal.aborted) stop();
-  signal.addEventListener("abort", stop, { once: true });
+  const stop = () => given.reject(signal!.reason);
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop, { once: true });
   const idle = () => given.reject(new ApiError(408, "The body stopped coming.", { code: "body_timeout" }));
   try {
     for (;;) {
       timer = setTimeout(idle, idleMs);
       const { value, done } = await Promise.race([reader.read().catch(refuseBroken), given.promise]);
       clearTimeout(timer);
-      if (done) break;
-      count += value.length;
-      if (count > bytes) throw wrongLength(bytes);
+      if (done) return;
       yield value;
     }
-    if (count < bytes) throw wrongLength(bytes);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
+    signal?.removeEventListener("abort", stop);
     reader.cancel().catch(() => {}); // it broke
   }
+}
+
+/**
+ * Pieces of a body of a known length.
+ *
+ * @throws {ApiError} 400 if there are more or fewer bytes. @throws As {@link piecesInTime}.
+ */
+export async function* piecesOf(
+  body: ReadableStream<Uint8Array> | null,
+  { bytes, ...patience }: BodyLimits,
+): AsyncGenerator<Uint8Array> {
+  let count = 0;
+  for await (const piece of piecesInTime(body, patience)) {
+    count += piece.length;
+    if (count > bytes) throw wrongLength(bytes);
+    yield piece;
+  }
+  if (count < bytes) throw wrongLength(bytes);
+}
+
+/**
+ * A whole body as text, malformed UTF-8 replaced.
+ *
+ * @param maxBytes Of the longest body.
+ * @throws {ApiError} 413 if there are more bytes. @throws As {@link piecesInTime}.
+ */
+export async function textOf(
+  body: ReadableStream<Uint8Array> | null,
+  { maxBytes, ...patience }: BodyPatience & { readonly maxBytes: number },
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "", count = 0;
+  for await (const piece of piecesInTime(body, patience)) {
+    count += piece.length;
+    if (count > maxBytes) {
+      throw new ApiError(413, `The body is too large: up to ${maxBytes} bytes are taken.`);
+    }
+    text += decoder.decode(piece, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 function refuseBroken(): never {

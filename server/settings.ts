@@ -14,6 +14,8 @@ export interface ServerSettings {
   readonly maxFileBytes: number;
   /** Largest body of other requests, bytes. */
   readonly maxBodyBytes: number;
+  /** Longest pause of a body, after which it is given up. */
+  readonly bodyIdleMs: number;
   /** Requests a second of one caller, over a longer time; twice as many at once. */
   readonly requestsPerSecond: number;
   /** Streams of events open at a time, of all callers. */
@@ -33,6 +35,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   allowedOrigins: [],
   maxFileBytes: 4 * 2 ** 30,
   maxBodyBytes: 2 ** 20,
+  bodyIdleMs: 60_000,
   requestsPerSecond: 100,
   maxEventStreams: 1000,
   maxQueuedJobs: 1000,

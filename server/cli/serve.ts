@@ -125,9 +125,10 @@ async function holdFolder(folder: string): Promise<Deno.FsFile> {
   throw new ConfigError([{ path: "--data-dir", message: `"${folder}" is in use by another server` }]);
 }
 
-function accessLine({ requestId, method, path, status, ms, tokenId, error }: AccessEntry): string {
+/** A line of the log, in visible ASCII whatever the request held. */
+export function accessLine({ requestId, method, path, status, ms, tokenId, error }: AccessEntry): string {
   const failure = error === undefined ? "" : `\n${error instanceof Error ? error.stack : error}`;
-  const shown = encodeURI(path.slice(0, 300)); // a decoded path may hold line ends
+  const shown = encodeURI(path.slice(0, 300).toWellFormed()); // a decoded path may hold line ends
   return `${new Date().toISOString()} ${method} ${shown} ${status} ${ms.toFixed(1)} ms ${requestId} ${
     tokenId ?? "-"
   }${failure}`;

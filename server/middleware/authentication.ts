@@ -18,7 +18,8 @@ const CHALLENGE = { "www-authenticate": 'Bearer realm="lowrank"' };
 const LONGEST_HEADER = 256;
 
 /**
- * Finds out who sends a request, by its bearer token.
+ * Finds out who sends a request, by its bearer token. A wrong one is nobody's: {@link requires} refuses it, behind the limit of
+ * requests by address.
  *
  * @param anonymous Whether requests may come without one. A token that is sent is ignored then, as OpenAI's clients always
  * send something.
@@ -27,25 +28,25 @@ export function authentication(tokens: TokenStore, anonymous: boolean) {
   return createMiddleware<ServerEnv>(async (c, next) => {
     const header = c.req.header("authorization");
     if (anonymous) c.set("caller", ANYBODY);
-    else if (header === undefined) c.set("caller", null);
-    else c.set("caller", callerOf(tokens, header));
+    else c.set("caller", header === undefined ? null : callerOf(tokens, header));
     await next();
   });
 }
 
-function callerOf(tokens: TokenStore, header: string): Caller {
+function callerOf(tokens: TokenStore, header: string): Caller | null {
   const [, token = ""] = header.length <= LONGEST_HEADER ? /^bearer ([^\s]+)$/i.exec(header) ?? [] : [];
-  const caller = tokens.callerOf(token);
-  if (caller) return caller;
-  const message = "Incorrect API key provided: it is unknown, revoked or expired. " +
-    "The operator of this server makes keys with `lowrank token create`.";
-  throw new ApiError(401, message, { code: "invalid_api_key", headers: CHALLENGE });
+  return tokens.callerOf(token);
 }
 
 /** Lets only callers on whose token has the scope. */
 export function requires(scope: Scope) {
   return createMiddleware<ServerEnv>(async (c, next) => {
     const caller = c.get("caller");
+    if (!caller && c.req.header("authorization") !== undefined) {
+      const message = "Incorrect API key provided: it is unknown, revoked or expired. " +
+        "The operator of this server makes keys with `lowrank token create`.";
+      throw new ApiError(401, message, { code: "invalid_api_key", headers: CHALLENGE });
+    }
     if (!caller) {
       const message =
         "You didn't provide an API key. Provide it in an Authorization header with the scheme " +

@@ -26,7 +26,7 @@ import { contentOf } from "../file_content.ts";
 export interface FileRouteDeps {
   readonly files: FileStore;
   readonly checkData: CheckData;
-  readonly settings: { readonly maxFileBytes: number };
+  readonly settings: { readonly maxFileBytes: number; readonly bodyIdleMs: number };
 }
 
 /** A file in OpenAI's shape. */
@@ -109,18 +109,18 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
         "A file to fine-tune on is read whole: lines that cannot be used are named, and it is not kept then.",
       scope: "files:write",
       ok: { description: "The file", schema: fileSchema },
-      refusals: [400, 413, 415],
+      refusals: [400, 408, 413, 415],
       requestBody: UPLOAD_BODY,
     }),
     requires("files:write"),
     async (c) => {
-      const { maxFileBytes } = settings;
+      const { maxFileBytes, bodyIdleMs: idleMs } = settings;
       if (Number(c.req.header("content-length") ?? 0) > maxFileBytes + FORM_OVERHEAD) {
         throw tooLarge(maxFileBytes);
       }
       const incoming = files.incoming();
       try {
-        const form = await receiveForm(c.req.raw, incoming.path, { maxFileBytes });
+        const form = await receiveForm(c.req.raw, incoming.path, { maxFileBytes, idleMs });
         return c.json(fileToWire(await keep(incoming, form)));
       } finally {
         await files.discard(incoming);

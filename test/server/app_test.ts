@@ -147,7 +147,16 @@ Deno.test("the OpenAPI document names every route with its scope and refusals", 
     const upload = document.paths["/v1/files"].post;
     assert.deepEqual(upload.security, [{ bearer: [] }]);
     assert.ok(upload.requestBody.content["multipart/form-data"]);
-    assert.deepEqual(Object.keys(upload.responses).sort(), ["200", "400", "401", "403", "413", "415", "429"]);
+    assert.deepEqual(Object.keys(upload.responses).sort(), [
+      "200",
+      "400",
+      "401",
+      "403",
+      "408",
+      "413",
+      "415",
+      "429",
+    ]);
     const { parameters } = document.paths["/v1/files"].get;
     assert.deepEqual(
       parameters.map(({ name }: { name: string }) => name).sort(),
