@@ -5,6 +5,8 @@
  * @module
  */
 import type { FineTuneJobConfig } from "./config.ts";
+import { agree } from "./fine_tune_job/agreement.ts";
+import { type Communicator, ONE_RANK, RankStoppedError } from "./distributed/communicator.ts";
 import { closeAll, type Closers, type FineTuneJobDeps } from "./fine_tune_job/deps.ts";
 import { type Destination, openDestination } from "./fine_tune_job/destination.ts";
 import { readInputs } from "./fine_tune_job/inputs.ts";
@@ -37,6 +39,7 @@ export class FineTuneJob {
   readonly #signal: AbortSignal;
   readonly #output: Folder;
   readonly #parts: JobParts;
+  readonly #ranks: Communicator;
 
   /**
    * Does nothing before {@link FineTuneJob.run}.
@@ -51,13 +54,14 @@ export class FineTuneJob {
     this.#deps = { ...deps, ...(storage ? { storage } : {}) };
     this.#signal = deps.signal ?? new AbortController().signal;
     this.#output = deps.files(config.job.outputDir);
+    this.#ranks = deps.ranks ?? ONE_RANK;
   }
 
   /**
    * Runs the job to its end.
    *
    * @throws {ConfigError} If the output folder holds a run already or another run writes to it, the updates do not fit the model, or the run differs
-   * from that of the checkpoint to go on from.
+   * from that of the checkpoint to go on from, or from that of another rank.
    * @throws {DatasetFormatError} With every bad line, before a weight is read.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
    * @throws {StorageBucketError} @throws {StorageInterruptedError} @throws {StorageDamagedError} If a bucket cannot be
@@ -69,23 +73,34 @@ export class FineTuneJob {
    */
   run(): AsyncGenerator<TrainingEvent> {
     const { tracker, dryRun } = this.#deps;
-    return tracker && !dryRun ? trackedEvents(this.#events(), tracker, this.#signal) : this.#events();
+    return tracker && !dryRun && this.#leads
+      ? trackedEvents(this.#events(), tracker, this.#signal)
+      : this.#events();
+  }
+
+  /** Whether this process writes, and tells others. */
+  get #leads(): boolean {
+    return this.#ranks.rank === 0;
   }
 
   async *#events(): AsyncGenerator<TrainingEvent> {
-    const closers: Closers = [];
+    const closers: Closers = [], leads = this.#leads;
     try {
-      if (!this.#deps.dryRun) closers.push(await holdOutput(this.#output, this.#config.job));
-      const { dryRun = false } = this.#deps;
-      const destination = await openDestination(this.#config, this.#deps);
+      const { dryRun = false } = this.#deps, writes = leads && !dryRun;
+      if (writes) closers.push(await holdOutput(this.#output, this.#config.job));
+      const destination = leads ? await openDestination(this.#config, this.#deps) : null;
       await destination?.check(this.#config.job, dryRun, this.#signal);
-      const saved = dryRun ? null : await savedRun(this.#output, this.#config);
-      if (saved && destination) {
+      const saved = writes ? await savedRun(this.#output, this.#config) : null;
+      const [todo] = await this.#ranks.gather(saved && destination ? "upload" : "train");
+      if (todo === "upload") {
+        if (!saved || !destination) return;
         return yield* uploadSaved(saved, destination, this.#config, this.#output, this.#signal);
       }
       const inputs = yield* readInputs(this.#config, this.#deps, this.#parts, closers);
+      const { identity, checkpoint } = inputs;
+      await agree(this.#ranks, { identity, step: checkpoint?.record.step ?? 0 });
       const [config, output, signal] = [this.#config, this.#output, this.#signal];
-      const session = new JobSession({ config, inputs, output, signal, dryRun });
+      const session = new JobSession({ config, inputs, output, signal, dryRun, leads });
       yield* this.#recorded(session, destination);
       if (dryRun) return;
       const { steps, seconds, evalLossBefore, evalLossAfter } = session.progress;
@@ -104,13 +119,14 @@ export class FineTuneJob {
         await session.note(event);
         yield event;
       }
-      if (!session.dryRun && !session.isSaved) {
+      if (!session.dryRun && !session.isSaved && this.#leads) {
         throw new Error(`The trainer "${this.#parts.trainer.name}" ended and saved nothing`);
       }
       if (destination && !session.dryRun) yield* session.upload(destination);
       end = { status: "completed", error: null };
     } catch (error) {
-      const status = this.#signal.aborted ? "cancelled" : "failed";
+      const isStop = this.#signal.aborted || error instanceof RankStoppedError;
+      const status = isStop ? "cancelled" : "failed";
       end = { status, error: error instanceof Error ? error.message : String(error) };
       throw error;
     } finally {

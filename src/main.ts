@@ -15,10 +15,16 @@ import { openTracker } from "./cli/open_tracker.ts";
 import { partsOf } from "./cli/plugin_parts.ts";
 import { withoutRequestSpans } from "./cli/open_telemetry.ts";
 import { quietMesa } from "./cli/quiet_mesa.ts";
+import { rankVariables } from "./cli/ranks.ts";
 import { runCommand } from "./cli/run.ts";
 import { WorkerJob } from "./cli/worker_job.ts";
 
-const createJob: CliIo["createJob"] = (config, options) => Promise.resolve(new WorkerJob(config, options));
+const createJob: CliIo["createJob"] = (config, options) => {
+  for (const [name, value] of Object.entries(rankVariables(io.env, navigator.hardwareConcurrency))) {
+    Deno.env.set(name, value); // before the worker asks for an adapter
+  }
+  return Promise.resolve(new WorkerJob(config, options));
+};
 
 /** Loads the engine only when it is needed, so that help and validation answer at once. */
 const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {

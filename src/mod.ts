@@ -42,7 +42,7 @@ export {
 export * from "./errors.ts";
 export { definePlugin, type Plugin, PLUGIN_API_VERSION } from "./plugin.ts";
 export type { Trainer, TrainerFacts, TrainingSession } from "./training_session.ts";
-export type { Communicator } from "./distributed/communicator.ts";
+export { type Communicator, RankStoppedError } from "./distributed/communicator.ts";
 export { createFineTuneJob, FineTuneJob, type FineTuneJobDeps } from "./fine_tune_job.ts";
 export type { OpenDevice } from "./fine_tune_job/deps.ts";
 export type {

@@ -8,7 +8,7 @@ import type { BestEvaluation, TrainerState } from "./checkpoint/resume_record.ts
 import type { TrainingConfig } from "./config.ts";
 import type { Batch } from "./data/collate.ts";
 import type { ExampleRows } from "./data/token_rows.ts";
-import { type Communicator, ONE_RANK } from "./distributed/communicator.ts";
+import { type Communicator, ONE_RANK, RankStoppedError } from "./distributed/communicator.ts";
 import { ModelFormatError } from "./errors.ts";
 import type { TrainingEvent } from "./job.ts";
 import type { TrainableModel } from "./models/trainable_model.ts";
@@ -141,7 +141,8 @@ export class ModelTrainer {
    *
    * @throws {DivergedError} If a loss or gradient is not finite, when parameters stay those of the last good step; or if
    * the loss has exploded.
-   * @throws The signal's reason, between micro-batches, when it is aborted.
+   * @throws The signal's reason, between micro-batches, when it is aborted; with other ranks after a step's last one.
+   * @throws {RankStoppedError} Where another rank was.
    */
   async *train(signal: AbortSignal, options: TrainOptions = {}): AsyncGenerator<TrainingEvent> {
     const { from = null, checkpoints = null, samples = null, finish = null } = options;
@@ -168,7 +169,8 @@ export class ModelTrainer {
       if (from) this.#restore(run, from.state, from.moments);
       yield* this.#steps(run, from?.state ?? null);
     } catch (error) {
-      if (error === signal.reason && run.step > run.savedStep) yield* this.#saved(run);
+      const isStop = error === signal.reason || error instanceof RankStoppedError;
+      if (isStop && run.step > run.savedStep) yield* this.#saved(run);
       throw error;
     } finally {
       run.meter.destroy();
@@ -310,7 +312,7 @@ export class ModelTrainer {
     const own = { trainedTokens: ownTrainedTokens, allTrainedTokens: trainedTokens, stops: signal.aborted };
     if (await exchange?.exchange(own)) {
       signal.throwIfAborted();
-      throw new Error("Another rank of the run was told to stop");
+      throw new RankStoppedError();
     }
     return { tokens: firstToken, trainedTokens };
   }

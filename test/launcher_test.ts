@@ -4,7 +4,7 @@ import { type Ended, ended } from "./helpers/run_launcher.ts";
 
 const LAUNCHER = new URL("../lowrank", import.meta.url).pathname;
 /** What the launcher calls of the system and must not be faked. */
-const REAL_TOOLS = ["cat", "chmod", "dirname", "grep", "mkdir", "readlink", "sed", "uname"];
+const REAL_TOOLS = ["cat", "chmod", "dirname", "grep", "mkdir", "readlink", "sed", "setsid", "uname"];
 
 /** What has the launcher look for no driver. */
 const DRIVER = { VK_DRIVER_FILES: "/made/up.json" };
@@ -219,6 +219,31 @@ Deno.test({
       const token = await run(["token", "list"]);
       assert.match(token.out, /\[--allow-write=lowrank-server\]/);
       assert.doesNotMatch(token.out, /allow-net|allow-run/);
+    }),
+});
+
+Deno.test({
+  name: "launcher starts itself --ranks times through mpirun, and says what to install where there is none",
+  ignore,
+  fn: () =>
+    withMachine({ deno: fakeDeno("2.9.6"), ldconfig: "echo libvulkan.so.1" }, async (run, folder) => {
+      const without = await run(["train", "--ranks", "2"]);
+      assert.deepEqual([without.code, without.out], [2, ""]);
+      assert.match(without.err, /^lowrank: needs Open MPI's mpirun for --ranks: install it \([^\n]+\)\n$/);
+      for (const words of [["--ranks", "1"], ["--ranks=1"], ["--ranks", "two"], ["--lora-r", "4"]]) {
+        assert.match((await run(["train", ...words])).out, /\[train\]/, "left to the command itself");
+      }
+
+      const mpirun = '#!/bin/sh\nfor word; do echo "<$word>"; done; exit 7\n';
+      await Deno.writeTextFile(`${folder}/bin/mpirun`, mpirun, { mode: 0o755 });
+      const { code, out } = await run(["resume", "runs/my run", "--ranks=3"]);
+      assert.equal(code, 7);
+      assert.match(out, /^<-np>\n<3>\n[^]*\/lowrank>\n<resume>\n<runs\/my run>\n<--ranks=3>\n$/);
+      assert.doesNotMatch(out, /as-root/);
+
+      const started = { VK_DRIVER_FILES: "/made/up.json", OMPI_COMM_WORLD_SIZE: "3" };
+      const rank = await run(["train", "--ranks=3"], folder, started);
+      assert.match(rank.out, /\[--allow-ffi\][^]*\[--ranks=3\]/);
     }),
 });
 

@@ -6,6 +6,7 @@
 import { type ParsedFlags, parseFlags } from "../../src/cli/flags.ts";
 import { isOn, textOf } from "../../src/cli/generate_flags.ts";
 import type { CliIo } from "../../src/cli/io.ts";
+import { variableSets } from "../../src/cli/variables.ts";
 import { ConfigError, type ConfigIssue } from "../../src/errors.ts";
 import { redacted } from "../../src/redact.ts";
 import type { AccessEntry } from "../app.ts";
@@ -170,7 +171,8 @@ function optionsOf(flags: ParsedFlags) {
     issues.push(...error.issues);
   }
   const count = number("slots", 1, 1, 64);
-  const envs = textOf(flags, "slot_env")?.split(";").map((text) => variablesOf(text, issues)) ?? [];
+  const slotEnv = textOf(flags, "slot_env");
+  const envs = slotEnv === null ? [] : variableSets(slotEnv, "--slot-env", issues);
   if (envs.length > 0 && envs.length !== count) {
     const message = `names ${envs.length} slots, but --slots is ${count}: give one set of variables for each`;
     issues.push({ path: "--slot-env", message });
@@ -203,14 +205,4 @@ function optionsOf(flags: ParsedFlags) {
 
 function absolute(path: string): string {
   return path.startsWith("/") ? path.replace(/(?<=.)\/+$/, "") : `${Deno.cwd()}/${path.replace(/\/+$/, "")}`;
-}
-
-function variablesOf(text: string, issues: ConfigIssue[]): Record<string, string> {
-  return Object.fromEntries(
-    text.split(",").map((pair) => pair.trim()).filter(Boolean).map((pair): [string, string] => {
-      const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(pair) ?? [];
-      if (name === undefined) issues.push({ path: "--slot-env", message: `"${pair}" is not NAME=VALUE` });
-      return [name ?? "", value ?? ""];
-    }),
-  );
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { InterruptedError } from "./exit_codes.ts";
+import { launchedRank } from "../distributed/launched.ts";
+import { exitCodeOf, InterruptedError } from "./exit_codes.ts";
 import type { CliIo, Sink, Source } from "./io.ts";
 
 type Stream = typeof Deno.stdout;
@@ -12,10 +13,15 @@ type Stream = typeof Deno.stdout;
 /** Stops the work under way because nobody reads what it writes; null where none is. */
 let stopUnread: (() => void) | null = null;
 
+function isOneOfSeveral(): boolean {
+  return launchedRank(Deno.env.toObject()).size > 1;
+}
+
 /** @param onUnread Called once, when the reader has gone, as `head` does; what is written after that is dropped. */
 function sink(stream: Stream, onUnread: () => void): Sink {
   const encoder = new TextEncoder();
-  const isTerminal = stream.isTerminal();
+  // mpirun gives each rank a terminal of its own, wherever its own output goes
+  const isTerminal = stream.isTerminal() && !isOneOfSeveral();
   let isRead = true;
   return {
     isTerminal,
@@ -76,15 +82,23 @@ function endUnread(): void {
   else Deno.exit(141);
 }
 
+/**
+ * Signals that ask for an orderly stop. Of several ranks `mpirun` ends those that are left by SIGTERM a second before
+ * SIGKILL, when another is gone and nothing can be saved any more; SIGUSR1 it hands on.
+ */
+function stopSignals(): readonly ("SIGINT" | "SIGTERM" | "SIGUSR1")[] {
+  if (Deno.build.os === "windows") return ["SIGINT"];
+  return isOneOfSeveral() ? ["SIGUSR1"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
+}
+
 /** The first signal asks for an orderly stop, the second ends the process. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  // Windows knows no SIGTERM.
-  const names = Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const;
-  const listeners = names.map((name) => {
+  const listeners = stopSignals().map((name) => {
     const listener = () => {
-      if (controller.signal.aborted) Deno.exit(name === "SIGINT" ? 130 : 143);
-      controller.abort(new InterruptedError(name));
+      const interrupted = new InterruptedError(name);
+      if (controller.signal.aborted) Deno.exit(exitCodeOf(interrupted));
+      controller.abort(interrupted);
     };
     Deno.addSignalListener(name, listener);
     return () => Deno.removeSignalListener(name, listener);

@@ -121,6 +121,10 @@ export const TRAIN_FLAGS: readonly FlagSpec[] = [
   general(flagName(NO_TRACKING), "Record nothing, as --tracker none", { section: "Tracking" }),
   general("dry-run", "Check everything, count, plan the memory; train nothing"),
   general("print-config", "Show every option and where its value comes from"),
+  general("ranks", "Processes that share the steps, each with a GPU of its own, through Open MPI", {
+    placeholder: "N",
+    defaultText: "1",
+  }),
   general("json", "One JSON event a line on standard output, all else on standard error"),
   general("quiet", "Only warnings and errors", { short: "q" }),
   ...GENERAL_FLAGS,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { RankStoppedError } from "../distributed/communicator.ts";
 import * as errors from "../errors.ts";
 import type { ConfigIssue, DatasetIssue } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
@@ -60,6 +61,7 @@ const BY_MESSAGE = [
   errors.GpuUnavailableError,
   errors.GpuMemoryError,
   errors.GpuLostError,
+  RankStoppedError,
   TypeError,
   RangeError,
   SyntaxError,

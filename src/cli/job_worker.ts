@@ -5,6 +5,9 @@
  * @module
  */
 import { parseFineTuneJobConfig } from "../config.ts";
+import { type Communicator, ONE_RANK } from "../distributed/communicator.ts";
+import { launchedRank } from "../distributed/launched.ts";
+import { MpiCommunicator } from "../distributed/mpi.ts";
 import { createFineTuneJob } from "../fine_tune_job.ts";
 import { cacheFolder } from "./cache_folder.ts";
 import { dataFiles } from "./hub.ts";
@@ -33,6 +36,11 @@ scope.onmessage = ({ data }) => {
   else void withoutRequestSpans(Deno.env.toObject(), () => run(data.config, data.dryRun, data.logs));
 };
 
+/** The other ranks, if `mpirun` has started this process. */
+function openRanks(): Communicator {
+  return launchedRank(Deno.env.toObject()).size > 1 ? MpiCommunicator.open() : ONE_RANK;
+}
+
 async function run(
   wire: Readonly<Record<string, unknown>>,
   dryRun: boolean,
@@ -41,6 +49,7 @@ async function run(
   if (logs) await startLogging({ ...logs, write: (lines) => scope.postMessage({ type: "log", lines }) });
   const tuning = cacheFolder();
   try {
+    const ranks = openRanks();
     const plugins = await loadPlugins((wire.plugins ?? []) as string[]);
     const job = createFineTuneJob(parseFineTuneJobConfig(wire, plugins), {
       files: openFolder,
@@ -50,11 +59,13 @@ async function run(
       dataFiles,
       scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,
+      ranks,
       signal: stop.signal,
       availableMemoryBytes: machineMemory().availableBytes,
       ...(tuning ? { tuning } : {}),
     });
     for await (const event of job.run()) scope.postMessage({ type: "event", event });
+    await ranks.close();
     scope.postMessage({ type: "over", error: null });
   } catch (error) {
     const stopped = stop.signal.aborted && error === stop.signal.reason;

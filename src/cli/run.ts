@@ -5,6 +5,7 @@
  */
 
 import { didYouMean } from "../config/nearest.ts";
+import { launchedRank } from "../distributed/launched.ts";
 import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { chat } from "./chat.ts";
@@ -23,6 +24,7 @@ import { chatHelp, generateHelp, mainHelp, resumeHelp, trainHelp } from "./help.
 import type { CliIo } from "./io.ts";
 import { type LogOutput, logSetting, startLogging } from "./log_output.ts";
 import { COLOR_WORDS, wantsColor } from "./paint.ts";
+import { letLeadTell, nameOf, silent } from "./ranks.ts";
 import { describeError } from "./report_error.ts";
 import { serveHelp, tokenHelp } from "./server_flags.ts";
 import { CLEAR_LINE } from "./live_line.ts";
@@ -92,6 +94,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
 /** Verbs whose standard output is a model's words, which stay as they are. */
 const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat"]);
 
+/** Verbs that several processes may run together; each of the others works for itself. */
+const SHARED_VERBS: ReadonlySet<string> = new Set(["train", "resume"]);
+
 /** Verbs that have a fixed meaning but no implementation yet. */
 const LATER_VERBS = [
   "bench",
@@ -137,17 +142,21 @@ export async function runCommand(args: readonly string[], outside: CliIo): Promi
     return 2;
   }
   const io = withoutSecrets(outside, WRITES_TEXT.has(name));
+  const place = launchedRank(SHARED_VERBS.has(name) ? io.env : {}), leads = place.rank === 0;
   try {
-    const logs = logOutput(rest, io);
+    const logs = leads ? logOutput(rest, io) : null;
     if (logs) await startLogging(logs);
-    await verbFor(name)(rest, logs ? { ...io, logs } : io);
+    const own = leads ? io : silent(io);
+    await verbFor(name)(rest, logs ? { ...own, logs } : own);
     return 0;
   } catch (error) {
     const code = exitCodeOf(error);
     if (code === 141) return code; // nobody wants to read more
     const color = wantsColor(colorChoice(rest), io.env, io.stderr);
     const verb = Object.hasOwn(HELP_TEXTS, name) ? name : "train";
-    io.stderr.write(describeError(error, { debug: io.env.LOWRANK_DEBUG === "1", color, verb }));
+    if (!leads) await letLeadTell(error);
+    const who = leads ? "" : nameOf(place);
+    io.stderr.write(who + describeError(error, { debug: io.env.LOWRANK_DEBUG === "1", color, verb }));
     return code;
   }
 }

@@ -5,18 +5,22 @@
  */
 
 import { CONFIG_FIELDS, toWire } from "../config.ts";
+import { RankStoppedError } from "../distributed/communicator.ts";
+import { launchedRank } from "../distributed/launched.ts";
 import { ConfigError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
 import { loggedEvents } from "../logged_run.ts";
 import type { TrackerBackend } from "../job_tracker.ts";
 import { trackedEvents } from "../tracked_run.ts";
 import { readConfigFile } from "./config_file.ts";
+import { InterruptedError } from "./exit_codes.ts";
 import { type ParsedFlags, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import { trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { withTraces } from "./open_telemetry.ts";
 import { TRACKER_BACKENDS } from "./open_tracker.ts";
 import { painter, wantsColor } from "./paint.ts";
+import { checkRanks } from "./ranks.ts";
 import { type ResolvedConfig, resolveWithPlugins, suspectVariables } from "./sources.ts";
 import { TerminalReport } from "./terminal.ts";
 
@@ -33,6 +37,7 @@ const OWN_FLAGS = new Set([
   "config",
   "dry_run",
   "print_config",
+  "ranks",
   "json",
   "quiet",
   "log_level",
@@ -61,6 +66,8 @@ export async function train(args: readonly string[], io: CliIo): Promise<void> {
  * @throws What the job throws; `InterruptedError` after a signal.
  */
 export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, io: CliIo): Promise<void> {
+  checkRanks(flags.values.get("ranks"), io.env);
+  const leads = launchedRank(io.env).rank === 0;
   if (flags.values.get("print_config")) return io.stdout.write(printedConfig(resolved, flags));
   const dryRun = flags.values.get("dry_run") === true;
   await io.untilInterrupted(async (signal) => {
@@ -72,21 +79,23 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
       const { logs } = io,
         job = await io.createJob(resolved.config, { dryRun, signal, ...(logs ? { logs } : {}) });
       const warn = (message: string) => io.stderr.write(`warning: ${message}\n`);
-      const tracker = dryRun
+      const tracker = dryRun || !leads
         ? null
         : await io.openTracker?.(resolved.config.job, warn, trackersOf(resolved)) ?? null;
       const tracked = tracker ? trackedEvents(job.run(), tracker, signal) : job.run();
-      const events = await withTraces(loggedEvents(tracked), io.env, resolved.config.job, signal);
-      await consume(events, signal, dryRun, (event) => {
+      const logged = loggedEvents(tracked);
+      const events = leads ? await withTraces(logged, io.env, resolved.config.job, signal) : logged;
+      await consume(events, signal, dryRun || !leads, (event) => {
         show.event(event);
         if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;
         isUploading ||= event.type === "phase" && event.stage === "upload";
       });
     } catch (error) {
       show.end();
-      if (!isStop(error, signal)) throw error;
+      const isOfOther = leads && error instanceof RankStoppedError;
+      if (!isOfOther && !isStop(error, signal)) throw error;
       if (!dryRun) show.note(isUploading ? UPLOAD_STOPPED : howToGoOn(checkpoint));
-      throw signal.reason;
+      throw isOfOther ? new InterruptedError("SIGUSR1") : signal.reason;
     } finally {
       show.end();
     }
@@ -142,11 +151,11 @@ function printedConfig({ config, origins }: ResolvedConfig, flags: ParsedFlags):
   return lines.map(([entry, origin]) => `${entry.padEnd(width)}  # ${origin}\n`).join("");
 }
 
-/** A run that stops early without an error did so because of the signal, unless it was dry. */
+/** A run that stops early without an error did so because of the signal, unless nothing else is expected of it. */
 async function consume(
   events: AsyncIterable<TrainingEvent>,
   signal: AbortSignal,
-  dryRun: boolean,
+  mayStopEarly: boolean,
   show: (event: TrainingEvent) => void,
 ): Promise<void> {
   let finished = false;
@@ -154,7 +163,7 @@ async function consume(
     show(event);
     finished ||= event.type === "finished";
   }
-  if (finished || dryRun) return;
+  if (finished || mayStopEarly) return;
   signal.throwIfAborted();
   throw new Error("The run ended without finishing and without an error");
 }

@@ -18,6 +18,17 @@ export interface Communicator {
   close(): Promise<void>;
 }
 
+/** Thrown on every rank where one of them was told to stop, but on that one itself. */
+export class RankStoppedError extends Error {
+  /** The class's name, which logs and messages between workers keep. */
+  override readonly name = "RankStoppedError";
+
+  /** Says what has happened, unless `message` does. */
+  constructor(message = "Another rank of the run was told to stop") {
+    super(message);
+  }
+}
+
 /** A run of one process. */
 export const ONE_RANK: Communicator = {
   rank: 0,

@@ -10,14 +10,22 @@ export interface LaunchedRank {
   /** From 0, over all hosts. */
   readonly rank: number;
   readonly size: number;
+  /** The same among the processes of its own host. */
+  readonly localRank: number;
+  readonly localSize: number;
 }
 
 /** The place that Open MPI's launcher gave this process; rank 0 of 1 where there was none. */
 export function launchedRank(env: Readonly<Record<string, string>>): LaunchedRank {
   const { OMPI_COMM_WORLD_SIZE: size, OMPI_COMM_WORLD_RANK: rank } = env;
-  return size === undefined || rank === undefined
-    ? { rank: 0, size: 1 }
-    : { rank: Number(rank), size: Number(size) };
+  const { OMPI_COMM_WORLD_LOCAL_SIZE: localSize, OMPI_COMM_WORLD_LOCAL_RANK: localRank } = env;
+  if (size === undefined || rank === undefined) return { rank: 0, size: 1, localRank: 0, localSize: 1 };
+  return {
+    rank: Number(rank),
+    size: Number(size),
+    localRank: Number(localRank ?? rank),
+    localSize: Number(localSize ?? size),
+  };
 }
 
 /** @throws {ConfigError} If another MPI started this process: each would take itself for the only one. */

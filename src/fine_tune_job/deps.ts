@@ -6,6 +6,7 @@
 import type { DataFiles } from "../data_manager.ts";
 import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
+import type { Communicator } from "../distributed/communicator.ts";
 import type { JobTracker } from "../job_tracker.ts";
 import type { FindModel } from "../model_manager.ts";
 import type { Plugin } from "../plugin.ts";
@@ -31,9 +32,14 @@ export interface FineTuneJobDeps {
   readonly signal?: AbortSignal;
   /**
    * Once aborted, Lowrank's own trainer makes the step it is at the last one: the run is evaluated, saved and completed as
-   * if it had been meant to be so short. Default: never.
+   * if it had been meant to be so short. Without effect on a run of several ranks. Default: never.
    */
   readonly finish?: AbortSignal;
+  /**
+   * The other processes that share the steps of this job, each with a job of the same configuration. Rank 0 alone writes
+   * and tells a tracker. Default: there are none.
+   */
+  readonly ranks?: Communicator;
   /** Told how the job stands, and closed at its end. Default: nobody. A dry run tells nobody either. */
   readonly tracker?: JobTracker;
   /** Memory that a software adapter may take, bytes; unknown unless given. */

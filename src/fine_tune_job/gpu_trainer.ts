@@ -3,6 +3,9 @@
  *
  * @module
  */
+import type { FineTuneJobConfig } from "../config.ts";
+import { type Communicator, ONE_RANK } from "../distributed/communicator.ts";
+import type { ConfigIssue } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ModelManager } from "../model_manager.ts";
@@ -25,10 +28,21 @@ export class GpuTrainer implements Trainer {
   readonly name = GPU_TRAINER;
   readonly #deps: FineTuneJobDeps;
   readonly #models: ModelManager;
+  readonly #ranks: Communicator;
 
   constructor(deps: FineTuneJobDeps) {
     this.#deps = deps;
+    this.#ranks = deps.ranks ?? ONE_RANK;
     this.#models = new ModelManager(deps.files);
+  }
+
+  refusals({ training: { gradientAccumulationSteps } }: FineTuneJobConfig): readonly ConfigIssue[] {
+    const { size } = this.#ranks;
+    if (gradientAccumulationSteps >= size) return [];
+    const message =
+      `must be at least the number of ranks (${size}), which share the micro-batches of a step: ` +
+      `current value is ${gradientAccumulationSteps}`;
+    return [{ path: "gradient_accumulation_steps", message }];
   }
 
   async *train(session: JobSession): AsyncGenerator<TrainingEvent> {
@@ -41,15 +55,20 @@ export class GpuTrainer implements Trainer {
       try {
         yield { type: "phase", stage: "plan", message: "planning" };
         device = await openDevice(config, deps, closers, lost);
+        if (this.#ranks.rank > 0) from = withTiles(from, await this.#tilesOfLead(null));
         const run = yield* planRun(config, deps, from, device, closers);
-        from = { ...from, identity: { ...from.identity, tiles: run.identity.tiles! } };
-        yield* session.describe(factsOf(run));
+        from = withTiles(from, run.identity.tiles!);
+        if (this.#ranks.rank === 0) await this.#tilesOfLead(run.identity.tiles!);
+        yield* this.#compareGpus(run);
+        yield* session.describe(factsOf(run, this.#ranks, config));
         if (session.dryRun) return;
         yield* this.#trainOn(run, session);
+        if (this.#ranks.rank > 0) return;
         return yield* this.#save(run, session);
       } catch (error) {
         const loss = await lossBehind(error, device?.gpu ?? null, signal);
-        if (loss === null) throw error;
+        // the others would wait for this rank's part of the step that it goes back from
+        if (loss === null || this.#ranks.size > 1) throw error;
         from = yield* this.#afterLoss(loss, from, recoveries, session);
         lost = device!.gpu;
       } finally {
@@ -59,11 +78,26 @@ export class GpuTrainer implements Trainer {
   }
 
   async *#trainOn(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {
-    const { config, output, progress, signal } = session, models = this.#models;
+    const { config, output, progress, signal } = session, models = this.#models, ranks = this.#ranks;
     yield* loadModel(run, models, config.training.seed, signal);
     const logs = await session.begin(run.checkpoint);
-    const { finish = null } = this.#deps;
-    yield* trainRun(run, { config, output, models, progress, logs, signal, finish });
+    // one rank's last step would leave the others waiting in the next
+    const finish = ranks.size === 1 ? this.#deps.finish ?? null : null;
+    yield* trainRun(run, { config, output, models, progress, logs, ranks, signal, finish });
+  }
+
+  /** Rank 0 alone measures kernels: the others would disturb it, and other tiles round otherwise. */
+  async #tilesOfLead(tiles: Tiles | null): Promise<Tiles> {
+    const [told] = await this.#ranks.gather(JSON.stringify(tiles));
+    return JSON.parse(told!);
+  }
+
+  async *#compareGpus({ gpu }: PreparedRun): AsyncGenerator<TrainingEvent> {
+    const names = await this.#ranks.gather(gpu.name), kinds = [...new Set(names)];
+    if (kinds.length === 1) return;
+    const message = `the ranks compute on GPUs of several kinds (${kinds.join(", ")}), which may round ` +
+      "otherwise: the run ends with an error where their parameters are not the same";
+    yield { type: "warning", message };
   }
 
   async *#save(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {
@@ -92,11 +126,24 @@ export class GpuTrainer implements Trainer {
   }
 }
 
-function factsOf({ gpu, variants, model, recompute, memory }: PreparedRun): TrainerFacts {
+type Tiles = NonNullable<RunInputs["identity"]["tiles"]>;
+
+function withTiles(inputs: RunInputs, tiles: Tiles): RunInputs {
+  return { ...inputs, identity: { ...inputs.identity, tiles } };
+}
+
+function factsOf(
+  { gpu, variants, model, recompute, memory }: PreparedRun,
+  { size }: Communicator,
+  { training: { gradientAccumulationSteps: passes } }: FineTuneJobConfig,
+): TrainerFacts {
   return {
     device: { name: gpu.name, software: gpu.software },
     trainableParameters: model.pool.size,
-    choices: reasonLines(variants.reason),
+    choices: [
+      ...(size > 1 ? [`${size} ranks share the ${passes} micro-batches of a step`] : []),
+      ...reasonLines(variants.reason),
+    ],
     memory,
     recomputedBlocks: recompute,
     kernels: { reason: variants.reason, tiles: tilesOf(variants) },

@@ -15,6 +15,7 @@ import { Tokenizer } from "../data/tokenizer.ts";
 import { DataManager, type Dataset } from "../data_manager.ts";
 import { ConfigError, ModelFormatError } from "../errors.ts";
 import { readStopTokens } from "../generate/prompt.ts";
+import { ONE_RANK } from "../distributed/communicator.ts";
 import type { TrainingEvent } from "../job.ts";
 import { type BaseModel, ModelManager } from "../model_manager.ts";
 import type { ModelFamilies } from "../models/registry.ts";
@@ -38,14 +39,16 @@ export async function* readInputs(
   closers: Closers,
 ): AsyncGenerator<TrainingEvent, RunInputs> {
   const { job, training } = config;
-  const output = deps.files(job.outputDir);
+  const output = deps.files(job.outputDir), { ranks = ONE_RANK } = deps, leads = ranks.rank === 0;
   const { checkpoint, warnings: damaged } = await chosenCheckpoint(output, job);
   for (const message of damaged) yield { type: "warning", message };
-  if (checkpoint === null) await refuseUsed(output, job);
-  await checkPlaces(output, job, deps.dryRun === true);
+  if (leads && checkpoint === null) await refuseUsed(output, job);
+  if (leads) await checkPlaces(output, job, deps.dryRun === true);
+  if (!leads) await ranks.gather(""); // rank 0 fills the cache that ranks of one machine share
   const sources = yield* fetchSources(config, deps, closers);
   yield { type: "phase", stage: "resolve", message: "reading the base model" };
   const opened = yield* openBase(config, deps, modelFamilies);
+  if (leads) await ranks.gather("");
   const base = ModelManager.quantized(opened, config.quantization);
   closers.push(() => base.weights.close());
   const tokenizer = await Tokenizer.load(base.folder);

@@ -29,6 +29,8 @@ export interface JobSessionOptions {
   readonly output: Folder;
   readonly signal: AbortSignal;
   readonly dryRun: boolean;
+  /** Whether this process writes; one rank of a run does. Default true. */
+  readonly leads?: boolean;
 }
 
 /** Looks at a merged model; gives the losses where there are any to compare. */
@@ -41,6 +43,7 @@ export class JobSession implements TrainingSession {
   readonly signal: AbortSignal;
   readonly dryRun: boolean;
   readonly progress: Progress = new Progress();
+  readonly #leads: boolean;
   readonly #sampler: EpochSampler;
   readonly #rates: LearningRate;
   /** Of the device of the moment; null until training begins. */
@@ -51,12 +54,13 @@ export class JobSession implements TrainingSession {
   /** Where the results go and whether they are there; null until everything is saved, and where they stay. */
   #upload: NonNullable<RunRecord["upload"]> | null = null;
 
-  constructor({ config, inputs, output, signal, dryRun }: JobSessionOptions) {
+  constructor({ config, inputs, output, signal, dryRun, leads = true }: JobSessionOptions) {
     this.config = config;
     this.inputs = inputs;
     this.output = output;
     this.signal = signal;
     this.dryRun = dryRun;
+    this.#leads = leads;
     this.#sampler = samplerOf(inputs.data, config.training);
     this.#rates = new LearningRate(config.training, inputs.steps.totalSteps);
   }
@@ -118,8 +122,12 @@ export class JobSession implements TrainingSession {
     await this.record("running");
   }
 
-  /** @param checkpoint Where the run goes on; default where it went on when the job began. */
-  async begin(checkpoint: Checkpoint | null = this.inputs.checkpoint): Promise<RunLogs> {
+  /**
+   * @param checkpoint Where the run goes on; default where it went on when the job began.
+   * @returns Null where another rank writes.
+   */
+  async begin(checkpoint: Checkpoint | null = this.inputs.checkpoint): Promise<RunLogs | null> {
+    if (!this.#leads) return null;
     await clearOutput(this.output, checkpoint);
     const versions = { lowrank: VERSION, runtime: runtimeVersion() };
     await writeTrainingConfig(this.output, redactedData(toWire(this.config)), versions);
@@ -172,7 +180,7 @@ export class JobSession implements TrainingSession {
 
   /** Writes run.json, and at the end of the run what tells of its course. Nothing before training begins. */
   async record(status: RunRecord["status"], error: string | null = null): Promise<void> {
-    if (!this.#facts) return;
+    if (!this.#facts || !this.#leads) return;
     const record = this.#recordOf(this.#facts, status, error);
     await writeRunRecord(this.output, record);
     // the course of a run that is saved is written already, and what is uploaded stays as it is

@@ -10,7 +10,7 @@ import type { OpenStorage } from "../storage_manager.ts";
 import { schemeOf } from "../storage_uri.ts";
 import type { Trainer } from "../training_session.ts";
 import type { FineTuneJobDeps } from "./deps.ts";
-import { GpuTrainer } from "./gpu_trainer.ts";
+import { GPU_TRAINER, GpuTrainer } from "./gpu_trainer.ts";
 
 /** What a job chose from the parts that there are. */
 export interface JobParts extends Pick<Registries, "dataFormats" | "modelFamilies"> {
@@ -36,6 +36,10 @@ export function jobParts(config: FineTuneJobConfig, deps: FineTuneJobDeps): JobP
   if (!trainer) {
     const known = trainers.map(({ name }) => name).join(", ");
     const message = `must be one of ${known}: current value is "${job.trainer}"`;
+    throw new ConfigError([{ path: "trainer", message }]);
+  }
+  if (deps.ranks && deps.ranks.size > 1 && trainer.name !== GPU_TRAINER) {
+    const message = `"${trainer.name}" does not share a run among ranks: start one process`;
     throw new ConfigError([{ path: "trainer", message }]);
   }
   const refusals = trainer.refusals?.(config) ?? [];

@@ -8,6 +8,8 @@ import { readAdapter } from "../checkpoint/adapter.ts";
 import { checkpointName, openCheckpoint, readMoments } from "../checkpoint/resume.ts";
 import type { BestEvaluation } from "../checkpoint/resume_record.ts";
 import type { FineTuneJobConfig } from "../config.ts";
+import { agreeOnParameters } from "./agreement.ts";
+import type { Communicator } from "../distributed/communicator.ts";
 import type { TrainingEvent } from "../job.ts";
 import type { RunLogs } from "../logs/run_logs.ts";
 import { ModelManager } from "../model_manager.ts";
@@ -27,7 +29,9 @@ export interface TrainingPlaces {
   readonly output: Folder;
   readonly models: ModelManager;
   readonly progress: Progress;
-  readonly logs: RunLogs;
+  /** Null on a rank that does not lead: it trains, and leaves all else to rank 0. */
+  readonly logs: RunLogs | null;
+  readonly ranks: Communicator;
   readonly signal: AbortSignal;
   /** Makes the step that is being done the last one. */
   readonly finish: AbortSignal | null;
@@ -57,22 +61,27 @@ export async function* loadModel(
  */
 export async function* trainRun(run: PreparedRun, places: TrainingPlaces): AsyncGenerator<TrainingEvent> {
   const { data, checkpoint, model, gpu } = run;
-  const { config, logs, signal, finish } = places;
+  const { config, logs, ranks, signal, finish } = places;
   const from = checkpoint && { state: checkpoint.record, moments: await readMoments(checkpoint.folder) };
   if (checkpoint) {
     yield { type: "resumed", step: checkpoint.record.step, path: checkpoint.folder.uri };
   }
-  const sampler = samplerFor(run, config);
+  const sampler = logs && samplerFor(run, config);
   if (sampler && !checkpoint) yield* sampled(sampler, places);
   yield { type: "phase", stage: "train", message: "compiling kernels" };
-  const checkpoints = new RunCheckpoints({ ...places, run });
-  const trainer = new ModelTrainer(model, data, config.training);
+  const checkpoints = logs && new RunCheckpoints({ ...places, logs, run });
+  const trainer = new ModelTrainer(model, data, config.training, undefined, ranks);
   const samples = sampler && samplesBetween(sampler, run, config);
+  const agreed = async (when: string) =>
+    ranks.size > 1 && await agreeOnParameters(ranks, (await model.pool.read()).values(), when);
   try {
+    await agreed("before the first step");
     yield* trainer.train(signal, { from, checkpoints, samples, finish });
+    await agreed("after the last step");
   } finally {
-    await logs.flush();
+    await logs?.flush();
   }
+  if (!logs) return;
   yield* bestLoaded(run, trainer.best, places);
   if (sampler) yield* sampled(sampler, places);
   gpu.check();

@@ -22,11 +22,14 @@ Deno.test("memoryRanks() adds up and gathers, call by call, whoever comes first"
 });
 
 Deno.test("launchedRank() reads Open MPI's variables, and is the only one without them", () => {
-  assert.deepEqual(launchedRank({ OMPI_COMM_WORLD_SIZE: "4", OMPI_COMM_WORLD_RANK: "3" }), {
-    rank: 3,
-    size: 4,
-  });
-  assert.deepEqual(launchedRank({}), { rank: 0, size: 1 });
+  const launched = {
+    OMPI_COMM_WORLD_SIZE: "4",
+    OMPI_COMM_WORLD_RANK: "3",
+    OMPI_COMM_WORLD_LOCAL_SIZE: "2",
+    OMPI_COMM_WORLD_LOCAL_RANK: "1",
+  };
+  assert.deepEqual(launchedRank(launched), { rank: 3, size: 4, localRank: 1, localSize: 2 });
+  assert.deepEqual(launchedRank({}), { rank: 0, size: 1, localRank: 0, localSize: 1 });
 });
 
 Deno.test("refuseOtherLaunchers() tells of an mpirun that is not Open MPI's", () => {
