@@ -81,8 +81,7 @@ export class GpuTrainer implements Trainer {
     const { config, output, progress, signal } = session, models = this.#models, ranks = this.#ranks;
     yield* loadModel(run, models, config.training.seed, signal);
     const logs = await session.begin(run.checkpoint);
-    // one rank's last step would leave the others waiting in the next
-    const finish = ranks.size === 1 ? this.#deps.finish ?? null : null;
+    const { finish = null } = this.#deps;
     yield* trainRun(run, { config, output, models, progress, logs, ranks, signal, finish });
   }
 
