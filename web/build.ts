@@ -30,6 +30,8 @@ const BUNDLED: PageContent = {
 
 /** Page and worker; what both hold, and what either may never need, lies in scripts of its own beside them. */
 const SCRIPTS = ["main.tsx", "worker.ts"];
+/** Keeps all others for visits without a network, and so cannot be one of theirs. */
+const SERVICE_WORKER = "service_worker";
 const PLAIN_FILES = ["index.html", "style.css", "defaults.json"];
 
 /**
@@ -49,6 +51,31 @@ export async function buildWeb(out: string = DIST, { model, data }: PageContent 
   const modelFiles = files.filter(({ isFile }) => isFile).map(({ name }) => [name, `${model}/${name}`]);
   await copyListed(`${out}/models/lowrank-tiny`, Object.fromEntries(modelFiles));
   await copyListed(`${out}/data`, data);
+  await bundle([inRoot(`web/${SERVICE_WORKER}.ts`)], out);
+  await tellFiles(`${out}/${SERVICE_WORKER}.js`, await digests(out));
+}
+
+/** Puts before the service worker what it keeps. Its own text changes with each file, so that browsers take it anew. */
+async function tellFiles(script: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const { [script.slice(script.lastIndexOf("/") + 1)]: _, ...others } = Object.fromEntries(files);
+  const version = (await sha256(new TextEncoder().encode(JSON.stringify(others)))).slice(0, 16);
+  const build = JSON.stringify({ version, files: Object.keys(others) });
+  await Deno.writeTextFile(script, `self.PAGE_BUILD=${build};\n${await Deno.readTextFile(script)}`);
+}
+
+/** Digests of all files below a folder, by path and in its order. */
+async function digests(folder: string, prefix = ""): Promise<Map<string, string>> {
+  const found = new Map<string, string>(), entries = await Array.fromAsync(Deno.readDir(folder));
+  for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    const path = `${folder}/${name}`;
+    if (!isDirectory) found.set(prefix + name, await sha256(await Deno.readFile(path)));
+    else for (const [below, digest] of await digests(path, `${prefix}${name}/`)) found.set(below, digest);
+  }
+  return found;
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 /** Bundles scripts for browsers, each with all that it imports. @throws {Error} With the bundler's words. */

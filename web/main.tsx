@@ -24,6 +24,12 @@ async function readJob(): Promise<Wire> {
   return await response.json();
 }
 
+/** From now on the page opens without a network too, where the browser lets it. */
+async function keepPage(): Promise<void> {
+  const script = new URL("service_worker.js", document.baseURI);
+  await navigator.serviceWorker?.register(script).catch(() => {}); // as in private windows
+}
+
 const root = document.getElementById("app")!;
 applyTheme(savedTheme());
 followAddress();
@@ -37,6 +43,7 @@ try {
   root.replaceChildren();
   render(<App session={session} />, root);
   await session.open();
+  await keepPage();
 } catch (error) {
   render(<Problem title="The page cannot start" problem={plainError(error)} />, root);
 }

@@ -42,32 +42,51 @@ export async function buildSite(job: Readonly<Record<string, unknown>>): Promise
   return root;
 }
 
+/** The page's server, of which a test may do without. */
+export interface TabServer {
+  /** From now on nobody answers, which is no fault of the page. */
+  stop(): Promise<void>;
+}
+
 /**
- * Opens the page in a fresh browser, and fails if its console shows an error.
+ * Opens the page in a fresh browser, and fails if its console shows an error, or if it asks anything of another origin.
  *
  * @param root Folder of the server; the page is in `site` below it, since it must not need to be at the top.
  */
 export async function withTab(
   root: string,
   flags: readonly string[],
-  use: (page: Page) => Promise<void>,
+  use: (page: Page, server: TabServer) => Promise<void>,
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
+  let isServed = true;
   let browser: Browser | null = null;
   try {
     browser = await chromium.launch({ executablePath: chromiumPath!, args: [...flags] });
     const context = await browser.newContext({ viewport: { width: 1100, height: 760 } }); // for more tabs of the page
     const page = await context.newPage();
-    const problems: string[] = [];
+    const problems: string[] = [], foreign: string[] = [], origin = `http://127.0.0.1:${server.addr.port}`;
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     page.on("pageerror", (error) => problems.push(String(error)));
-    page.on("requestfailed", (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
-    await page.goto(`http://127.0.0.1:${server.addr.port}/site/`);
-    await use(page);
+    page.on("requestfailed", (request) => {
+      if (isServed) problems.push(`${request.url()}: ${request.failure()?.errorText}`);
+    });
+    context.on("request", (request) => {
+      if (/^(https?|wss?):/.test(request.url()) && new URL(request.url()).origin !== origin) {
+        foreign.push(request.url());
+      }
+    });
+    await page.goto(`${origin}/site/`);
+    const stop = async () => {
+      isServed = false;
+      await server.shutdown();
+    };
+    await use(page, { stop });
     assert.deepEqual(problems, []);
+    assert.deepEqual(foreign, []);
   } finally {
     await browser?.close();
-    await server.shutdown();
+    if (isServed) await server.shutdown();
   }
 }
 

@@ -1,0 +1,83 @@
+/**
+ * Keeps the built page, with its bundled model and data, so that it works without a network after the first visit.
+ *
+ * What the server has is always taken first. Its answers are not mixed into what is kept: that is fetched as a whole when
+ * this script changes, so that page, worker and engine are always of one build.
+ *
+ * @module
+ */
+
+/** What the build writes before this script. */
+interface Build {
+  /** Another one for other files. */
+  readonly version: string;
+  /** Paths below the page's. */
+  readonly files: readonly string[];
+}
+
+/** An event that lasts as long as a promise. */
+interface LifecycleEvent extends Event {
+  waitUntil(end: Promise<unknown>): void;
+}
+
+interface FetchEvent extends Event {
+  readonly request: Request;
+  respondWith(response: Promise<Response>): void;
+}
+
+/** What service workers have and TypeScript's page types lack. */
+interface ServiceWorkerScope extends EventTarget {
+  readonly PAGE_BUILD: Build;
+  readonly caches: CacheStorage;
+  readonly registration: { readonly scope: string };
+  readonly clients: { claim(): Promise<void> };
+  skipWaiting(): Promise<void>;
+}
+
+const scope = globalThis as unknown as ServiceWorkerScope;
+const { version, files } = scope.PAGE_BUILD;
+
+const base = scope.registration.scope;
+/** Other pages of this origin have caches of their own. */
+const prefix = `lowrank ${base} `;
+const cacheName = prefix + version;
+const kept = new Set(files.map((path) => new URL(path, base).href));
+
+async function keep(): Promise<void> {
+  const cache = await scope.caches.open(cacheName);
+  // the browser's own cache may hold former files, or parts of them
+  await cache.addAll([...kept].map((url) => new Request(url, { cache: "reload" })));
+  await scope.skipWaiting();
+}
+
+async function forgetFormer(): Promise<void> {
+  for (const name of await scope.caches.keys()) {
+    if (name.startsWith(prefix) && name !== cacheName) await scope.caches.delete(name);
+  }
+  await scope.clients.claim();
+}
+
+/** Of a range, a file that is kept is answered whole, as servers may. */
+async function serverFirst(request: Request, url: string): Promise<Response> {
+  try {
+    return await fetch(request);
+  } catch (error) {
+    const found = await (await scope.caches.open(cacheName)).match(url);
+    if (found) return found;
+    throw error;
+  }
+}
+
+/** Address of the kept file that a request means, without what stands after its path; undefined for all others. */
+function keptFile({ method, url }: Request): string | undefined {
+  const { origin, pathname } = new URL(url), plain = origin + pathname;
+  const file = plain === base ? new URL("index.html", base).href : plain;
+  return method === "GET" && kept.has(file) ? file : undefined;
+}
+
+scope.addEventListener("install", (event) => (event as LifecycleEvent).waitUntil(keep()));
+scope.addEventListener("activate", (event) => (event as LifecycleEvent).waitUntil(forgetFormer()));
+scope.addEventListener("fetch", (event) => {
+  const { request } = event as FetchEvent, file = keptFile(request);
+  if (file !== undefined) (event as FetchEvent).respondWith(serverFirst(request, file));
+});
