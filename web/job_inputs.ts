@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { effect, signal } from "@preact/signals";
+import { batch, effect, type Signal, signal } from "@preact/signals";
 import { type Engine, RefusedError } from "./engine.ts";
 import type { JobForm } from "./job_form.ts";
 import {
@@ -54,6 +54,8 @@ export class JobInputs {
   readonly models = signal<readonly string[]>([]);
   readonly #engine: Engine;
   readonly #form: JobForm;
+  /** Rises with all that is taken: other files may come by the name of those before. */
+  readonly #taken = signal(0);
 
   /** @param bundled Path of the page's own model. */
   constructor(engine: Engine, form: JobForm, readonly bundled: string) {
@@ -65,9 +67,19 @@ export class JobInputs {
   /** Asks now, and again whenever the form changes, as long as `isIdle` says so. */
   follow(isIdle: () => boolean): void {
     void this.#listModels();
-    this.#whenSettled(isIdle, ["base_model"], () => this.#ask(this.model, "modelFacts", this.#modelPath));
-    this.#whenSettled(isIdle, DATA_OPTIONS, () => this.#ask(this.data, "dataFacts", this.#form.values.value));
-    this.#whenSettled(isIdle, null, async () => {
+    this.#whenSettled(
+      isIdle,
+      this.model,
+      ["base_model"],
+      () => this.#ask(this.model, "modelFacts", this.#modelPath),
+    );
+    this.#whenSettled(
+      isIdle,
+      this.data,
+      DATA_OPTIONS,
+      () => this.#ask(this.data, "dataFacts", this.#form.values.value),
+    );
+    this.#whenSettled(isIdle, this.plan, null, async () => {
       // bad data is told with the data; a plan could say no more
       if (this.#form.checked.value.config) await this.#ask(this.plan, "plan", this.#form.values.value);
       else this.plan.value = NOTHING;
@@ -76,20 +88,18 @@ export class JobInputs {
 
   /** Takes picked files as the base model, kept on the device or for this visit. */
   async takeModel(picked: PickedFiles, keep: boolean): Promise<void> {
-    await this.#ask(this.model, null, async () => {
+    await this.#take(this.model, async () => {
       const uri = await this.#engine.ask(keep ? "keepModel" : "pickModel", picked);
       this.models.value = [...new Set([...this.models.value, uri])];
-      this.#form.set({ base_model: uri });
-      return await this.#engine.ask("modelFacts", uri);
+      return { base_model: uri };
     });
   }
 
   /** Takes a file or a text as the training data; what was held out of the former data no longer is. */
   async takeData(given: NamedContent): Promise<void> {
-    await this.#ask(this.data, null, async () => {
+    await this.#take(this.data, async () => {
       const path = await this.#engine.ask("keepData", given);
-      this.#form.set({ training_data_path: path, eval_data_path: undefined, column_mapping: undefined });
-      return await this.#engine.ask("dataFacts", this.#form.values.value);
+      return { training_data_path: path, eval_data_path: undefined, column_mapping: undefined };
     });
   }
 
@@ -102,25 +112,53 @@ export class JobInputs {
     this.models.value = [...new Set([...this.models.value, ...kept])];
   }
 
-  /** Acts when options (null for all) have stood for a while, and once at first. */
-  #whenSettled(isIdle: () => boolean, options: readonly string[] | null, act: () => Promise<void>): void {
+  /** Puts what the user gave into the form, which has the worker asked about it. */
+  async #take<T>(into: Signal<Asked<T>>, keep: () => Promise<Wire>): Promise<void> {
+    into.value = { ...into.value, problem: null, waiting: true };
+    try {
+      const options = await keep();
+      batch(() => {
+        into.value = NOTHING;
+        this.#form.set(options);
+        this.#taken.value++;
+      });
+    } catch (error) {
+      into.value = { value: null, problem: asPlain(error), waiting: false };
+    }
+  }
+
+  /**
+   * Acts when options (null for all) have stood for a while, and once at first. Meanwhile what was answered for others is
+   * marked as waiting, and what a run has cut short is asked again after it.
+   */
+  #whenSettled(
+    isIdle: () => boolean,
+    into: Signal<Asked<unknown>>,
+    options: readonly string[] | null,
+    act: () => Promise<void>,
+  ): void {
     let timer: ReturnType<typeof setTimeout> | undefined, last: string | null = null;
     effect(() => {
-      const all: Wire = this.#form.values.value;
-      const state = JSON.stringify(options ? options.map((name) => all[name]) : all), idle = isIdle();
-      if (!idle || state === last) return;
+      const all: Wire = this.#form.values.value, given = options ? options.map((name) => all[name]) : all;
+      const state = JSON.stringify([this.#taken.value, given]), former = into.peek();
+      if (!isIdle()) {
+        clearTimeout(timer);
+        if (former.waiting || former.value === null) last = null;
+        return;
+      }
+      if (state === last) return;
+      const pauseMs = last === null ? 0 : SETTLED_MS;
+      last = state;
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        last = state;
-        void act();
-      }, last === null ? 0 : SETTLED_MS);
+      into.value = { ...former, waiting: true };
+      timer = setTimeout(() => void act(), pauseMs);
     });
   }
 
   async #ask<Q extends Question>(
-    into: { value: Asked<Questions[Q]["answer"]> },
-    question: Q | null,
-    input: Questions[Q]["input"] | (() => Promise<Questions[Q]["answer"]>),
+    into: Signal<Asked<Questions[Q]["answer"]>>,
+    question: Q,
+    input: Questions[Q]["input"],
   ): Promise<void> {
     const asked = into.value = { ...into.value, problem: null, waiting: true };
     const settle = (end: Partial<Asked<Questions[Q]["answer"]>>) => {
@@ -128,12 +166,13 @@ export class JobInputs {
       if (into.value === asked) into.value = { value: null, problem: null, waiting: false, ...end };
     };
     try {
-      const value = question === null
-        ? await (input as () => Promise<Questions[Q]["answer"]>)()
-        : await this.#engine.ask(question, input as Questions[Q]["input"]);
-      settle({ value });
+      settle({ value: await this.#engine.ask(question, input) });
     } catch (error) {
-      settle({ problem: error instanceof RefusedError ? error.plain : plainError(error) });
+      settle({ problem: asPlain(error) });
     }
   }
+}
+
+function asPlain(error: unknown): PlainError {
+  return error instanceof RefusedError ? error.plain : plainError(error);
 }

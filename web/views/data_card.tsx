@@ -105,9 +105,9 @@ function BadLines({ facts: { issues, badLines } }: { facts: DataFacts }) {
       <p class="wrong">
         {counted(badLines, "line")} cannot be used. Correct them in the file and choose it again:
       </p>
-      <ol>
+      <ol tabIndex={0} aria-label="Bad lines">
         {issues.map(({ line, message }, i) => (
-          <li key={i}>{line === undefined ? "" : <b>line {line}:</b>}{message}</li>
+          <li key={i}>{line !== undefined && <b>{`line ${line}: `}</b>}{message}</li>
         ))}
       </ol>
     </div>

@@ -76,7 +76,13 @@ function Memory({ form, plan }: { form: JobForm; plan: JobPlan }) {
 }
 
 function Verdict({ form, plan }: { form: JobForm; plan: Asked<JobPlan> | null }) {
-  if (plan?.value) return <Memory form={form} plan={plan.value} />;
+  if (plan?.value) {
+    return (
+      <div aria-busy={plan.waiting}>
+        <Memory form={form} plan={plan.value} />
+      </div>
+    );
+  }
   if (plan?.problem?.name === "GpuMemoryError") {
     return <p id="fit" class="wrong">Will not fit. {plan.problem.message}</p>;
   }
@@ -105,13 +111,22 @@ function Export({ form }: { form: JobForm }) {
 
 export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs | null }) {
   const { form } = session, { issues } = form.checked.value, plan = inputs?.plan.value ?? null;
+  const current = plan?.waiting ? null : plan?.value ?? null;
   const kept = session.store.value === "device"
     ? "in this browser, across visits"
     : "in memory, until this page is closed";
   const isReady = session.ready.value && !session.busy.value;
   const hasBadData = (inputs?.data.value.value?.badLines ?? 0) > 0;
   const isWrong = issues.length > 0 || hasBadData;
-  const state = isWrong ? "Not ready" : session.busy.value ? "Busy" : isReady ? "Ready" : "Starting";
+  const state = !session.gate.open
+    ? "No GPU"
+    : isWrong
+    ? "Not ready"
+    : session.busy.value
+    ? "Busy"
+    : isReady
+    ? "Ready"
+    : "Starting";
   return (
     <aside class="card preview" aria-labelledby="preview-title">
       <div class="title">
@@ -119,7 +134,7 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
       </div>
       <dl id="job">
-        {[...facts(form, plan?.value ?? null), ["Kept", kept]].map(([name, value]) => (
+        {[...facts(form, current), ["Kept", kept]].map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{value}</dd>
@@ -132,9 +147,11 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         </ul>
       )}
       <Verdict form={form} plan={plan} />
-      <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
-        Start training
-      </button>
+      <div class="go">
+        <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
+          Start training
+        </button>
+      </div>
       <Export form={form} />
     </aside>
   );

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { signal } from "@preact/signals";
+import { Engine } from "../../web/engine.ts";
+import { JobForm } from "../../web/job_form.ts";
+import { JobInputs } from "../../web/job_inputs.ts";
+import type { WorkerCommand } from "../../web/protocol.ts";
+
+const JOB = { base_model: "models/tiny", training_data_path: "data/a.jsonl", output_model_name: "ember" };
+
+/** A worker that keeps what it is asked, for the test to answer. */
+class AskedWorker extends EventTarget {
+  readonly asked: Extract<WorkerCommand, { type: "ask" }>[] = [];
+
+  postMessage(command: WorkerCommand): void {
+    if (command.type === "ask") this.asked.push(structuredClone(command));
+  }
+
+  /** Names of the questions so far. */
+  get questions(): string[] {
+    return this.asked.map(({ question }) => question);
+  }
+
+  answer(question: string, value: unknown): void {
+    const { id } = this.asked.findLast((one) => one.question === question)!;
+    this.dispatchEvent(new MessageEvent("message", { data: { type: "answer", id, value } }));
+  }
+
+  refuse(question: string, message: string): void {
+    const { id } = this.asked.findLast((one) => one.question === question)!;
+    const error = { name: "Error", message, issues: [] };
+    this.dispatchEvent(new MessageEvent("message", { data: { type: "refused", id, error } }));
+  }
+}
+
+/** The inputs of a form, and whether a run leaves room for questions. */
+function inputsOf(job: Readonly<Record<string, unknown>>) {
+  const worker = new AskedWorker(), form = new JobForm(job), idle = signal(true);
+  const inputs = new JobInputs(new Engine(worker as unknown as Worker), form, "models/tiny");
+  inputs.follow(() => idle.value);
+  return { worker, form, inputs, idle };
+}
+
+const soon = (ms = 0) => new Promise((done) => setTimeout(done, ms));
+
+Deno.test("a plan is marked as that of other options until there is a new one", async () => {
+  const { worker, form, inputs } = inputsOf(JOB);
+  await soon();
+  worker.answer("plan", { summary: {} });
+  await soon();
+  assert.deepEqual([inputs.plan.value.waiting, inputs.plan.value.value], [false, { summary: {} }]);
+  form.set({ batch_size: 2 });
+  assert.equal(inputs.plan.value.waiting, true);
+  await soon(400);
+  assert.equal(worker.questions.filter((name) => name === "plan").length, 2);
+});
+
+Deno.test("data that comes by the name of the former is read anew", async () => {
+  const { worker, inputs } = inputsOf(JOB), file = { name: "rows.jsonl", content: new Blob(["{}"]) };
+  await soon();
+  for (const times of [2, 3]) {
+    const taken = inputs.takeData(file);
+    worker.answer("keepData", "device/data/rows.jsonl");
+    await taken;
+    await soon(400);
+    assert.equal(worker.questions.filter((name) => name === "dataFacts").length, times);
+  }
+});
+
+Deno.test("a plan that a run took the place of is made after the run", async () => {
+  const { worker, inputs, idle } = inputsOf(JOB);
+  await soon();
+  idle.value = false;
+  worker.refuse("plan", "a run was started");
+  await soon();
+  assert.equal(inputs.plan.value.problem?.message, "a run was started");
+  idle.value = true;
+  await soon(400);
+  worker.answer("plan", { summary: {} });
+  await soon();
+  assert.deepEqual(inputs.plan.value, { value: { summary: {} }, problem: null, waiting: false });
+});
