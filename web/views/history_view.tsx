@@ -4,8 +4,9 @@
  * @module
  */
 import type { ViewProps } from "../app.tsx";
-import { ago, percent } from "../figures.ts";
+import { ago, count } from "../figures.ts";
 import type { RunEntry } from "../protocol.ts";
+import { modelName } from "./model_card.tsx";
 
 const loss = (value: number | null) => value === null ? "–" : value.toFixed(3);
 
@@ -16,12 +17,17 @@ function Row({ entry, session }: ViewProps & { entry: RunEntry }) {
     <tr>
       <th scope="row">
         <a href={`#/run/${encodeURIComponent(name)}`}>{name}</a>
+        <small>{modelName(baseModel)}</small>
+        <small>{ago(new Date(startedAt), new Date())}</small>
       </th>
-      <td>{isOpen ? "running" : status === "running" ? "interrupted" : status}</td>
-      <td>{ago(new Date(startedAt), new Date())}</td>
-      <td class="number">{steps} of {totalSteps} ({percent(steps / (totalSteps || 1))})</td>
-      <td class="number">{loss(evalLossBefore)} → {loss(evalLossAfter)}</td>
-      <td>{baseModel}</td>
+      <td>
+        {isOpen ? "running" : status === "running" ? "interrupted" : status}
+        <small class="number">{count(steps)} of {count(totalSteps)} steps</small>
+      </td>
+      <td>
+        <span class="number">{loss(evalLossAfter)}</span>
+        <small class="number">from {loss(evalLossBefore)}</small>
+      </td>
       <td>
         <button
           type="button"
@@ -42,20 +48,22 @@ export function HistoryView({ session }: ViewProps) {
   return (
     <section class="card" aria-labelledby="history-title">
       <h1 id="history-title">History</h1>
-      {runs.length === 0 ? <p class="soft">No run yet. What you train is listed here.</p> : (
-        <div class="wide">
-          <table>
-            <thead>
-              <tr>
-                {["Run", "Status", "Started", "Steps", "Evaluation loss", "Base model", ""].map((title) => (
-                  <th key={title} scope="col">{title || <span class="unseen">Actions</span>}</th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>{runs.map((entry) => <Row key={entry.name} entry={entry} session={session} />)}</tbody>
-          </table>
-        </div>
-      )}
+      {runs.length === 0
+        ? <p class="soft">No run yet. What you train is listed here.</p>
+        : (
+          <div class="wide" tabIndex={0} role="group" aria-label="Runs">
+            <table>
+              <thead>
+                <tr>
+                  {["Run", "Status", "Evaluation loss", ""].map((title) => (
+                    <th key={title} scope="col">{title || <span class="unseen">Actions</span>}</th>
+                  ))}
+                </tr>
+              </thead>
+              <tbody>{runs.map((entry) => <Row key={entry.name} entry={entry} session={session} />)}</tbody>
+            </table>
+          </div>
+        )}
     </section>
   );
 }

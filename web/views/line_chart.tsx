@@ -27,6 +27,10 @@ interface ChartProps {
   readonly label: string;
 }
 
+/** There is nothing between two steps. */
+const STEP_INCREMENTS = Array.from({ length: 8 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power))
+  .flat();
+
 function color(element: Element, property: string): string {
   return getComputedStyle(element).getPropertyValue(property).trim();
 }
@@ -49,13 +53,14 @@ function optionsOf(
   return {
     width: element.clientWidth,
     height,
+    padding: [8, 12, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 } },
     scales: {
       x: { time: false, range: (_, __, last) => [0, Math.max(totalSteps, last, 1)] },
       y: { distr: logarithmic ? 3 : 1 },
     },
-    axes: [axis(element, 28), axis(element, 52)],
+    axes: [{ ...axis(element, 28), incrs: STEP_INCREMENTS }, axis(element, 52)],
     series: [
       {},
       ...curves.map((curve): uPlot.Series => ({

@@ -28,7 +28,10 @@ export function RowPreview({ samples }: Pick<DataFacts, "samples">) {
           </button>
         </span>
       </figcaption>
-      <pre>{row.map(({ text, trained }, i) => trained ? <mark key={i}>{text}</mark> : <span key={i}>{text}</span>)}</pre>
+      <pre
+        tabIndex={0}
+        aria-label="Row as it is trained"
+      >{row.map(({ text, trained }, i) => trained ? <mark key={i}>{text}</mark> : <span key={i}>{text}</span>)}</pre>
     </figure>
   );
 }

@@ -120,7 +120,7 @@ export function RunCharts({ run }: { run: RunState }) {
       </div>
       <details>
         <summary>As a table</summary>
-        <div class="wide">
+        <div class="wide" tabIndex={0} role="group" aria-label="Losses by step">
           <LossTable run={run} />
         </div>
       </details>

@@ -21,7 +21,7 @@ export function RunCheckpoints({ session, run }: ViewProps & { run: RunState }) 
   return (
     <section id="checkpoints" class="card" aria-labelledby="checkpoints-title">
       <h2 id="checkpoints-title">Checkpoints</h2>
-      <div class="wide">
+      <div class="wide" tabIndex={0} role="group" aria-label="Checkpoints">
         <table>
           <thead>
             <tr>

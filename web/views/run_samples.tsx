@@ -22,7 +22,7 @@ export function RunSamples({ run }: { run: RunState }) {
         <span class="soft">greedy, held-out prompts</span>
       </div>
       <p>{exactSummary(before, now)}</p>
-      <div class="wide">
+      <div class="wide" tabIndex={0} role="group" aria-label="Answers">
         <table>
           <thead>
             <tr>

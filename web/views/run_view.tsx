@@ -128,11 +128,17 @@ function Details({ run }: { run: RunState }) {
     <section class="card details" aria-label="Details of this run">
       <details>
         <summary>Log</summary>
-        <ol id="log">{run.log.value.map((line, i) => <li key={i}>{line}</li>)}</ol>
+        <ol id="log" tabIndex={0} aria-label="Log">
+          {run.log.value.map((line, i) => <li key={i}>{line}</li>)}
+        </ol>
       </details>
       <details>
         <summary>Configuration of this run</summary>
-        <pre id="config">{JSON.stringify(run.config, null, 2)}</pre>
+        <pre
+          id="config"
+          tabIndex={0}
+          aria-label="Configuration of this run"
+        >{JSON.stringify(run.config, null, 2)}</pre>
       </details>
       {memory.length > 0 && (
         <details>

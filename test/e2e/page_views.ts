@@ -1,0 +1,96 @@
+/**
+ * A walk through every view of the page and every state of it that looks different, for what must hold in all of them:
+ * screenshots, accessibility.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { Page } from "playwright-core";
+import { FLAGS, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
+
+/** Called for each view, by a name that may be a file's. */
+export type Look = (page: Page, view: string) => Promise<void>;
+
+/** A run that the walk shortens or lengthens, and when it is looked at. */
+export interface Walk {
+  /** Steps after which the running run is looked at, and paused. */
+  readonly pauseAfter: number;
+}
+
+/** Rows of which some cannot be used. */
+const BAD_ROWS = [
+  '{"prompt": "Signal lamp.", "completion": "L-A-M-P"}',
+  '{"prompt": "Signal light."}',
+  '{"prompt": "Signal shore.", "completion": "S-H-O-R-E"',
+  '{"prompt": "Signal tide.", "completion": "T-I-D-E"}',
+  '{"prompt": "Signal wave.", "completion": 7}',
+].join("\n");
+
+const settled = async (page: Page) => {
+  await page.locator("#fit").waitFor({ timeout: 60_000 });
+  await page.locator("#row-preview").waitFor({ timeout: 60_000 });
+};
+
+/** Shows the page's views one after another. @param root As {@link withTab} has it. */
+export async function visitViews(root: string, { pauseAfter }: Walk, look: Look): Promise<void> {
+  await withTab(root, WEBGPU_FLAGS, async (page) => {
+    const go = async (path: string) => await page.evaluate((path) => location.hash = `#/${path}`, path);
+    await settled(page);
+    await look(page, "train");
+    await page.getByRole("button", { name: "Advanced", exact: true }).click();
+    await look(page, "train-advanced");
+    await page.locator("#data-file").setInputFiles({
+      name: "rows.jsonl",
+      mimeType: "application/jsonl",
+      buffer: Buffer.from(BAD_ROWS),
+    });
+    await shown(page, "bad-lines");
+    await page.locator("#columns").evaluate((details) => (details as HTMLDetailsElement).open = true);
+    await look(page, "train-bad-data");
+    await page.reload();
+    await page.locator("#start:not([disabled])").click();
+    await page.waitForFunction(
+      (least) => {
+        const progress = document.getElementById("progress") as HTMLProgressElement | null;
+        return progress !== null && progress.value >= least;
+      },
+      pauseAfter,
+      { timeout: 180_000 },
+    );
+    await look(page, "run-running");
+    await page.locator("#stop").click();
+    await shown(page, "resume");
+    await look(page, "run-paused");
+    await go("train");
+    await settled(page);
+    await look(page, "train-waiting");
+    await page.locator("#resume").click();
+    await page.locator("#run[data-status=completed]").waitFor({ timeout: 180_000 });
+    await look(page, "run-completed");
+    for (const details of await page.locator("main details").all()) {
+      await details.evaluate((details) => (details as HTMLDetailsElement).open = true);
+    }
+    await look(page, "run-details");
+    await go("history");
+    await page.locator("#history-title").waitFor();
+    await look(page, "history");
+    await go("device");
+    await page.locator("#measure:not([disabled])").click();
+    await page.locator("#device-facts").waitFor({ timeout: 60_000 });
+    await look(page, "device");
+    await go("run/nothing");
+    await page.getByText("There is no such run here.").or(page.locator(".problem")).first().waitFor();
+    await look(page, "run-missing");
+    await go("train");
+    await page.workers()[0]!.evaluate(() => {
+      GPUAdapter.prototype.requestDevice = () => Promise.reject(new DOMException("The driver is gone"));
+    });
+    await page.locator("#start:not([disabled])").click();
+    await page.locator("#problem").waitFor({ timeout: 180_000 });
+    await look(page, "run-failed");
+  });
+  await withTab(root, FLAGS, async (page) => {
+    await page.locator("#gate[data-missing]").waitFor();
+    await look(page, "train-no-webgpu");
+  });
+}
