@@ -110,6 +110,7 @@ export type {
 export { MemoryStorageManager } from "./storage/memory_store.ts";
 export type { RetryPolicy } from "./storage/retry.ts";
 export {
+  type CopyOptions,
   type FileReader,
   type FileWriter,
   type Folder,

@@ -11,6 +11,8 @@ export interface FileReader {
   readonly uri: string;
   /** Bytes of the file. */
   readonly size: number;
+  /** Where it is on this machine's disk; absent where it is elsewhere. */
+  readonly path?: string;
   /**
    * Bytes [offset, offset + length).
    *
@@ -22,10 +24,24 @@ export interface FileReader {
   close(): Promise<void>;
 }
 
+/** How a file of this machine's disk is copied. */
+export interface CopyOptions {
+  /** Told of bytes as they move. */
+  readonly moved?: (bytes: number) => void;
+  /** Gives the copy up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A file being written under a temporary name. It appears under its own name, whole, at `commit()`. */
 export interface FileWriter {
   /** Adds bytes at the end. */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Has the system copy a whole file of this machine's disk, in place of writing. Absent where it cannot.
+   *
+   * @returns Its bytes.
+   */
+  copy?(path: string, options?: CopyOptions): Promise<number>;
   /** Syncs to the medium and renames over what was there. */
   commit(): Promise<void>;
   /** Removes the temporary file; what was there before stays. Does nothing after `commit()`. */

@@ -22,5 +22,5 @@ export {
 } from "../checkpoint/gguf_writer.ts";
 export { DECODABLE_TYPES, decodeBlocks, encodeBlocks } from "../quant/gguf_blocks.ts";
 export * from "../errors.ts";
-export type { FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
+export type { CopyOptions, FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
 export { MemoryFolder } from "../storage/memory.ts";

@@ -26,5 +26,5 @@ export {
   writeAdapter,
 } from "../checkpoint/adapter.ts";
 export * from "../errors.ts";
-export type { FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
+export type { CopyOptions, FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
 export { MemoryFolder } from "../storage/memory.ts";

@@ -27,5 +27,5 @@ export {
 } from "../checkpoint/safetensors.ts";
 export { decodeFloats, encodeFloats, type FloatDtype } from "../quant/float16.ts";
 export * from "../errors.ts";
-export type { FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
+export type { CopyOptions, FileReader, FileWriter, Folder, ReadableFolder } from "../storage.ts";
 export { MemoryFolder } from "../storage/memory.ts";

@@ -8,7 +8,7 @@ import type { FileWriter } from "../storage.ts";
 import type { StoredFile } from "../storage_manager.ts";
 import { checkReceived, digestFor } from "./checksums.ts";
 import { gathered } from "./gathered.ts";
-import type { ObjectStore } from "./object_store.ts";
+import type { Digest, ObjectStore } from "./object_store.ts";
 import { Retries, type RetryPolicy } from "./retry.ts";
 
 const GATHERED_BYTES = 1 << 20;
@@ -58,20 +58,33 @@ export async function* bytesOf(
 
 /** Writes a file to where it goes, and shows it there if it is what the store has. */
 export async function download(transfer: Transfer, file: StoredFile, writer: FileWriter): Promise<void> {
-  const digest = digestFor(file, transfer.store);
-  let size = 0;
+  const { store, moved, signal } = transfer, digest = digestFor(file, store);
+  const copy = digest === null ? writer.copy?.bind(writer) : undefined;
   try {
-    for await (
-      const bytes of gathered(bytesOf(transfer, file), Math.min(GATHERED_BYTES, file.size), LARGE_BYTES)
-    ) {
-      await writer.write(bytes);
-      digest?.update(bytes);
-      size += bytes.length;
-      transfer.moved(bytes.length);
-    }
-    checkReceived(`${transfer.store.uri}/${file.name}`, file, size, digest);
+    const size = store.copied && copy
+      ? await store.copied(file, (path) => copy(path, { moved, signal }))
+      : await receive(transfer, file, writer, digest);
+    checkReceived(`${store.uri}/${file.name}`, file, size, digest);
     await writer.commit();
   } finally {
     await writer.abort();
   }
+}
+
+/** Writes bytes as they come. @returns How many came. */
+async function receive(
+  transfer: Transfer,
+  file: StoredFile,
+  writer: FileWriter,
+  digest: Digest | null,
+): Promise<number> {
+  let size = 0;
+  const pieces = gathered(bytesOf(transfer, file), Math.min(GATHERED_BYTES, file.size), LARGE_BYTES);
+  for await (const bytes of pieces) {
+    await writer.write(bytes);
+    digest?.update(bytes);
+    size += bytes.length;
+    transfer.moved(bytes.length);
+  }
+  return size;
 }

@@ -8,6 +8,7 @@ import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
 import {
   assertFileName,
   assertTruncation,
+  type CopyOptions,
   type FileReader,
   type FileWriter,
   type Folder,
@@ -15,6 +16,7 @@ import {
   type FolderWriter,
   type LockMode,
 } from "../storage.ts";
+import { copyFile } from "./local_copy.ts";
 import { LOCK_FILE, lockFolder } from "./local_lock.ts";
 
 /** Marks a file or folder that is being written or removed; no listing shows such names. */
@@ -238,11 +240,13 @@ class LocalFolderWriter implements FolderWriter {
 }
 
 class LocalReader implements FileReader {
+  readonly path: string;
   readonly #file: Deno.FsFile;
   /** The file has one position, so reads take turns. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(readonly uri: string, readonly size: number, file: Deno.FsFile) {
+    this.path = uri;
     this.#file = file;
   }
 
@@ -311,6 +315,15 @@ class LocalWriter implements FileWriter {
     }
   }
 
+  async copy(path: string, options: CopyOptions = {}): Promise<number> {
+    if (!this.#open) throw new TypeError(`Cannot write to "${this.#path}" after commit() or abort()`);
+    try {
+      return await copyFile(path, { path: this.#temporary, file: this.#file }, options);
+    } catch (error) {
+      throw storageError("write", this.#path, error);
+    }
+  }
+
   async commit(): Promise<void> {
     if (!this.#open) throw new TypeError(`Cannot commit "${this.#path}" after commit() or abort()`);
     try {
@@ -326,7 +339,9 @@ class LocalWriter implements FileWriter {
   async abort(): Promise<void> {
     if (!this.#open) return;
     this.#close();
-    await Deno.remove(this.#temporary);
+    await Deno.remove(this.#temporary).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // a copy that was given up removes it, too
+    });
   }
 
   #close(): void {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { CopyOptions } from "../storage.ts";
 import type { Checksum, FilePage, PageRequest, StoredFile, WriteCondition } from "../storage_manager.ts";
 
 /** A checksum being computed. */
@@ -42,6 +43,8 @@ export interface UploadInParts {
   readonly partBytes: number;
   /** Its bytes may be written over afterwards. @throws {StorageNotFoundError} If the store forgot the upload. */
   send(part: Part, signal?: AbortSignal): Promise<void>;
+  /** Has the system copy a whole file of this machine's disk, in place of all parts. Absent where it cannot. */
+  copy?(path: string, options: CopyOptions): Promise<void>;
   /** Makes the file appear. May be asked again after it was interrupted. */
   finish(options: PutOptions): Promise<StoredFile>;
   /** Forgets the parts. */
@@ -96,6 +99,13 @@ export interface ObjectStore {
     end: number,
     signal?: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * Has a file copied from where it is on this machine's disk. Absent where it is elsewhere.
+   *
+   * @param copy Copies what has a path, and gives its bytes.
+   * @throws {StorageConflictError} If the file is another version by now.
+   */
+  copied?(file: StoredFile, copy: (path: string) => Promise<number>): Promise<number>;
   /** Writes a file that is in memory, in one request. */
   put(name: string, bytes: Uint8Array<ArrayBuffer>, options: PutOptions): Promise<StoredFile>;
   /** Begins an upload in parts. */

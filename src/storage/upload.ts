@@ -61,7 +61,7 @@ async function sendAll(job: Upload, parts: PartUpload, reader: FileReader): Prom
   try {
     const keep = async () => await sessions?.keep(store.uri, name, reader.size, parts.token);
     await keep();
-    const sum = await sendParts({ ...job, arrived: keep }, parts, reader);
+    const sum = await sendWhole(job, parts, reader, keep);
     const stored = await shown(job, parts, reader.size, sum);
     await sessions?.forget(store.uri, name, reader.size);
     await refuseDamaged(store, stored, reader.size, sum);
@@ -74,6 +74,18 @@ async function sendAll(job: Upload, parts: PartUpload, reader: FileReader): Prom
     }
     throw error;
   }
+}
+
+/** @returns The CRC-32C of the whole file, or 0 where the store has no use for it. */
+async function sendWhole(
+  job: Upload,
+  parts: PartUpload,
+  reader: FileReader,
+  arrived: () => Promise<void>,
+): Promise<number> {
+  if (!parts.copy || reader.path === undefined) return await sendParts({ ...job, arrived }, parts, reader);
+  await parts.copy(reader.path, job);
+  return 0;
 }
 
 /** Writes bytes in one request. */
