@@ -124,10 +124,13 @@ export async function startEmulator(
   };
 }
 
+/** Python packages of tests; what only tasks run, they install. */
+const TEST_PACKAGES = ["openai", "kubernetes-validate", "google-api-python-client"] as const;
+
 /** Installs all that tests run beside npm packages, and tells of each. */
 export async function* installForTests(): AsyncGenerator<string> {
   for (const name of Object.keys(EMULATORS) as EmulatorName[]) yield `${name} ${await installEmulator(name)}`;
-  yield `openai for Python ${await installPython("openai")}`;
+  for (const name of TEST_PACKAGES) yield `${name} for Python ${await installPython(name)}`;
 }
 
 if (import.meta.main) {

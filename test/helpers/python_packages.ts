@@ -10,9 +10,14 @@ import { cachePath } from "../../src/cli/cache_folder.ts";
 
 /** Versions are those that the tests were written with. */
 export const PYTHON_PACKAGES = {
+  "google-api-python-client": "2.202.0",
+  "kubernetes-validate": "1.37.0",
   openai: "3.57.0",
   schemathesis: "4.32.5",
 } as const;
+
+/** Packages of which only files are read: what they depend on is left out. */
+const READ_ONLY: ReadonlySet<string> = new Set(["google-api-python-client"]);
 
 /** One of {@link PYTHON_PACKAGES}. */
 export type PythonPackage = keyof typeof PYTHON_PACKAGES;
@@ -35,13 +40,19 @@ export function pythonPrograms(name: PythonPackage): string | null {
   }
 }
 
+/** Why tests with a package cannot run here; null if they can. */
+export function withoutPython(name: PythonPackage): string | null {
+  return pythonPrograms(name) ? null : `${name} for Python is not installed: deno task emulators`;
+}
+
 /** Installs a package unless it is there. @returns What was done, in words. */
 export async function installPython(name: PythonPackage): Promise<string> {
   if (pythonPrograms(name)) return "is installed";
   const folder = folderOf(name), wanted = `${name}==${PYTHON_PACKAGES[name]}`;
   const steps = [
     ["python3", "-m", "venv", "--clear", folder],
-    [`${folder}/bin/pip`, "install", "--quiet", "--disable-pip-version-check", "--retries", "1", wanted],
+    [`${folder}/bin/pip`, "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+      .concat(READ_ONLY.has(name) ? ["--no-deps"] : [], wanted),
   ];
   for (const [command, ...args] of steps) {
     try {
