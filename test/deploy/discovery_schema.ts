@@ -52,8 +52,10 @@ export function problemsOf(
       if (format === "int64" && Number.isInteger(value)) return [];
       if (typeof value !== "string") return wrong;
       return !schema.enum || schema.enum.includes(value) ? [] : [`${at}: "${value}" is none of its values`];
-    default:
-      return typeof value === type ? [] : wrong;
+    case "number":
+      return typeof value === "number" ? [] : wrong;
+    case "boolean":
+      return typeof value === "boolean" ? [] : wrong;
   }
 }
 
