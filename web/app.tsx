@@ -7,6 +7,7 @@ import { useEffect } from "preact/hooks";
 import { route, type View } from "./router.ts";
 import type { PageSession } from "./session.ts";
 import { applyTheme, otherTheme } from "./theme.ts";
+import { ChatView } from "./views/chat_view.tsx";
 import { DeviceView } from "./views/device_view.tsx";
 import { GateNotice } from "./views/gate_notice.tsx";
 import { HistoryView } from "./views/history_view.tsx";
@@ -23,6 +24,7 @@ export interface ViewProps {
 const TITLES: Readonly<Record<View, string>> = {
   train: "Train",
   run: "Run",
+  chat: "Chat",
   history: "History",
   device: "Device",
 };
@@ -33,6 +35,7 @@ function Navigation({ session }: ViewProps) {
   const links: [View, string][] = [
     ["train", "train"],
     ...(shown ? [["run", `run/${encodeURIComponent(shown.name)}`] as [View, string]] : []),
+    ["chat", "chat"],
     ["history", "history"],
     ["device", "device"],
   ];
@@ -86,6 +89,8 @@ function CurrentView({ session }: ViewProps) {
       return <TrainView session={session} />;
     case "run":
       return <RunView session={session} />;
+    case "chat":
+      return <ChatView session={session} />;
     case "history":
       return <HistoryView session={session} />;
     case "device":

@@ -6,6 +6,8 @@
  */
 import { ConfigError, DatasetFormatError, type DatasetIssue } from "../src/errors.ts";
 import type { JobStatus, QuantizationPlan, RunSummary, TrainingEvent } from "../src/job.ts";
+import type { Message } from "../src/data/formats.ts";
+import type { StopReason } from "../src/generate/generator.ts";
 import type { GgufModelType } from "../src/export/gguf_model.ts";
 import type { SampleRound } from "../src/logs/samples_file.ts";
 import type { MetricsRow } from "../src/run_files.ts";
@@ -31,6 +33,12 @@ export interface Questions {
     readonly answer: Exported;
     readonly note: ByteProgress;
   };
+  /** Loads what is to be talked to. */
+  readonly openChat: { readonly input: ChatSubject; readonly answer: ChatFacts };
+  /** Answers, piece by piece. */
+  readonly say: { readonly input: ChatOrder; readonly answer: null; readonly note: ChatPiece };
+  /** Gives the GPU back. */
+  readonly closeChat: { readonly input: null; readonly answer: null };
   /** Paths of the models that are kept on the device. */
   readonly models: { readonly input: null; readonly answer: readonly string[] };
   readonly modelFacts: { readonly input: string; readonly answer: ModelFacts };
@@ -152,6 +160,41 @@ export interface Exported {
   readonly name: string;
   /** Null where it was written to the order's target. */
   readonly content: Blob | null;
+}
+
+/** What is talked to: what a run trained (by a checkpoint, where one is named) beside its base, or a base model alone. */
+export type ChatSubject =
+  | { readonly kind: "run"; readonly run: string; readonly checkpoint: number | null }
+  | { readonly kind: "base"; readonly baseModel: string };
+
+/** The base model with what was trained, or without. */
+export type ChatSide = "adapter" | "base";
+
+/** What is known of a model that is ready to answer. */
+export interface ChatFacts {
+  /** Whether it knows conversations; another goes on from each text by itself. */
+  readonly hasTemplate: boolean;
+  readonly contextLength: number;
+  readonly sides: readonly ChatSide[];
+}
+
+/** What is to be answered. */
+export interface ChatOrder {
+  /** By each side that is to answer: the conversation with it. */
+  readonly turns: readonly { readonly side: ChatSide; readonly messages: readonly Message[] }[];
+  readonly options: {
+    readonly temperature: number;
+    readonly seed: number;
+    readonly maxNewTokens: number;
+  };
+}
+
+/** A part of an answer. */
+export interface ChatPiece {
+  readonly side: ChatSide;
+  readonly text: string;
+  /** Why the answer ends here; null while it goes on. */
+  readonly end: StopReason | null;
 }
 
 /** How far something that counts in bytes is. */

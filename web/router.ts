@@ -1,12 +1,13 @@
 /**
- * Which view the address names: `#/train`, `#/run/NAME`, `#/history`, `#/device`.
+ * Which view the address names: `#/train`, `#/run/NAME`, `#/chat/run/NAME`, `#/history`, `#/device`.
  *
  * @module
  */
 import { signal } from "@preact/signals";
+import type { ChatSubject } from "./protocol.ts";
 
 /** Views by the first part of the address. */
-export const VIEWS = ["train", "run", "history", "device"] as const;
+export const VIEWS = ["train", "run", "chat", "history", "device"] as const;
 /** One of {@link VIEWS}. */
 export type View = (typeof VIEWS)[number];
 
@@ -39,4 +40,20 @@ export function followAddress(): void {
 /** Goes to a view. */
 export function routeTo(path: string): void {
   location.hash = `#/${path}`;
+}
+
+/** Address of a chat: `chat/run/NAME`, `chat/run/NAME/STEP` of a checkpoint, `chat/base/PATH`. */
+export function chatPath(subject: ChatSubject): string {
+  if (subject.kind === "base") return `chat/base/${encodeURIComponent(subject.baseModel)}`;
+  const { run, checkpoint } = subject;
+  return `chat/run/${encodeURIComponent(run)}${checkpoint === null ? "" : `/${checkpoint}`}`;
+}
+
+/** What a chat's address names by its rest; null for nothing. */
+export function readChatSubject(rest: string | null): ChatSubject | null {
+  const [kind, ...names] = (rest ?? "").split("/");
+  if (kind === "base" && names.length > 0) return { kind, baseModel: names.join("/") };
+  const [run = "", step] = names;
+  if (kind !== "run" || run === "") return null;
+  return { kind, run, checkpoint: step === undefined ? null : Number(step) };
 }

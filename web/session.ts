@@ -17,6 +17,7 @@ import {
   type RunStore,
   type Wire,
 } from "./protocol.ts";
+import { type ChatEngine, ChatSession } from "./chat_session.ts";
 import { RunDownloads } from "./run_downloads.ts";
 import { RunState } from "./run_state.ts";
 import { route, routeTo } from "./router.ts";
@@ -38,6 +39,8 @@ export class PageSession {
   readonly inputs: JobInputs | null;
   /** Null where the gate is shut. */
   readonly downloads: RunDownloads | null;
+  /** Null where nobody can answer. */
+  readonly chat: ChatSession | null;
   /** Whether the running job is to leave nothing. */
   #discards = false;
 
@@ -45,6 +48,7 @@ export class PageSession {
   constructor(job: Wire, readonly gate: Gate, readonly engine: Engine | null) {
     this.form = new JobForm(job);
     this.inputs = engine && new JobInputs(engine, this.form, String(this.form.value("base_model")));
+    this.chat = engine && new ChatSession(gpuChat(engine));
     this.downloads = engine && new RunDownloads(engine);
     if (engine) engine.onRun = (message) => void this.#take(message);
   }
@@ -161,4 +165,13 @@ export class PageSession {
       this.problem.value = error instanceof RefusedError ? error.plain : plainError(error);
     }
   }
+}
+
+/** Answers of the worker's own models. */
+function gpuChat(engine: Engine): ChatEngine {
+  return {
+    open: (subject) => engine.ask("openChat", subject),
+    say: (order, signal, onNote) => engine.ask("say", order, { signal, onNote }),
+    close: async () => void await engine.ask("closeChat", null),
+  };
 }

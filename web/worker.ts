@@ -12,6 +12,7 @@ import { StorageDeniedError } from "../src/errors.ts";
 import { createFineTuneJob } from "../src/fine_tune_job.ts";
 import type { Folder } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
+import type { ChatModel } from "./chat_model.ts";
 import { deviceFacts } from "./device_facts.ts";
 import { dataFacts } from "./data_facts.ts";
 import { ModelShelf } from "./model_shelf.ts";
@@ -49,6 +50,8 @@ interface Session {
   readonly shelf: ModelShelf;
   /** What was asked and is not answered yet, by id. */
   readonly asked: Map<number, AbortController>;
+  /** What is talked to; null until somebody does. */
+  chat: Promise<ChatModel> | null;
   /** Aborts the running job; null while none runs. */
   running: AbortController | null;
   /** Makes the step that the running job is at its last. */
@@ -64,7 +67,8 @@ async function openSession(): Promise<Session> {
   const files = new PageFiles(root, self.location.href);
   const [library, shelf] = [new RunLibrary(root), new ModelShelf(files)];
   const [planning, finishing] = [new AbortController(), new AbortController()];
-  return { root, store, files, library, shelf, asked: new Map(), running: null, finishing, planning };
+  const idle = { chat: null, running: null, finishing, planning };
+  return { root, store, files, library, shelf, asked: new Map(), ...idle };
 }
 
 async function openRoot(): Promise<Pick<Session, "root" | "store">> {
@@ -88,6 +92,7 @@ async function start(current: Session, wire: Wire): Promise<void> {
   let name: string | null = null;
   const resumable = async () => name === null ? null : await library.resumable(name);
   try {
+    await (await current.chat)?.close(); // its memory is the run's
     const config = parseFineTuneJobConfig(wire);
     name = config.job.outputDir.replace(/^runs\//, "");
     const job = createFineTuneJob(config, {
@@ -114,6 +119,15 @@ interface Asked<Q extends Question> {
   readonly note: (note: NoteOf<Q>) => void;
 }
 
+/** @throws {Error} While a job runs: it takes the whole GPU. */
+function chatOf(current: Session): Promise<ChatModel> {
+  if (current.running) throw new Error("A run is going on and takes the GPU: pause it to talk");
+  return current.chat ??= (async () => {
+    const { ChatModel } = await import("./chat_model.ts");
+    return new ChatModel(current.files.at, SUBMISSION_MS);
+  })();
+}
+
 type Answers = {
   readonly [Q in Question]: (
     input: Questions[Q]["input"],
@@ -136,6 +150,12 @@ function answersOf(current: Session): Answers {
     exportRun: async (order, { signal, note }) => {
       const { exportRun } = await import("./run_export.ts");
       return await exportRun(order, { root, files, signal, onProgress: note });
+    },
+    openChat: async (subject) => await (await chatOf(current)).open(subject),
+    say: async (order, { signal, note }) => await (await chatOf(current)).say(order, signal, note),
+    closeChat: async () => {
+      await (await current.chat)?.close();
+      return null;
     },
     models: () => shelf.list(),
     modelFacts: (uri) => shelf.facts(uri),

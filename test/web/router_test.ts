@@ -1,9 +1,24 @@
 import assert from "node:assert/strict";
-import { readRoute } from "../../web/router.ts";
+import type { ChatSubject } from "../../web/protocol.ts";
+import { chatPath, readChatSubject, readRoute } from "../../web/router.ts";
 
 Deno.test("readRoute() takes an address apart, and what names no view for the first one", () => {
   assert.deepEqual(readRoute(""), { view: "train", rest: null });
   assert.deepEqual(readRoute("#/history"), { view: "history", rest: null });
   assert.deepEqual(readRoute("#/run/a%20b"), { view: "run", rest: "a b" });
   assert.deepEqual(readRoute("#/runs/x"), { view: "train", rest: null });
+});
+
+Deno.test("readChatSubject() takes back what chatPath() made", () => {
+  const subjects: ChatSubject[] = [
+    { kind: "run", run: "a b%", checkpoint: null },
+    { kind: "run", run: "signals", checkpoint: 50 },
+    { kind: "base", baseModel: "device/models/tiny llama" },
+  ];
+  for (const subject of subjects) {
+    const { view, rest } = readRoute(`#/${chatPath(subject)}`);
+    assert.equal(view, "chat");
+    assert.deepEqual(readChatSubject(rest), subject);
+  }
+  assert.deepEqual([null, "", "run", "run/", "base", "x/y"].map(readChatSubject), Array(6).fill(null));
 });

@@ -6,6 +6,7 @@
 import type { ViewProps } from "../app.tsx";
 import { byteSize } from "../figures.ts";
 import { type LossPoint, shortLoss } from "../loss_summary.ts";
+import { chatPath } from "../router.ts";
 import type { RunState } from "../run_state.ts";
 
 /** The loss at a step, or before it where none was told then. */
@@ -49,6 +50,13 @@ export function RunCheckpoints({ session, run }: ViewProps & { run: RunState }) 
                         Continue
                       </button>
                     )}
+                    <a
+                      class="button second small"
+                      href={`#/${chatPath({ kind: "run", run: run.name, checkpoint: step })}`}
+                      aria-label={`Talk to the model after step ${step}`}
+                    >
+                      Chat
+                    </a>
                     <button
                       type="button"
                       class="second quiet small"

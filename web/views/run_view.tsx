@@ -5,7 +5,7 @@
  */
 import type { ViewProps } from "../app.tsx";
 import { byteSize, clock, count } from "../figures.ts";
-import { route } from "../router.ts";
+import { chatPath, route } from "../router.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { MemoryRows } from "./memory_rows.tsx";
@@ -85,6 +85,15 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
         <button id="resume" type="button" onClick={() => void session.resume(run.name)}>
           Continue from step {resumable}
         </button>
+      )}
+      {run.holdings.value.hasAdapter && (
+        <a
+          id="to-chat"
+          class="button second"
+          href={`#/${chatPath({ kind: "run", run: run.name, checkpoint: null })}`}
+        >
+          Chat
+        </a>
       )}
       <ConfirmButton
         id="discard"
