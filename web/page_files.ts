@@ -27,7 +27,7 @@ export class PageFiles {
     const [first = "", second = "", ...rest] = path;
     if (STORED.includes(first)) return this.#root.folder(path.join("/"));
     if (first !== PICKED) return new HttpFolder(new URL(uri, this.base), path.join("/") || ".");
-    const folder = new PickedFolder(`${PICKED}/${second}`, this.#picked.get(second) ?? new Map());
+    const folder = new PickedFolder(`${PICKED}/${second}`, this.#picked.get(second) ?? null);
     return rest.length === 0 ? folder : folder.folder(rest.join("/"));
   };
 

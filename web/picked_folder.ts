@@ -9,21 +9,31 @@ import { ReadOnlyFolder } from "../src/storage/read_only.ts";
 import { OpfsReader } from "./opfs_files.ts";
 
 export class PickedFolder extends ReadOnlyFolder {
-  readonly #files: ReadonlyMap<string, File>;
+  readonly #picked: ReadonlyMap<string, File> | null;
 
-  /** @param files By their paths below this folder. */
-  constructor(readonly uri: string, files: ReadonlyMap<string, File>) {
+  /** @param files By their paths below this folder; null for what was picked in an earlier visit. */
+  constructor(readonly uri: string, files: ReadonlyMap<string, File> | null) {
     super();
-    this.#files = files;
+    this.#picked = files;
   }
 
-  list(): Promise<string[]> {
-    return Promise.resolve([...this.#files.keys()].filter((path) => !path.includes("/")).sort());
+  get #files(): ReadonlyMap<string, File> {
+    if (this.#picked) return this.#picked;
+    throw new StorageNotFoundError(
+      `Cannot read "${this.uri}" as its files were picked in an earlier visit: pick them again as the model, ` +
+        "then go on; a copy that is kept on this device stays",
+    );
   }
 
-  folders(): Promise<string[]> {
+  // deno-lint-ignore require-await -- async so that what is no longer there rejects
+  async list(): Promise<string[]> {
+    return [...this.#files.keys()].filter((path) => !path.includes("/")).sort();
+  }
+
+  // deno-lint-ignore require-await -- async so that what is no longer there rejects
+  async folders(): Promise<string[]> {
     const outer = [...this.#files.keys()].flatMap((path) => /^([^/]+)\//.exec(path)?.[1] ?? []);
-    return Promise.resolve([...new Set(outer)].sort());
+    return [...new Set(outer)].sort();
   }
 
   // deno-lint-ignore require-await -- async so that a bad name rejects
@@ -44,6 +54,7 @@ export class PickedFolder extends ReadOnlyFolder {
 
   folder(name: string): PickedFolder {
     for (const part of name.split("/")) assertFileName(this, part);
+    if (!this.#picked) return new PickedFolder(`${this.uri}/${name}`, null);
     const below = [...this.#files].filter(([path]) => path.startsWith(`${name}/`));
     const files = new Map(below.map(([path, file]) => [path.slice(name.length + 1), file]));
     return new PickedFolder(`${this.uri}/${name}`, files);

@@ -24,7 +24,7 @@ export const FLAGS = [
 export const WEBGPU_FLAGS = [...FLAGS, "--enable-unsafe-webgpu"];
 
 /** Declares a test in Chromium. */
-export function inChromium(name: string, test: () => Promise<void>): void {
+export function inChromium(name: string, test: (t: Deno.TestContext) => Promise<void>): void {
   // playwright keeps pipes to the browser
   Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn: test });
 }
@@ -48,8 +48,23 @@ export interface TabServer {
   stop(): Promise<void>;
 }
 
+/** Browsers that are open, by their flags: a tab of its own context shares nothing with another but the start. */
+const browsers = new Map<string, Browser>();
+
+async function browserWith(flags: readonly string[]): Promise<Browser> {
+  const key = flags.join(" "), open = browsers.get(key);
+  if (open?.isConnected()) return open;
+  const started = await chromium.launch({ executablePath: chromiumPath!, args: [...flags] });
+  browsers.set(key, started);
+  return started;
+}
+
+Deno.test.afterAll(async () => {
+  for (const browser of browsers.values()) await browser.close();
+});
+
 /**
- * Opens the page in a fresh browser, and fails if its console shows an error, or if it asks anything of another origin.
+ * Opens the page as in a fresh browser, and fails if its console shows an error, or if it asks anything of another origin.
  *
  * @param root Folder of the server; the page is in `site` below it, since it must not need to be at the top.
  */
@@ -60,10 +75,9 @@ export async function withTab(
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
   let isServed = true;
-  let browser: Browser | null = null;
+  const browser = await browserWith(flags);
+  const context = await browser.newContext({ viewport: { width: 1100, height: 760 } }); // for more tabs of the page
   try {
-    browser = await chromium.launch({ executablePath: chromiumPath!, args: [...flags] });
-    const context = await browser.newContext({ viewport: { width: 1100, height: 760 } }); // for more tabs of the page
     const page = await context.newPage();
     const problems: string[] = [], foreign: string[] = [], origin = `http://127.0.0.1:${server.addr.port}`;
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
@@ -85,7 +99,7 @@ export async function withTab(
     assert.deepEqual(problems, []);
     assert.deepEqual(foreign, []);
   } finally {
-    await browser?.close();
+    await context.close();
     if (isServed) await server.shutdown();
   }
 }
@@ -93,6 +107,15 @@ export async function withTab(
 /** Waits until an element is shown. */
 export async function shown(page: Page, id: string): Promise<void> {
   await page.locator(`#${id}`).waitFor({ state: "visible", timeout: 60_000 });
+}
+
+/** What a press on a button gives for download. */
+export async function pressedFor(page: Page, button: string): Promise<Uint8Array<ArrayBuffer>> {
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.locator(`#${button}:not([disabled])`).click(),
+  ]);
+  return await Deno.readFile(await download.path());
 }
 
 /** A file of the run's folder that the page offers for download. */

@@ -19,6 +19,7 @@ import { CommandProcess } from "../helpers/command_process.ts";
 import { device } from "../helpers/device.ts";
 import { startEmulator, withoutEmulator } from "../helpers/emulators.ts";
 import { startFirestore } from "../helpers/firestore.ts";
+import { PEFT_PYTHON } from "../helpers/peft_python.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const TINY = new LocalFolder(`${ROOT}examples/tiny`);
@@ -74,9 +75,6 @@ async function checkResults(storage: StorageManager, prefix: string, hasMerged: 
   const training = await json("training_config.json");
   assert.deepEqual([training.max_steps, training.lora_r], [2, 16]);
 }
-
-/** A Python in which PEFT is installed. */
-const PEFT_PYTHON = Deno.env.get("LOWRANK_TEST_PEFT_PYTHON") ?? null;
 
 /** What PEFT itself needs, to see whether it takes an adapter as it is. */
 const PEFT_LOADS = `

@@ -55,8 +55,7 @@ Deno.test("ModelShelf tells what a picked model is, and keeps it on the device",
 
 Deno.test("a model that was picked in an earlier visit is asked for again", async () => {
   const shelf = new ModelShelf(new PageFiles(new MemoryFolder("root"), "http://localhost/"));
-  await assert.rejects(
-    shelf.facts("picked/gone/model.gguf"),
-    /was not picked in this visit: pick the files again/,
-  );
+  for (const uri of ["picked/gone/model.gguf", "picked/gone"]) {
+    await assert.rejects(shelf.facts(uri), /picked in an earlier visit: pick them again as the model/);
+  }
 });
