@@ -162,6 +162,9 @@ class Clock {
   get told(): string {
     const seconds = (performance.now() - this.#start) / 1000, after = this.#tokens - 1;
     const tokens = `${this.#tokens} token${this.#tokens === 1 ? "" : "s"}`;
-    return after < 2 || seconds === 0 ? tokens : `${tokens}, ${(after / seconds).toPrecision(2)} a second`;
+    const rate = after / seconds;
+    return after < 2 || seconds === 0
+      ? tokens
+      : `${tokens}, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a second`;
   }
 }

@@ -59,9 +59,13 @@ async function browserWith(flags: readonly string[]): Promise<Browser> {
   return started;
 }
 
-Deno.test.afterAll(async () => {
+/** Of tests this is done by itself. */
+export async function closeBrowsers(): Promise<void> {
   for (const browser of browsers.values()) await browser.close();
-});
+  browsers.clear();
+}
+
+Deno.test.afterAll(closeBrowsers);
 
 /**
  * Opens the page as in a fresh browser, and fails if its console shows an error, or if it asks anything of another origin.

@@ -71,6 +71,14 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
       await details.evaluate((details) => (details as HTMLDetailsElement).open = true);
     }
     await look(page, "run-details");
+    await page.locator("#to-chat").click();
+    await page.locator("#send:not([disabled])").waitFor({ timeout: 60_000 });
+    await page.locator("#chat-both").click();
+    await page.locator("#chat-temperature").fill("0");
+    await page.locator("#question").fill("Signal lighthouse.");
+    await page.keyboard.press("Enter");
+    await page.locator("#turns .answer[data-side=adapter][aria-busy=false]").waitFor({ timeout: 60_000 });
+    await look(page, "chat");
     await go("history");
     await page.locator("#history-title").waitFor();
     await look(page, "history");

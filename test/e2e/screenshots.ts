@@ -7,7 +7,7 @@
  */
 import type { Page } from "playwright-core";
 import defaults from "../../web/defaults.json" with { type: "json" };
-import { buildSite } from "./browser.ts";
+import { buildSite, closeBrowsers } from "./browser.ts";
 import { visitViews } from "./page_views.ts";
 
 /** Where the pictures go; the README shows two of them, the others are kept out of the repository. */
@@ -40,5 +40,6 @@ try {
   await visitViews(built, { pauseAfter: 20 }, photograph);
   console.log(`in ${FOLDER}`);
 } finally {
+  await closeBrowsers();
   await Deno.remove(built, { recursive: true });
 }

@@ -108,9 +108,9 @@ function AnswerText({ answer: { side, text, verdict } }: { answer: Answer }) {
   const isDone = verdict.value !== "";
   return (
     <div class="answer" data-side={side} aria-busy={!isDone}>
-      <h3>
+      <h2>
         {SIDES[side]} {isDone && <small class="soft">{verdict.value}</small>}
-      </h3>
+      </h2>
       <p class="said">{text.value}{!isDone && <span class="caret" aria-hidden="true" />}</p>
     </div>
   );

@@ -53,7 +53,7 @@ export function RunCheckpoints({ session, run }: ViewProps & { run: RunState }) 
                     <a
                       class="button second small"
                       href={`#/${chatPath({ kind: "run", run: run.name, checkpoint: step })}`}
-                      aria-label={`Talk to the model after step ${step}`}
+                      aria-label={`Chat with the model after step ${step}`}
                     >
                       Chat
                     </a>
