@@ -120,6 +120,7 @@ export {
   type ReadableFolder,
   readText,
   type Scratch,
+  type WritableFolder,
   writeFile,
 } from "./storage.ts";
 export { MemoryFolder } from "./storage/memory.ts";

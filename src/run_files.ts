@@ -23,7 +23,7 @@ export interface MetricsRow {
   readonly epoch: number;
   readonly loss: number | null;
   readonly eval_loss: number | null;
-  /** Shares of labelled tokens that the model foretold, 0..1. */
+  /** Token accuracy: shares of labelled tokens that got the largest logit, 0..1. */
   readonly token_accuracy: number | null;
   readonly eval_token_accuracy: number | null;
   readonly learning_rate: number | null;

@@ -195,8 +195,8 @@ export class RunState {
     this.#accuracy.add(event);
     this.version.value++;
     if (this.status.value !== "stopping") {
-      const foretold = tokenAccuracy === undefined ? "" : `${percent(tokenAccuracy)} of tokens foretold · `;
-      this.live.value = `Step ${step} of ${totalSteps} · loss ${loss.toFixed(3)} · ${foretold}` +
+      const accuracy = tokenAccuracy === undefined ? "" : `token accuracy ${percent(tokenAccuracy)} · `;
+      this.live.value = `Step ${step} of ${totalSteps} · loss ${loss.toFixed(3)} · ${accuracy}` +
         `${count(Math.round(tokensPerSecond))} tokens/s · ${clock(etaSeconds)} left`;
     }
     if (performance.now() - this.#summaryAt > SUMMARY_INTERVAL_MS) this.tellSummary();
@@ -233,6 +233,6 @@ function sizesLine(summary: RunSummary): string {
 }
 
 function evaluationLine({ step, evalLoss, evalTokenAccuracy: share }: EvaluatedEvent): string {
-  const foretold = share === undefined ? "" : `, ${percent(share)} of tokens foretold`;
-  return `evaluation after step ${step}: loss ${evalLoss.toFixed(3)}${foretold}`;
+  const accuracy = share === undefined ? "" : `, token accuracy ${percent(share)}`;
+  return `evaluation after step ${step}: loss ${evalLoss.toFixed(3)}${accuracy}`;
 }

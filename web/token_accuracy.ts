@@ -1,5 +1,5 @@
 /**
- * How many tokens the model foretells, in words: of the training steps and of the evaluations.
+ * Token accuracy, the share of labelled tokens that got the largest logit, in words: of the training steps and of the evaluations.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export class TokenAccuracy {
     this.cutAfter(-1);
   }
 
-  /** First and last in a sentence, such as `Tokens foretold: training 2.1 % → 45.2 %, evaluation 1.9 % → 40.3 %.` */
+  /** First and last in a sentence, such as `Token accuracy: training 2.1 % → 45.2 %, evaluation 1.9 % → 40.3 %.` */
   get summary(): string {
     const course = (what: string, points: readonly SharePoint[]) => {
       if (points.length === 0) return [];
@@ -43,6 +43,6 @@ export class TokenAccuracy {
       return [`${what} ${ends.map(({ share }) => percent(share)).join(" → ")}`];
     };
     const parts = [...course("training", this.#training), ...course("evaluation", this.#evaluations)];
-    return parts.length === 0 ? "" : `Tokens foretold: ${parts.join(", ")}.`;
+    return parts.length === 0 ? "" : `Token accuracy: ${parts.join(", ")}.`;
   }
 }

@@ -26,7 +26,7 @@ export interface MeterState {
   /** Loss that was read from the GPU, and loss that still lay there, where it is summed in f32. */
   readonly summed_loss: number;
   readonly summed_on_gpu: number;
-  /** Trained tokens that were foretold. */
+  /** Trained tokens that got the largest logit. */
   readonly correct: number;
   readonly seconds: number;
   /** Tokens of the whole run up to the last report. */

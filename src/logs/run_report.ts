@@ -51,7 +51,7 @@ function results(record: RunRecord, metrics: readonly MetricsRow[]): [string, Co
   const rows: [string, Content][] = [
     ["evaluation loss", change(eval_loss_before, eval_loss_after, figures)],
     ["perplexity", change(eval_loss_before, eval_loss_after, (loss) => figures(Math.exp(loss)))],
-    ["tokens foretold", change(accuracies[0] ?? null, accuracies.at(-1) ?? null, percent)],
+    ["token accuracy", change(accuracies[0] ?? null, accuracies.at(-1) ?? null, percent)],
     ["parameters", `${plain(base.parameters)}, of which ${plain(base.trainable_parameters)} trained`],
     ["time", `${figures(seconds)} s, from ${record.started_at.slice(0, 16).replace("T", " ")} UTC on`],
     ["versions", Object.entries(record.versions).map(([name, version]) => `${name} ${version}`).join(", ")],

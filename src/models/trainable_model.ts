@@ -34,7 +34,7 @@ export type Trainable = LoraSpec | "all" | null;
 export interface StepTotals {
   readonly summedLoss: number;
   readonly gradNorm: number;
-  /** Targets that the largest logit foretold. */
+  /** Labelled tokens that got the largest logit. */
   readonly correctTokens: number;
   /** False once a logit, a gradient or the norm was not a finite number. */
   readonly finite: boolean;

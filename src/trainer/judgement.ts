@@ -11,7 +11,7 @@ import type { TrainingConfig } from "../config.ts";
 export interface Evaluation {
   readonly step: number;
   readonly loss: number;
-  /** Share of labelled tokens that were foretold, 0..1. */
+  /** Token accuracy: share of labelled tokens that got the largest logit, 0..1. */
   readonly accuracy: number;
 }
 

@@ -246,7 +246,7 @@ function pageRunOnce(): Promise<PageRun> {
       assert.match(await page.locator("#live").innerText(), /^Done: 10 steps in \d\d:\d\d\.$/);
       assert.match(
         await page.locator("#summary").innerText(),
-        /^Training loss [\d.]+ → [\d.]+ over 10 steps; evaluation loss [\d.]+ → [\d.]+\. Tokens foretold: training [\d.]+ % → [\d.]+ %, evaluation [\d.]+ % → [\d.]+ %\.$/,
+        /^Training loss [\d.]+ → [\d.]+ over 10 steps; evaluation loss [\d.]+ → [\d.]+\. Token accuracy: training [\d.]+ % → [\d.]+ %, evaluation [\d.]+ % → [\d.]+ %\.$/,
       );
       assert.equal(await page.locator("#loss-table [data-evaluation]").count(), 3);
       assert.equal(await page.locator("#samples tbody tr").count(), 2);
