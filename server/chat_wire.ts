@@ -4,11 +4,18 @@
  * @module
  */
 import * as z from "zod/mini";
-import { type Message, parseMessage } from "../src/data/message.ts";
+import { type Message, parseMessage, ROLES } from "../src/data/message.ts";
 import type { AnswerShape } from "./completion_answer.ts";
 import { badRequest } from "./errors.ts";
 import type { GenerationOrder } from "./generation.ts";
-import { HARMLESS_SAMPLING, optionsFrom, refuseUnsupported, SAMPLING_FIELDS } from "./sampling_parameters.ts";
+import type { JsonSchema } from "./operations.ts";
+import {
+  documentedBody,
+  HARMLESS_SAMPLING,
+  optionsFrom,
+  refuseUnsupported,
+  SAMPLING_FIELDS,
+} from "./sampling_parameters.ts";
 
 /** New tokens of an answer whose request names no number. */
 export const DEFAULT_MAX_TOKENS = 1024;
@@ -63,6 +70,92 @@ const HARMLESS = {
   prediction: [],
   web_search_options: [],
 };
+
+const text = { type: "string" };
+
+/** Content as one text or in parts. @param spoken What each text must be besides. */
+function contentSchema(spoken: JsonSchema = {}): JsonSchema {
+  const part = {
+    type: "object",
+    required: ["type", "text"],
+    properties: { type: { const: "text" }, text: { ...text, ...spoken } },
+  };
+  return { anyOf: [{ ...text, ...spoken }, { type: "array", items: part, minItems: 1 }] };
+}
+
+const MESSAGE_FIELDS = {
+  name: { type: ["string", "null"] },
+  weight: { enum: [0, 1, null] },
+  function_call: { type: "null" },
+};
+
+const TOOL_CALL = {
+  type: "object",
+  required: ["function"],
+  properties: {
+    function: {
+      type: "object",
+      required: ["name", "arguments"],
+      properties: {
+        name: text,
+        arguments: {
+          anyOf: [{ type: "object" }, {
+            ...text,
+            contentMediaType: "application/json",
+            contentSchema: { type: "object" },
+          }],
+        },
+      },
+    },
+  },
+};
+
+/** Turns of a conversation, as {@link parseMessage} takes them. */
+const MESSAGE_SCHEMAS = [
+  {
+    type: "object",
+    required: ["role", "content"],
+    properties: {
+      role: { enum: ROLES.filter((role) => role !== "assistant") },
+      content: contentSchema(),
+      ...MESSAGE_FIELDS,
+    },
+  },
+  {
+    type: "object",
+    required: ["role", "content"],
+    properties: {
+      role: { const: "assistant" },
+      content: contentSchema({ pattern: "\\S" }),
+      tool_calls: { type: ["array", "null"], items: TOOL_CALL },
+      ...MESSAGE_FIELDS,
+    },
+  },
+  {
+    type: "object",
+    required: ["role", "tool_calls"],
+    properties: {
+      role: { const: "assistant" },
+      content: { type: "null" },
+      tool_calls: { type: "array", items: TOOL_CALL, minItems: 1 },
+      ...MESSAGE_FIELDS,
+    },
+  },
+];
+
+/** {@link chatRequestSchema} as the OpenAPI document has it: without what is refused. */
+export function documentedChat(checked: JsonSchema): JsonSchema {
+  const { messages } = checked.properties as Record<string, JsonSchema>;
+  return documentedBody(checked, HARMLESS, {
+    messages: { ...messages, items: { anyOf: MESSAGE_SCHEMAS } },
+    response_format: {
+      anyOf: [{ type: "object", required: ["type"], properties: { type: { const: "text" } } }, {
+        type: "null",
+      }],
+    },
+    modalities: { type: ["array", "null"], items: { const: "text" } },
+  });
+}
 
 /** What the engine is to do. @throws {ApiError} 400 for what cannot be done. */
 export function chatOrder(request: ChatRequest): Omit<GenerationOrder, "model"> {

@@ -8,7 +8,14 @@ import { usageSchema } from "./chat_wire.ts";
 import type { AnswerShape } from "./completion_answer.ts";
 import { badRequest } from "./errors.ts";
 import type { GenerationInput, GenerationOrder } from "./generation.ts";
-import { HARMLESS_SAMPLING, optionsFrom, refuseUnsupported, SAMPLING_FIELDS } from "./sampling_parameters.ts";
+import type { JsonSchema } from "./operations.ts";
+import {
+  documentedBody,
+  HARMLESS_SAMPLING,
+  optionsFrom,
+  refuseUnsupported,
+  SAMPLING_FIELDS,
+} from "./sampling_parameters.ts";
 
 /** New tokens of an answer whose request names no number: OpenAI's. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -21,9 +28,9 @@ const tokens = z.array(z.int().check(z.gte(0))).check(z.minLength(1));
 export const completionRequestSchema = z.strictObject({
   prompt: z.nullish(z.union([
     z.string(),
-    z.array(z.string()).check(z.minLength(1)),
+    z.array(z.string()).check(z.minLength(1), z.maxLength(MOST_ROWS)),
     tokens,
-    z.array(tokens).check(z.minLength(1)),
+    z.array(tokens).check(z.minLength(1), z.maxLength(MOST_ROWS)),
   ])),
   ...SAMPLING_FIELDS,
   echo: z.nullish(z.boolean()),
@@ -34,16 +41,18 @@ export const completionRequestSchema = z.strictObject({
 
 export type CompletionRequest = z.output<typeof completionRequestSchema>;
 
+const HARMLESS = { ...HARMLESS_SAMPLING, echo: [false], suffix: [""], logprobs: [] };
+
+/** {@link completionRequestSchema} as the OpenAPI document has it: without what is refused. */
+export function documentedCompletion(checked: JsonSchema): JsonSchema {
+  const best_of = { type: "null", description: "The same as `n`: leave it out" };
+  return documentedBody(checked, HARMLESS, { best_of });
+}
+
 /** What the engine is to do. @throws {ApiError} 400 for what cannot be done. */
 export function completionOrder(request: CompletionRequest): Omit<GenerationOrder, "model"> {
   const count = request.n ?? 1;
-  refuseUnsupported(request, {
-    ...HARMLESS_SAMPLING,
-    echo: [false],
-    suffix: [""],
-    best_of: [count],
-    logprobs: [],
-  });
+  refuseUnsupported(request, { ...HARMLESS, best_of: [count] });
   const input = inputFrom(request.prompt ?? "");
   const prompts = input.kind === "tokens"
     ? input.prompts.length

@@ -48,29 +48,35 @@ export function rangeOf(
   throw new ApiError(416, `The file has ${file.size} bytes.`, { code: "range_not_satisfiable", headers });
 }
 
+/** A strong entity tag. */
+export const STRONG_TAG = /^"[\x21\x23-\x7e]{1,400}"$/;
+
 /**
  * What must hold of the file that is there for it to be written: `If-None-Match: *` or `If-Match` with one tag.
  *
- * @throws {ApiError} 400 for other conditions.
+ * @throws {ApiError} 400 for other conditions, 412 for those that cannot hold: a tag of no file here, or both.
  */
 export function writeCondition(headers: Headers): WriteCondition | null {
-  const ifMatch = headers.get("if-match"), ifNoneMatch = headers.get("if-none-match");
-  if (ifMatch === null && ifNoneMatch === null) return null;
-  if (ifMatch === null && ifNoneMatch!.trim() === "*") return { ifAbsent: true };
-  const version = ifNoneMatch === null ? versionOf(ifMatch!.trim()) : null;
+  const ifMatch = headers.get("if-match")?.trim(), ifNoneMatch = headers.get("if-none-match")?.trim();
+  const isTaken = (ifMatch === undefined || STRONG_TAG.test(ifMatch)) &&
+    (ifNoneMatch === undefined || ifNoneMatch === "*");
+  if (!isTaken) {
+    throw badRequest(
+      "A write takes 'If-None-Match: *', for a new file, or 'If-Match' with one entity tag, for a file that is known.",
+      ifMatch === undefined ? "If-None-Match" : "If-Match",
+      "invalid_condition",
+    );
+  }
+  if (ifMatch === undefined) return ifNoneMatch === undefined ? null : { ifAbsent: true };
+  const version = ifNoneMatch === undefined ? versionOf(ifMatch) : null;
   if (version !== null) return { ifVersion: version };
-  throw badRequest(
-    "A write takes 'If-None-Match: *', for a new file, or 'If-Match' with one entity tag, for a file that is known.",
-    ifMatch === null ? "If-None-Match" : "If-Match",
-    "invalid_condition",
-  );
+  throw new ApiError(412, "No file can be what the conditions say.", { code: "precondition_failed" });
 }
 
-/** Null for what is no strong tag. */
+/** Null for a tag that {@link entityTag} never makes. */
 function versionOf(tag: string): string | null {
-  const [, encoded] = /^"([\x21\x23-\x7e]{1,400})"$/.exec(tag) ?? [];
   try {
-    return encoded === undefined ? null : decodeURIComponent(encoded);
+    return decodeURIComponent(tag.slice(1, -1));
   } catch {
     return null;
   }

@@ -39,16 +39,27 @@ export function badRequest(
   return new ApiError(400, message, { param, code });
 }
 
-/** There is no such thing, in OpenAI's words. */
-export function notFound(what: "file" | "job" | "model", id: string): ApiError {
+const NOT_FOUND = {
+  file: { words: (id: string) => `No such File object: ${id}`, param: "id", code: null },
+  job: {
+    words: (id: string) => `Could not find fine tune: ${id}`,
+    param: "fine_tune_id",
+    code: "fine_tune_not_found",
+  },
+  model: {
+    words: (id: string) => `The model '${id}' does not exist or you do not have access to it.`,
+    param: "model",
+    code: "model_not_found",
+  },
+  event: { words: (id: string) => `The job has no such event: ${id}`, param: "after", code: null },
+  checkpoint: { words: (id: string) => `The job has no such checkpoint: ${id}`, param: "after", code: null },
+} as const;
+
+/** There is no such thing, in OpenAI's words. @param param The field that names it, where it is not the usual one. */
+export function notFound(what: keyof typeof NOT_FOUND, id: string, param?: string): ApiError {
+  const { words, param: usual, code } = NOT_FOUND[what];
   const shown = JSON.stringify(id.slice(0, 80)).slice(1, -1);
-  if (what === "file") return new ApiError(404, `No such File object: ${shown}`, { param: "id" });
-  if (what === "job") {
-    const details = { param: "fine_tune_id", code: "fine_tune_not_found" };
-    return new ApiError(404, `Could not find fine tune: ${shown}`, details);
-  }
-  const details = { param: "model", code: "model_not_found" };
-  return new ApiError(404, `The model '${shown}' does not exist or you do not have access to it.`, details);
+  return new ApiError(404, words(shown), { param: param ?? usual, code });
 }
 
 const TITLES: Readonly<Record<number, string>> = {

@@ -18,6 +18,14 @@ export function randomWord(length: number): string {
   return word;
 }
 
+/** What ids of each kind are. */
+export const ID_PATTERNS = {
+  file: /^file-[A-Za-z0-9]{24}$/,
+  job: /^ftjob-[A-Za-z0-9]{24}$/,
+  event: /^ftevent-[A-Za-z0-9]{24}-[0-9]{1,15}$/,
+  checkpoint: /^ftckpt_[A-Za-z0-9]{24}$/,
+} as const;
+
 /** An id such as `file-AbC…`: the prefix and 24 letters and digits, 142 bits. */
 export function newId(prefix: "file-" | "ftjob-"): string {
   return prefix + randomWord(24);

@@ -9,6 +9,7 @@ import type { StoredCheckpoint } from "./checkpoint_store.ts";
 import type { JobEvent } from "./event_store.ts";
 import { DEFAULT_LEARNING_RATE, optionSchemas, trainingOf } from "./job_options.ts";
 import type { StoredJob } from "./job_store.ts";
+import type { JsonSchema } from "./operations.ts";
 
 /** OpenAI's words for states. */
 const STATUS: Readonly<Record<JobStatus, (typeof STATUSES)[number]>> = {
@@ -194,6 +195,9 @@ export function modelNameOf({ id, model, suffix }: Pick<StoredJob, "id" | "model
   return `ft:${base}:${ORGANIZATION}:${suffix ?? ""}:${id.slice(-8)}`;
 }
 
+/** Facts that a client keeps with a job, at most. */
+const MOST_METADATA = 16;
+
 /** What a request to create a job may say; unknown fields are let pass, as OpenAI adds some now and then. */
 export const newJobSchema = z.looseObject({
   model: z.string().check(z.minLength(1), z.maxLength(256)),
@@ -209,7 +213,10 @@ export const newJobSchema = z.looseObject({
   seed: z.optional(z.nullable(z.int().check(z.gte(0), z.lte(2_147_483_647)))),
   metadata: z.optional(z.nullable(
     z.record(z.string().check(z.maxLength(64)), z.string().check(z.maxLength(512))).check(
-      z.refine((entries) => Object.keys(entries).length <= 16, "must have at most 16 entries"),
+      z.refine(
+        (entries) => Object.keys(entries).length <= MOST_METADATA,
+        `must have at most ${MOST_METADATA} entries`,
+      ),
     ),
   )),
   method: z.optional(z.nullable(z.looseObject({
@@ -222,13 +229,8 @@ export const newJobSchema = z.looseObject({
   integrations: z.optional(z.nullable(z.array(z.any()))),
 });
 
-/** The JSON Schema of that, with every hyperparameter. */
-export function newJobBody() {
-  const schema = z.toJSONSchema(newJobSchema, { io: "input" }) as {
-    $schema?: string;
-    properties: Record<string, { anyOf?: object[] }>;
-  };
-  delete schema.$schema;
+/** That as the OpenAPI document has it: with every hyperparameter, and without what is refused. */
+export function documentedNewJob(checked: JsonSchema): JsonSchema {
   const auto = { const: "auto" };
   const hyperparameters = {
     type: "object",
@@ -244,7 +246,11 @@ export function newJobBody() {
     additionalProperties: false,
   };
   const supervised = { type: "object", properties: { hyperparameters } };
-  Object.assign(schema.properties, {
+  const { properties: declared } = checked as { properties: Record<string, { anyOf: JsonSchema[] }> };
+  const [metadata, none] = declared.metadata!.anyOf;
+  const properties = {
+    ...declared,
+    metadata: { anyOf: [{ ...metadata, maxProperties: MOST_METADATA }, none] },
     hyperparameters: { anyOf: [hyperparameters, { type: "null" }], deprecated: true },
     method: {
       anyOf: [
@@ -253,6 +259,6 @@ export function newJobBody() {
       ],
     },
     integrations: { anyOf: [{ type: "array", maxItems: 0 }, { type: "null" }] },
-  });
-  return { required: true, content: { "application/json": { schema: schema as object } } };
+  };
+  return { ...checked, properties };
 }

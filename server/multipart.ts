@@ -22,8 +22,10 @@ export interface FormLimits {
   readonly idleMs: number;
 }
 
-/** Bytes of all that is no file. */
-const MOST_FIELDS = 32, LONGEST_FIELD = 4096, MOST_PARTS = 40;
+/** Fields that are no files, and bytes of each, at most. */
+export const MOST_FIELDS = 32, LONGEST_FIELD = 4096;
+
+const MOST_PARTS = 40;
 
 /**
  * Receives a form whose field `file` holds a file.

@@ -4,7 +4,7 @@
  * @module
  */
 import { describeRoute, type DescribeRouteOptions, resolver, validator } from "hono-openapi";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import * as z from "zod/mini";
 import { describeIssue } from "../src/config/issues.ts";
 import { badRequest } from "./errors.ts";
@@ -126,9 +126,23 @@ export function query<S extends Schema>(schema: S) {
   return validator("query", schema, refuseInvalid);
 }
 
-/** Checks the JSON body of a request. @throws {ApiError} 400 that names the first field that is wrong. */
-export function jsonBody<S extends Schema>(schema: S) {
-  return validator("json", schema, refuseInvalid);
+/** A JSON Schema, as the OpenAPI document holds it. */
+export type JsonSchema = Record<string, unknown>;
+
+/**
+ * Checks the JSON body of a request.
+ *
+ * @param documented Makes the schema for the document from that of the check, where routes refuse what the check lets pass.
+ * @throws {ApiError} 400 that names the first field that is wrong.
+ */
+export function jsonBody<S extends Schema>(
+  schema: S,
+  documented: (checked: JsonSchema) => JsonSchema = (it) => it,
+) {
+  const override = ({ zodSchema, jsonSchema }: { zodSchema: unknown; jsonSchema: JsonSchema }) => {
+    if (zodSchema === schema) Object.assign(jsonSchema, documented({ ...jsonSchema }));
+  };
+  return validator("json", schema, refuseInvalidBody, { options: { override } });
 }
 
 interface Issue {
@@ -136,6 +150,13 @@ interface Issue {
   readonly message: string;
   /** Of an object that takes no others than it declares. */
   readonly keys?: readonly string[];
+}
+
+function refuseInvalidBody(result: { success: boolean; error?: unknown }, c: Context): void {
+  if (!/^application\/([\w.+-]+\+)?json\b/i.test(c.req.header("content-type") ?? "")) {
+    throw badRequest("The body must be JSON, with the content type application/json.");
+  }
+  refuseInvalid(result);
 }
 
 function refuseInvalid(result: { success: boolean; error?: unknown }): void {
@@ -157,10 +178,10 @@ function refuseInvalid(result: { success: boolean; error?: unknown }): void {
 // zod/mini says "Invalid input" to everything until it is told how to word issues
 z.config({ customError: describeIssue as NonNullable<Parameters<typeof z.config>[0]>["customError"] });
 
-/** `limit` and `after` of a list. */
-export function pageQuery(defaultLimit: number, mostLimit: number) {
+/** `limit` and `after` of a list. @param id Of its entries. */
+export function pageQuery(defaultLimit: number, mostLimit: number, id: RegExp) {
   return {
     limit: z._default(z.coerce.number().check(z.int(), z.gte(1), z.lte(mostLimit)), defaultLimit),
-    after: z.optional(z.string().check(z.minLength(1), z.maxLength(100))),
+    after: z.optional(z.string().check(z.regex(id, "must be an id of this list"))),
   };
 }

@@ -12,7 +12,7 @@ import { type JobRecordRouteDeps, jobRecordRoutes } from "./routes/job_records.t
 import { type JobRouteDeps, jobRoutes } from "./routes/jobs.ts";
 import { type MetricsRouteDeps, metricsRoutes } from "./routes/metrics.ts";
 import { type ModelRouteDeps, modelRoutes } from "./routes/models.ts";
-import { openApiRoutes } from "./routes/openapi.ts";
+import { type OpenApiDeps, openApiRoutes } from "./routes/openapi.ts";
 import { type StorageRouteDeps, storageRoutes } from "./routes/storage.ts";
 import { type UploadRouteDeps, uploadRoutes } from "./routes/uploads.ts";
 
@@ -26,7 +26,8 @@ export type RouteDeps =
   & ModelRouteDeps
   & CompletionRouteDeps
   & HealthDeps
-  & MetricsRouteDeps;
+  & MetricsRouteDeps
+  & OpenApiDeps;
 
 /** Puts every group of routes in its place. */
 export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
@@ -39,5 +40,5 @@ export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
   app.route("/api/jobs", jobRecordRoutes(deps));
   app.route("/", healthRoutes(deps));
   app.route("/", metricsRoutes(deps));
-  app.route("/", openApiRoutes(app));
+  app.route("/", openApiRoutes(app, deps));
 }

@@ -6,6 +6,7 @@
 import * as z from "zod/mini";
 import { badRequest } from "./errors.ts";
 import type { GenerationOrder } from "./generation.ts";
+import type { JsonSchema } from "./operations.ts";
 
 /** Answers to one prompt, at most. */
 export const MOST_CHOICES = 8;
@@ -84,6 +85,26 @@ export function refuseUnsupported(
   if (body.stream_options && body.stream !== true) {
     throw badRequest("'stream_options' needs 'stream': true.", "stream_options", "invalid_value");
   }
+}
+
+/** The schema of a request's body as the OpenAPI document has it: without values that {@link refuseUnsupported} refuses. */
+export function documentedBody(
+  checked: JsonSchema,
+  harmless: Readonly<Record<string, readonly unknown[]>>,
+  others: JsonSchema = {},
+): JsonSchema {
+  const declared = checked.properties as Record<string, JsonSchema>;
+  const narrowed = Object.entries(harmless).map((
+    [name, values],
+  ) => [name, harmlessSchema(declared[name]!, values)]);
+  return { ...checked, properties: { ...declared, ...Object.fromEntries(narrowed), ...others } };
+}
+
+function harmlessSchema(declared: JsonSchema, values: readonly unknown[]): JsonSchema {
+  if (values.length > 0) return { enum: [...values, null] };
+  const [{ type } = declared] = (declared.anyOf ?? []) as JsonSchema[];
+  if (type === "array") return { type: ["array", "null"], maxItems: 0 };
+  return type === "integer" ? { type: "null" } : { type: ["object", "null"], maxProperties: 0 };
 }
 
 /** Of {@link SAMPLING_FIELDS}, what is taken where it changes nothing. */

@@ -6,7 +6,7 @@
 import { type Context, Hono } from "hono";
 import type { ServerEnv } from "../env.ts";
 import { notFound } from "../errors.ts";
-import { CHAT_SHAPE, chatAnswerSchema, chatOrder, chatRequestSchema } from "../chat_wire.ts";
+import { CHAT_SHAPE, chatAnswerSchema, chatOrder, chatRequestSchema, documentedChat } from "../chat_wire.ts";
 import {
   type AnswerOptions,
   type AnswerShape,
@@ -19,6 +19,7 @@ import {
   completionAnswerSchema,
   completionOrder,
   completionRequestSchema,
+  documentedCompletion,
 } from "../completion_wire.ts";
 import type { GenerationOrder } from "../generation.ts";
 import type { GenerationQueue } from "../generation_queue.ts";
@@ -54,10 +55,10 @@ export function completionRoutes({ models, generations, now }: CompletionRouteDe
       refusals: [400, 404, 503],
     }),
     requires("chat"),
-    jsonBody(chatRequestSchema),
+    jsonBody(chatRequestSchema, documentedChat),
     (c) => {
       const request = c.req.valid("json");
-      return answer(c, request, chatOrder(request), CHAT_SHAPE, "messages");
+      return answer(c, request, () => chatOrder(request), CHAT_SHAPE, "messages");
     },
   );
 
@@ -73,22 +74,23 @@ export function completionRoutes({ models, generations, now }: CompletionRouteDe
       refusals: [400, 404, 503],
     }),
     requires("chat"),
-    jsonBody(completionRequestSchema),
+    jsonBody(completionRequestSchema, documentedCompletion),
     (c) => {
       const request = c.req.valid("json");
-      return answer(c, request, completionOrder(request), COMPLETION_SHAPE, "prompt");
+      return answer(c, request, () => completionOrder(request), COMPLETION_SHAPE, "prompt");
     },
   );
 
   async function answer(
     c: Context<ServerEnv>,
     { model, stream, stream_options: streamOptions }: SamplingParameters,
-    order: Omit<GenerationOrder, "model">,
+    orderOf: () => Omit<GenerationOrder, "model">,
     shape: AnswerShape,
     param: string,
   ): Promise<Response> {
     const found = await models.find(model);
     if (!found) throw notFound("model", model);
+    const order = orderOf();
     const stop = new AbortController(), gone = () => stop.abort();
     const { signal } = c.req.raw;
     signal.addEventListener("abort", gone, { once: true });

@@ -17,7 +17,8 @@ import {
   UPLOAD_PURPOSES,
 } from "../file_store.ts";
 import { requires } from "../middleware/authentication.ts";
-import { receiveForm, tooLarge, type UploadedForm } from "../multipart.ts";
+import { ID_PATTERNS } from "../ids.ts";
+import { LONGEST_FIELD, MOST_FIELDS, receiveForm, tooLarge, type UploadedForm } from "../multipart.ts";
 import { operation, pageQuery, query } from "../operations.ts";
 import { pageToWire } from "../pages.ts";
 import { contentOf } from "../file_content.ts";
@@ -53,7 +54,7 @@ const fileListSchema = z.object({
 const deletedSchema = z.object({ id: z.string(), object: z.literal("file"), deleted: z.boolean() });
 
 const listQuery = z.object({
-  ...pageQuery(10_000, 10_000),
+  ...pageQuery(10_000, 10_000, ID_PATTERNS.file),
   order: z._default(z.enum(["asc", "desc"]), "desc"),
   purpose: z.optional(z.string().check(z.maxLength(100))),
 });
@@ -74,6 +75,12 @@ const UPLOAD_BODY = {
           purpose: { type: "string" as const, enum: [...UPLOAD_PURPOSES] },
           "expires_after[anchor]": { type: "string" as const, enum: ["created_at"] },
           "expires_after[seconds]": { type: "integer" as const, minimum: 3600, maximum: 2_592_000 },
+        },
+        maxProperties: MOST_FIELDS,
+        additionalProperties: { type: "string" as const, maxLength: LONGEST_FIELD },
+        dependentRequired: {
+          "expires_after[anchor]": ["expires_after[seconds]"],
+          "expires_after[seconds]": ["expires_after[anchor]"],
         },
       },
     },
@@ -154,14 +161,14 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
       summary: "List files",
       scope: "files:read",
       ok: { description: "Files, the latest first", schema: fileListSchema },
-      refusals: [400],
+      refusals: [400, 404],
     }),
     requires("files:read"),
     query(listQuery),
     (c) => {
       const { limit, order, after = null, purpose = null } = c.req.valid("query");
       const page = files.list({ limit, order, after, purpose });
-      if (!page) throw badRequest(`'after' is not the id of a file.`, "after", "invalid_value");
+      if (!page) throw notFound("file", after!, "after");
       return c.json(pageToWire(page.entries.map(fileToWire), page.hasMore, true));
     },
   );

@@ -11,7 +11,7 @@ import { redactedData } from "../../src/redact.ts";
 import type { ServerEnv } from "../env.ts";
 import { ApiError, badRequest } from "../errors.ts";
 import { requires } from "../middleware/authentication.ts";
-import { jsonBody, operation, query } from "../operations.ts";
+import { jsonBody, type JsonSchema, operation, query } from "../operations.ts";
 import { RecordWatches } from "../record_watches.ts";
 import { EventResponses, wantsEvents } from "../server_sent_events.ts";
 
@@ -39,10 +39,7 @@ const OWN = /^ftjob-/;
 const JOB_ID = /^(?!__.*__$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const KEY = /^(?!__.*__$)[A-Za-z_][\w.-]{0,99}$/;
 
-const metadataSchema = z.record(
-  z.string(),
-  z.union([z.string().check(z.maxLength(2000)), z.number(), z.boolean(), z.null()]),
-);
+const metadataValueSchema = z.union([z.string().check(z.maxLength(2000)), z.number(), z.boolean(), z.null()]);
 
 /** A record as clients see it; times are milliseconds since 1970. */
 const recordSchema = z.object({
@@ -51,7 +48,7 @@ const recordSchema = z.object({
   status: z.enum(STATUSES),
   progress: z.number(),
   error: z.nullable(z.string()),
-  metadata: metadataSchema,
+  metadata: z.record(z.string(), metadataValueSchema),
   created_at: z.int(),
   updated_at: z.int(),
   started_at: z.nullable(z.int()),
@@ -74,8 +71,28 @@ const updateSchema = z.strictObject({
   status: z.optional(z.enum(STATUSES)),
   progress: z.optional(z.number().check(z.gte(0), z.lte(1))),
   error: z.optional(z.nullable(z.string().check(z.maxLength(10_000)))),
-  metadata: z.optional(metadataSchema),
+  metadata: z.optional(z.record(
+    z.string().check(
+      z.regex(KEY, "names of metadata are 1 to 100 letters, digits, '.', '_' and '-', a letter or '_' first"),
+    ),
+    metadataValueSchema,
+  )),
 });
+
+/** That as the OpenAPI document has it. */
+function documentedUpdate(checked: JsonSchema): JsonSchema {
+  const { properties } = checked as { properties: { metadata: JsonSchema } };
+  const metadata = { ...properties.metadata, maxProperties: MOST_METADATA };
+  return { ...checked, properties: { ...properties, metadata } };
+}
+
+const ID_PARAMETER = {
+  name: "id",
+  in: "path" as const,
+  required: true,
+  description: "The job's",
+  schema: { type: "string" as const, pattern: JOB_ID.source },
+};
 
 function recordToWire(record: JobRecord): z.output<typeof recordSchema> {
   return {
@@ -143,6 +160,7 @@ export function jobRecordRoutes({ records, settings, now }: JobRecordRouteDeps):
       isProblem: true,
       ok: { description: "The record", schema: recordSchema },
       refusals: [400, 404, 503],
+      parameters: [ID_PARAMETER],
     }),
     requires("records:read"),
     async (c) => {
@@ -169,17 +187,18 @@ export function jobRecordRoutes({ records, settings, now }: JobRecordRouteDeps):
       isProblem: true,
       ok: { description: "The record as it is now", schema: recordSchema },
       refusals: [400, 403, 404, 409, 413, 503],
+      parameters: [ID_PARAMETER],
     }),
     requires("records:write"),
-    jsonBody(updateSchema),
+    jsonBody(updateSchema, documentedUpdate),
     async (c) => {
-      const id = checkedId(c.req.param("id")), { status, progress, error, metadata } = c.req.valid("json");
+      const id = checkedId(c.req.param("id")!), { status, progress, error, metadata } = c.req.valid("json");
       if (OWN.test(id)) {
         throw new ApiError(403, "Only this server tells of its own jobs.", { code: "record_not_yours" });
       }
       const before = await answered(() => store().read(id));
       if (before) refuseOver(before, status);
-      refuseMetadata({ ...before?.metadata, ...metadata }, metadata);
+      refuseTooMany({ ...before?.metadata, ...metadata });
       const update = {
         at: now(),
         ...(status === undefined ? {} : { status }),
@@ -206,13 +225,7 @@ function refuseOver({ status: before }: JobRecord, status: JobRecord["status"] |
   if (!beginsAgain) throw new ApiError(409, `The job is ${before}.`, { code: "job_is_over" });
 }
 
-function refuseMetadata(all: JobRecord["metadata"], added: JobRecord["metadata"] = {}): void {
-  const wrong = Object.keys(added).find((key) => !KEY.test(key));
-  if (wrong !== undefined) {
-    const message =
-      "Names of metadata are 1 to 100 letters, digits, '.', '_' and '-', a letter or '_' first.";
-    throw badRequest(message, "metadata", "invalid_value");
-  }
+function refuseTooMany(all: JobRecord["metadata"]): void {
   if (Object.keys(all).length <= MOST_METADATA) return;
   throw badRequest(`A record holds ${MOST_METADATA} metadata at most.`, "metadata", "invalid_value");
 }

@@ -16,13 +16,14 @@ import type { EventStore } from "../event_store.ts";
 import { eventStream } from "../event_stream.ts";
 import type { FileStore } from "../file_store.ts";
 import type { IdempotencyKeys } from "../idempotency.ts";
-import { newId } from "../ids.ts";
+import { ID_PATTERNS, newId } from "../ids.ts";
 import { optionsFrom } from "../job_options.ts";
 import type { JobControl } from "../job_runner.ts";
 import { type JobStore, type NewJob, type StoredJob, UNFINISHED } from "../job_store.ts";
 import {
   checkpointListSchema,
   checkpointToWire,
+  documentedNewJob,
   eventListSchema,
   eventSeq,
   eventToWire,
@@ -30,7 +31,6 @@ import {
   jobSchema,
   jobToWire,
   modelNameOf,
-  newJobBody,
   newJobSchema,
 } from "../job_wire.ts";
 import { requires } from "../middleware/authentication.ts";
@@ -57,9 +57,12 @@ export interface JobRouteDeps {
   readonly now: () => number;
 }
 
-const jobListQuery = z.object(pageQuery(20, 100));
-const eventListQuery = z.object(pageQuery(20, 1000));
-const checkpointListQuery = z.object(pageQuery(10, 100));
+const jobListQuery = z.object(pageQuery(20, 100, ID_PATTERNS.job));
+const eventListQuery = z.object(pageQuery(20, 1000, ID_PATTERNS.event));
+const checkpointListQuery = z.object(pageQuery(10, 100, ID_PATTERNS.checkpoint));
+
+/** The number of an event, its id, or nothing: what clients send again of a stream. */
+const LAST_EVENT_ID = /^((ftevent-[A-Za-z0-9]{24}-)?[0-9]{1,15})?$/;
 
 /** What a job may be asked to do: from which states, to which, and what is told of it. */
 const MOVES = {
@@ -111,7 +114,6 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
       scope: "jobs:write",
       ok: { description: "The job, in line", schema: jobSchema },
       refusals: [400, 404, 413, 422],
-      requestBody: newJobBody(),
       parameters: [{
         name: "Idempotency-Key",
         in: "header",
@@ -120,7 +122,7 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
       }],
     }),
     requires("jobs:write"),
-    jsonBody(newJobSchema),
+    jsonBody(newJobSchema, documentedNewJob),
     async (c) => {
       const request = c.req.valid("json"), caller = c.var.caller!.tokenId;
       const job = await newJob(request, caller);
@@ -147,21 +149,15 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
         "unsupported",
       );
     }
-    if (!await models.find(request.model)) {
-      throw badRequest(
-        notFound("model", request.model).message,
-        "model",
-        "model_not_found",
-      );
-    }
+    if (!await models.find(request.model)) throw notFound("model", request.model);
     for (
       const [param, id] of [["training_file", trainingFile], ["validation_file", validationFile]] as const
     ) {
-      const file = id === null ? null : files.get(id);
-      if (id !== null && file?.purpose !== "fine-tune") {
-        const message = file
-          ? `The file ${id} was not uploaded with the purpose fine-tune.`
-          : notFound("file", id).message;
+      if (id === null) continue;
+      const file = files.get(id);
+      if (!file) throw notFound("file", id, param);
+      if (file.purpose !== "fine-tune") {
+        const message = `The file ${id} was not uploaded with the purpose fine-tune.`;
         throw badRequest(message, param, `invalid_${param}`);
       }
     }
@@ -201,7 +197,7 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
       summary: "List jobs",
       scope: "jobs:read",
       ok: { description: "Jobs, the latest first", schema: jobListSchema },
-      refusals: [400],
+      refusals: [400, 404],
       parameters: [{
         name: "metadata",
         in: "query",
@@ -216,7 +212,7 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
     (c) => {
       const { limit, after = null } = c.req.valid("query"), metadata = metadataFilter(c.req.query());
       const page = jobs.list({ limit, after, ...(metadata === undefined ? {} : { metadata }) });
-      if (!page) throw badRequest("'after' is not the id of a job.", "after", "invalid_value");
+      if (!page) throw notFound("job", after!, "after");
       return c.json(pageToWire(page.entries.map((job) => jobToWire(job, now())), page.hasMore));
     },
   );
@@ -289,34 +285,28 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
         name: "Last-Event-ID",
         in: "header",
         description: "Of a stream: the last event that the client has",
-        schema: { type: "string", pattern: "^[0-9]{1,15}$" },
+        schema: { type: "string", pattern: LAST_EVENT_ID.source },
       }],
     }),
     requires("jobs:read"),
     query(eventListQuery),
     (c) => {
       const { id } = jobOf(c.req.param("id")), { limit, after } = c.req.valid("query");
-      if (wantsEvents(c.req.header("accept"))) {
-        return followed(id, c.req.header("last-event-id"));
+      const lastEventId = c.req.header("last-event-id") ?? "";
+      if (!LAST_EVENT_ID.test(lastEventId)) {
+        throw badRequest("'Last-Event-ID' is not the id of an event.", "Last-Event-ID", "invalid_value");
       }
+      if (wantsEvents(c.req.header("accept"))) return followed(id, lastEventId);
       const before = after === undefined ? null : eventSeq(id, after);
-      if (after !== undefined && before === null) {
-        throw badRequest("'after' is not the id of an event of this job.", "after", "invalid_value");
-      }
+      if (after !== undefined && before === null) throw notFound("event", after);
       const page = events.list(id, before, limit);
       return c.json(pageToWire(page.entries.map(eventToWire), page.hasMore));
     },
   );
 
-  function followed(jobId: string, lastEventId: string | undefined): Response {
-    const after = lastEventId === undefined || lastEventId === "" ? 0 : eventSeq(jobId, lastEventId);
-    if (after === null) {
-      throw badRequest(
-        "'Last-Event-ID' is not the id of an event of this job.",
-        "Last-Event-ID",
-        "invalid_value",
-      );
-    }
+  function followed(jobId: string, lastEventId: string): Response {
+    const after = lastEventId === "" ? 0 : eventSeq(jobId, lastEventId);
+    if (after === null) throw notFound("event", lastEventId, "Last-Event-ID");
     return streams.answer((onEnd) =>
       eventStream(events, {
         jobId,
@@ -343,9 +333,7 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
     (c) => {
       const job = jobOf(c.req.param("id")), { limit, after = null } = c.req.valid("query");
       const page = checkpoints.list(job.id, after, limit);
-      if (!page) {
-        throw badRequest("'after' is not the id of a checkpoint of this job.", "after", "invalid_value");
-      }
+      if (!page) throw notFound("checkpoint", after!);
       const entries = page.entries.map((checkpoint) => checkpointToWire(checkpoint, modelNameOf(job)));
       return c.json(pageToWire(entries, page.hasMore, true));
     },

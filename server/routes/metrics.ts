@@ -23,6 +23,7 @@ export function metricsRoutes({ metrics }: MetricsRouteDeps): Hono<ServerEnv> {
       tag: "Server",
       summary: "Numbers about the server, for Prometheus",
       scope: "metrics:read",
+      isProblem: true,
       ok: { description: "Prometheus text", content: { "text/plain": { schema: { type: "string" } } } },
     }),
     requires("metrics:read"),

@@ -4,10 +4,9 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import { resolver } from "hono-openapi";
 import * as z from "zod/mini";
 import type { StoredFile } from "../../src/storage_manager.ts";
-import { entityTag, isKnown, isWanted, rangeOf, writeCondition } from "../conditions.ts";
+import { entityTag, isKnown, isWanted, rangeOf, STRONG_TAG, writeCondition } from "../conditions.ts";
 import type { ServerEnv } from "../env.ts";
 import { ApiError, badRequest } from "../errors.ts";
 import { attachment } from "../file_names.ts";
@@ -55,9 +54,28 @@ const BYTES = { "application/octet-stream": { schema: { type: "string" as const,
 /** The path of a file, wherever it stands. */
 const PATH = "/:path{.+}";
 
+/** The folder of a place. */
+const PLACE_PATH = "/:kind/:place/";
+
+/** How the OpenAPI document writes the route of {@link PATH}, whose parameter holds slashes: it has no word for such. */
+export const FILE_PATH = { mounted: "/api/storage/{path}", documented: "/api/storage/{kind}/{place}/{file}" };
+
+/** One part of a path. */
+const PART = "^(?!\\.{1,2}$)[^/\\\\\\u0000-\\u001f\\u007f]+$";
+
+const PLACE_PARAMETERS = [
+  parameter("kind", "Where the place is", { enum: ["gs", "s3", "az", "hf", "local"] }),
+  parameter("place", "The bucket, owner or name of it", { type: "string", pattern: PART, maxLength: 222 }),
+];
+
+const FILE_PARAMETERS = [
+  ...PLACE_PARAMETERS,
+  parameter("file", "The name of the file in the place", { type: "string", pattern: PART, maxLength: 200 }),
+];
+
 const CONDITIONS = [
-  header("If-Match", "The version that is to be replaced"),
-  header("If-None-Match", "`*`: only if there is no such file"),
+  header("If-Match", "The version that is to be replaced", STRONG_TAG.source),
+  header("If-None-Match", "`*`: only if there is no such file", "^[*]$"),
 ];
 
 export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): Hono<ServerEnv> {
@@ -83,23 +101,41 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
   );
 
   app.get(
+    PLACE_PATH,
+    operation({
+      id: "listStorage",
+      tag: "Storage",
+      summary: "List a folder",
+      description:
+        "A path that ends with a slash is a folder, here that of a whole place; deeper ones have more parts. All " +
+        "files below it are listed, page by page, in the order of their names.",
+      scope: "storage:read",
+      isProblem: true,
+      ok: { description: "A list of files", schema: fileListSchema },
+      refusals: [400, 404, 502, 503],
+      parameters: PLACE_PARAMETERS,
+    }),
+    requires("storage:read"),
+    query(listQuery),
+    (c) => answerRead(c, c.req.valid("query")),
+  );
+
+  app.get(
     PATH,
     operation({
       id: "readStorage",
       tag: "Storage",
-      summary: "Read a file, or list a folder",
+      summary: "Read a file",
       description:
-        "A path that ends with a slash is a folder: all files below it are listed, page by page, in the order of " +
-        "their names. A file answers to Range, If-Range, If-Match and If-None-Match; HEAD tells its size and version.",
+        "Names of files may hold more parts, joined by slashes that are not encoded: parameters of OpenAPI hold none. " +
+        "Answers to Range, If-Range, If-Match and If-None-Match; HEAD tells size and version.",
       scope: "storage:read",
       isProblem: true,
-      ok: {
-        description: "The bytes of a file, or a list of files",
-        content: { ...BYTES, "application/json": { schema: resolver(fileListSchema) } },
-      },
+      ok: { description: "The bytes of the file", content: BYTES },
       more: { 206: "The bytes of the range", 304: "The client has this version" },
       refusals: [400, 404, 409, 412, 416, 502, 503],
       parameters: [
+        ...FILE_PARAMETERS,
         header("Range", "Bytes that are wanted, such as `bytes=0-1023`"),
         header("If-Range", "The version that the range is of"),
         header("If-Match", "Versions that are wanted"),
@@ -108,13 +144,13 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
     }),
     requires("storage:read"),
     query(listQuery),
-    async (c) => {
-      const target = targetOf(c, "read");
-      return target.path.endsWith("/")
-        ? c.json(await list(target, c.req.valid("query")))
-        : await read(target, c.req.raw);
-    },
+    (c) => answerRead(c, c.req.valid("query")),
   );
+
+  async function answerRead(c: Context<ServerEnv>, page: z.output<typeof listQuery>): Promise<Response> {
+    const target = targetOf(c, "read");
+    return target.path.endsWith("/") ? c.json(await list(target, page)) : await read(target, c.req.raw);
+  }
 
   async function list(
     { area, name }: StorageTarget,
@@ -155,6 +191,15 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
     return new Response(streamOf(first, pieces, () => stop.abort()), { status, headers });
   }
 
+  // what is told of methods stands before what is told of tokens and bodies, as it does elsewhere
+  app.use(PATH, async (c, next) => {
+    if (!["GET", "HEAD"].includes(c.req.method) && new URL(c.req.url).pathname.endsWith("/")) {
+      const details = { code: "invalid_path", headers: { allow: "GET, HEAD" } };
+      throw new ApiError(405, "The path is one of a folder, which is only listed.", details);
+    }
+    await next();
+  });
+
   app.put(
     PATH,
     operation({
@@ -168,7 +213,7 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
       ok: { description: "The file", schema: storedFileSchema },
       refusals: [400, 408, 411, 412, 413, 502, 503],
       requestBody: { required: true, content: BYTES },
-      parameters: CONDITIONS,
+      parameters: [...FILE_PARAMETERS, ...CONDITIONS],
     }),
     requires("storage:write"),
     async (c) => {
@@ -200,7 +245,7 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
       isProblem: true,
       ok: { status: 201, description: "The upload", schema: uploadSchema },
       refusals: [400, 412, 413, 502, 503],
-      parameters: CONDITIONS,
+      parameters: [...FILE_PARAMETERS, ...CONDITIONS],
     }),
     requires("storage:write"),
     jsonBody(beginBody),
@@ -223,7 +268,10 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
       isProblem: true,
       ok: { status: 204, description: "It is not there any more" },
       refusals: [400, 404, 412, 502, 503],
-      parameters: [header("If-Match", "The version that is to be removed")],
+      parameters: [
+        ...FILE_PARAMETERS,
+        header("If-Match", "The version that is to be removed", STRONG_TAG.source),
+      ],
     }),
     requires("storage:write"),
     async (c) => {
@@ -250,10 +298,10 @@ export function storageRoutes({ areas, uploads, settings }: StorageRouteDeps): H
     return areas.target(path, action, c.var.caller!);
   }
 
-  /** A file to write. @throws {ApiError} 400 for a folder. */
+  /** A file to write. @throws {ApiError} 400 for a whole place. */
   function fileOf(c: Context<ServerEnv>): StorageTarget {
     const target = targetOf(c, "write");
-    if (!target.path.endsWith("/") && target.path !== target.area.path) return target;
+    if (target.path !== target.area.path) return target;
     throw new ApiError(400, "The path is one of a folder.", { code: "invalid_path" });
   }
 
@@ -281,6 +329,11 @@ function headersOf(path: string, file: StoredFile): Headers {
   return headers;
 }
 
-function header(name: string, description: string) {
-  return { name, in: "header" as const, description, schema: { type: "string" as const } };
+function parameter(name: string, description: string, schema: { type?: "string"; [key: string]: unknown }) {
+  return { name, in: "path" as const, required: true, description, schema };
+}
+
+function header(name: string, description: string, pattern?: string) {
+  const schema = { type: "string" as const, ...(pattern === undefined ? {} : { pattern }) };
+  return { name, in: "header" as const, description, schema };
 }

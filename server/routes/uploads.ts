@@ -6,7 +6,7 @@
 import { Hono } from "hono";
 import { contentRange, entityTag } from "../conditions.ts";
 import type { ServerEnv } from "../env.ts";
-import { badRequest } from "../errors.ts";
+import { ApiError, badRequest } from "../errors.ts";
 import { requires } from "../middleware/authentication.ts";
 import { operation } from "../operations.ts";
 import type { ProxyUploads } from "../proxy_uploads.ts";
@@ -50,12 +50,15 @@ export function uploadRoutes({ uploads }: UploadRouteDeps): Hono<ServerEnv> {
     async (c) => {
       const { tokenId } = c.var.caller!, id = c.req.param("id"), upload = uploads.get(id, tokenId);
       const range = contentRange(c.req.header("content-range"));
-      if (!range || range.size !== upload.upload.size) {
-        const { size } = upload.upload;
+      const { size } = upload.upload;
+      if (!range) {
         const message = `'Content-Range' must be like bytes 0-${
           Math.max(0, size - 1)
         }/${size}, or bytes */${size}.`;
         throw badRequest(message, "Content-Range", "invalid_range");
+      }
+      if (range.size !== size) {
+        throw new ApiError(416, `The upload is one of ${size} bytes.`, { code: "wrong_size" });
       }
       const { offset, end } = range;
       const file = await uploads.append(id, tokenId, { body: c.req.raw.body, offset, end });

@@ -140,8 +140,8 @@ Deno.test("a caller that asks too often is told when to come back; others are no
     assert.equal((await ask(busy)).status, 429);
   }));
 
-Deno.test("the OpenAPI document names every route with its scope and refusals", () =>
-  withServer({}, async ({ app }) => {
+Deno.test("the OpenAPI document names every route with its scope and refusals, and what each takes", () =>
+  withServer({ anonymous: false }, async ({ app }) => {
     const document = await (await app.request("/openapi.json")).json();
     assert.equal(document.openapi, "3.1.0");
     const upload = document.paths["/v1/files"].post;
@@ -162,4 +162,51 @@ Deno.test("the OpenAPI document names every route with its scope and refusals", 
       parameters.map(({ name }: { name: string }) => name).sort(),
       ["after", "limit", "order", "purpose"],
     );
+    const bodyOf = (path: string) => document.paths[path].post.requestBody.content["application/json"].schema;
+    const { method, metadata } = bodyOf("/v1/fine_tuning/jobs").properties;
+    const [{ properties: { type, supervised } }] = method.anyOf;
+    assert.deepEqual(type, { const: "supervised" });
+    const { n_epochs, lora_r, output_dir } = supervised.properties.hyperparameters.properties;
+    assert.deepEqual([n_epochs.default, lora_r.type, output_dir], ["auto", "integer", undefined]);
+    assert.equal(metadata.anyOf[0].maxProperties, 16);
+    const chat = bodyOf("/v1/chat/completions").properties;
+    assert.deepEqual([chat.logprobs, chat.tools.maxItems], [{ enum: [false, null] }, 0]);
+    const { get: readFile } = document.paths["/api/storage/{kind}/{place}/{file}"];
+    assert.deepEqual(readFile.parameters.map(({ name }: { name: string }) => name).slice(0, 3), [
+      "kind",
+      "place",
+      "file",
+    ]);
+  }));
+
+Deno.test("the page about the API is read by everybody, loads its own style sheet, and runs nothing", () =>
+  withServer({ anonymous: false }, async ({ app }) => {
+    const page = await app.request("/docs"), text = await page.text();
+    assert.match(page.headers.get("content-type")!, /^text\/html/);
+    const policy =
+      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; style-src 'self'";
+    assert.equal(page.headers.get("content-security-policy"), policy);
+    const addresses = [...text.matchAll(/(?:href|src)="([^"#]+)"/g)].map(([, address]) => address!);
+    assert.deepEqual(addresses, ["/docs/style.css", "/openapi.json"]);
+    assert.doesNotMatch(text, /<script|style=|\[object Object\]|undefined/);
+    const { paths } = await (await app.request("/openapi.json")).json();
+    for (
+      const { operationId } of Object.values<Record<string, { operationId: string }>>(paths).flatMap(
+        Object.values,
+      )
+    ) {
+      assert.ok(text.includes(`<article id="${operationId}">`), operationId);
+    }
+    assert.match(text, /method\.supervised\.hyperparameters\.lora_r/);
+    const style = await app.request("/docs/style.css");
+    assert.match(style.headers.get("content-type")!, /^text\/css/);
+    assert.ok((await style.text()).includes("body"));
+  }));
+
+Deno.test("the OpenAPI document of a server without tokens asks for none", () =>
+  withServer({}, async ({ app }) => {
+    const { paths } = await (await app.request("/openapi.json")).json();
+    const operations = Object.values<Record<string, { security: unknown[] }>>(paths).flatMap(Object.values);
+    assert.ok(operations.length > 30);
+    assert.ok(operations.every(({ security }) => security.length === 0));
   }));

@@ -267,13 +267,13 @@ Deno.test("a request that cannot be fulfilled is refused before anything is queu
       ...good,
       method: { type: "supervised", supervised: { hyperparameters } },
     });
-    const cases: [unknown, string][] = [
+    const cases: [unknown, string, number?][] = [
       [{ training_file }, "model"],
       [{ ...good, model: 5 }, "model"],
-      [{ ...good, model: "../../etc" }, "model"],
-      [{ ...good, training_file: "file-none" }, "training_file"],
+      [{ ...good, model: "../../etc" }, "model", 404],
+      [{ ...good, training_file: "file-none" }, "training_file", 404],
       [{ ...good, training_file: other.id }, "training_file"],
-      [{ ...good, validation_file: "file-none" }, "validation_file"],
+      [{ ...good, validation_file: "file-none" }, "validation_file", 404],
       [{ ...good, seed: -1 }, "seed"],
       [{ ...good, suffix: "x".repeat(65) }, "suffix"],
       [{ ...good, suffix: "a:b" }, "suffix"],
@@ -293,9 +293,9 @@ Deno.test("a request that cannot be fulfilled is refused before anything is queu
       [options({ plugins: ["/tmp/x.ts"] }), "plugins"],
       [{ ...good, metadata: { "lowrank.lora_r": "many" } }, "lora_r"],
     ];
-    for (const [body, param] of cases) {
+    for (const [body, param, wanted = 400] of cases) {
       const { status, body: { error } } = await post(server, JOBS, body);
-      assert.deepEqual([status, error?.param], [400, param], JSON.stringify([body, error]));
+      assert.deepEqual([status, error?.param], [wanted, param], JSON.stringify([body, error]));
     }
     const { body: { error } } = await post(server, JOBS, options({ lora_rnak: 4, batch_size: "few" }));
     assert.match(error.message, /'lora_rnak' is not an option[^\n]*lora_rank/);

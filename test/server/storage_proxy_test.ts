@@ -295,9 +295,9 @@ Deno.test("the proxy takes no body that is too large, of no size, or for another
     assert.deepEqual(await refusal(await put({ "content-length": "2" })), [400, "wrong_length"]);
     const part = { "content-length": "1", "content-range": "bytes 0-0/1" };
     assert.deepEqual(await refusal(await put(part)), [400, "no_upload"]);
-    for (const path of ["gs/b/out/", "gs/b/out"]) {
+    for (const [path, status] of [["gs/b/out/", 405], ["gs/b/out", 400]] as const) {
       assert.deepEqual(await refusal(await put({ "content-length": "1" }, `storage/${path}`)), [
-        400,
+        status,
         "invalid_path",
       ]);
     }
