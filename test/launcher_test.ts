@@ -216,6 +216,11 @@ Deno.test({
       }
       assert.doesNotMatch(out, /\[--allow-(write|net|run|ffi|all)\]/);
       assert.match(out, /server\/main\.ts\]\n\[serve\]\n\[--host\]\n\[::1\]/);
+      const rights = async (launcher: string) =>
+        [...(await run(["serve", "--launcher", launcher])).out.matchAll(/\[--allow-((?:net|run)[^\]]*)\]/g)]
+          .map(([, right]) => right);
+      assert.deepEqual(await rights("mpi"), [`run=${folder}/bin/deno,mpirun`, "net=127.0.0.1:8000"]);
+      assert.deepEqual(await rights("kubernetes"), [`run=${folder}/bin/deno`, "net"]);
       const token = await run(["token", "list"]);
       assert.match(token.out, /\[--allow-write=lowrank-server\]/);
       assert.doesNotMatch(token.out, /allow-net|allow-run/);

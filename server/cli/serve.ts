@@ -14,11 +14,11 @@ import { assemble, DATABASE_FILE } from "../assemble.ts";
 import { checkInThread } from "../data_check_thread.ts";
 import { Database } from "../database.ts";
 import { LocalGenerator } from "../launchers/local_generator.ts";
-import { LocalLauncher } from "../launchers/local.ts";
 import type { Slot } from "../launchers/launcher.ts";
 import { DEFAULT_SETTINGS } from "../settings.ts";
 import { parseStorageGrants, type StorageGrant } from "../storage_grants.ts";
 import { TokenStore } from "../token_store.ts";
+import { launcherOptions, openLauncher } from "./open_launcher.ts";
 import { openAreas, openRecords } from "./open_proxy.ts";
 import { dataFolder } from "./data_folder.ts";
 import { SERVE_FLAGS, serveHelp } from "../../src/cli/server_flags.ts";
@@ -31,9 +31,6 @@ const LOCK_FILE = "server.lock";
 
 /** After this, streams that clients keep open are cut. */
 const LAST_WORDS_MS = 1000;
-
-/** Rights of a job's process: those of `lowrank train`. */
-const JOB_RIGHTS = ["--no-prompt", "--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
 
 /** Rights of the process that generates: it reads models and writes nothing. */
 const GENERATION_RIGHTS = ["--no-prompt", "--allow-read", "--allow-env", "--allow-sys"];
@@ -62,6 +59,7 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
       const deno = io.env.LOWRANK_DENO || Deno.execPath();
       return [deno, "run", "--quiet", "--config", `${root}deno.json`, ...rights, `${root}server/${program}`];
     };
+    const launcher = await openLauncher(options.launcher, (rights) => command(rights, "job_process.ts"));
     const areas = await openAreas(options.grants), records = await openRecords(options.firestore, folder);
     const log = (line: string) => io.stderr.write(`${redacted(line)}\n`);
     await io.untilInterrupted(async (signal) => {
@@ -70,7 +68,7 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
         folder,
         modelsFolder: options.modelsFolder ?? `${folder}/models`,
         bundledModels: new Map([["lowrank-tiny", `${root}examples/tiny/model`]]),
-        launcher: new LocalLauncher({ command: command(JOB_RIGHTS, "job_process.ts") }),
+        launcher,
         generator: new LocalGenerator({
           command: command(GENERATION_RIGHTS, "generation_process.ts"),
           env: options.slots[0]!.env,
@@ -170,7 +168,8 @@ function optionsOf(flags: ParsedFlags) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues);
   }
-  const count = number("slots", 1, 1, 64);
+  const launcher = launcherOptions(flags, number, issues);
+  const count = number("slots", 1, 1, launcher.kind === "kubernetes" ? 10_000 : 64);
   const slotEnv = textOf(flags, "slot_env");
   const envs = slotEnv === null ? [] : variableSets(slotEnv, "--slot-env", issues);
   if (envs.length > 0 && envs.length !== count) {
@@ -181,6 +180,7 @@ function optionsOf(flags: ParsedFlags) {
     host: textOf(flags, "host") ?? "127.0.0.1",
     port: number("port", 8000, 0, 65_535),
     modelsFolder: textOf(flags, "models_dir"),
+    launcher,
     grants,
     firestore: {
       project: textOf(flags, "firestore_project"),

@@ -16,6 +16,10 @@ export interface ChildOptions {
   readonly env: Readonly<Record<string, string>>;
   /** The folder it starts in; default the server's. */
   readonly cwd?: string;
+  /** Whether signals of the terminal, such as Ctrl-C, pass it by. Default false. */
+  readonly ownSession?: boolean;
+  /** How it is ended at once. Default SIGKILL. */
+  readonly endedBy?: "SIGKILL" | "SIGTERM";
 }
 
 /** A child that runs. */
@@ -26,18 +30,21 @@ export class Child {
   /** The end of what it wrote on standard error, once it has ended. */
   readonly logEnd: Promise<string>;
   readonly #process: Deno.ChildProcess;
+  readonly #endedBy: Deno.Signal;
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #encoder = new TextEncoder();
 
-  private constructor(process: Deno.ChildProcess) {
+  private constructor(process: Deno.ChildProcess, endedBy: Deno.Signal) {
     this.#process = process;
+    this.#endedBy = endedBy;
     this.#input = process.stdin.getWriter();
     this.status = process.status;
     this.lines = linesOf(process.stdout);
     this.logEnd = endOf(process.stderr);
   }
 
-  static start({ command: [program, ...args], env, cwd }: ChildOptions): Child {
+  static start(options: ChildOptions): Child {
+    const { command: [program, ...args], env, cwd, ownSession = false, endedBy = "SIGKILL" } = options;
     return new Child(
       new Deno.Command(program, {
         args,
@@ -46,7 +53,9 @@ export class Child {
         stdin: "piped",
         stdout: "piped",
         stderr: "piped",
+        detached: ownSession,
       }).spawn(),
+      endedBy,
     );
   }
 
@@ -63,7 +72,7 @@ export class Child {
   /** Ends it at once, if it has not ended. */
   kill(): void {
     try {
-      this.#process.kill("SIGKILL");
+      this.#process.kill(this.#endedBy);
     } catch {
       // it has ended meanwhile
     }

@@ -5,7 +5,8 @@
  */
 import type { TrainingEvent } from "../../src/job.ts";
 import { Child } from "./child.ts";
-import type { JobLauncher, JobOrder, JobOutcome, JobProcess, ToldError } from "./launcher.ts";
+import type { JobLauncher, JobOrder, JobOutcome, JobProcess } from "./launcher.ts";
+import { outcomeOf, wordOf } from "./words.ts";
 
 /** How processes are started. */
 export interface LocalLauncherOptions {
@@ -15,12 +16,6 @@ export interface LocalLauncherOptions {
   readonly patienceMs?: number;
 }
 
-/** What a process says, a line each. */
-type Word =
-  | { readonly type: "event"; readonly event: TrainingEvent }
-  | { readonly type: "over"; readonly error: ToldError | null }
-  | { readonly type: "stopped" };
-
 export class LocalLauncher implements JobLauncher {
   readonly #options: LocalLauncherOptions;
 
@@ -29,48 +24,49 @@ export class LocalLauncher implements JobLauncher {
   }
 
   launch({ config, folder, slot }: JobOrder): JobProcess {
-    const { command, patienceMs = 120_000 } = this.#options;
+    const { command, patienceMs } = this.#options;
     const child = Child.start({ command, env: slot.env, cwd: folder });
     child.say(JSON.stringify({ config }));
-    let outcome: JobOutcome | null = null, timer: ReturnType<typeof setTimeout> | undefined;
-    const told = Promise.withResolvers<JobOutcome>();
+    return jobOf(child, patienceMs);
+  }
+}
 
-    async function* events(): AsyncGenerator<TrainingEvent> {
-      try {
-        for await (const line of child.lines) {
-          const word = wordOf(line);
-          if (word?.type === "event") yield word.event;
-          else if (word) outcome = outcomeOf(word);
-        }
-      } finally {
-        const [{ code, signal }, logEnd] = await Promise.all([child.status, child.logEnd]);
-        clearTimeout(timer);
-        await child.endInput();
-        const how = signal ? `ended by ${signal}` : `ended with code ${code}`;
-        told.resolve(outcome ?? { type: "crashed", how, logEnd });
+/**
+ * A child that says words, and takes `stop`, as the process of a job.
+ *
+ * @param patienceMs After which a child that was asked to stop is killed. Default 120 000.
+ * @param reasonIn Finds the reason of a crash in the end of the log; default how the child itself ended.
+ */
+export function jobOf(
+  child: Child,
+  patienceMs = 120_000,
+  reasonIn: (logEnd: string) => string | null = () => null,
+): JobProcess {
+  let outcome: JobOutcome | null = null, timer: ReturnType<typeof setTimeout> | undefined;
+  const told = Promise.withResolvers<JobOutcome>();
+
+  async function* events(): AsyncGenerator<TrainingEvent> {
+    try {
+      for await (const line of child.lines) {
+        const word = wordOf(line);
+        if (word?.type === "event") yield word.event;
+        else if (word) outcome = outcomeOf(word);
       }
+    } finally {
+      const [{ code, signal }, logEnd] = await Promise.all([child.status, child.logEnd]);
+      clearTimeout(timer);
+      await child.endInput();
+      const how = reasonIn(logEnd) ?? (signal ? `ended by ${signal}` : `ended with code ${code}`);
+      told.resolve(outcome ?? { type: "crashed", how, logEnd });
     }
-    return {
-      events: events(),
-      outcome: told.promise,
-      stop: () => {
-        if (timer !== undefined) return;
-        child.say("stop");
-        timer = setTimeout(() => child.kill(), patienceMs);
-      },
-    };
   }
-}
-
-function wordOf(line: string): Word | null {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null; // a library that prints
-  }
-}
-
-function outcomeOf(word: Exclude<Word, { type: "event" }>): JobOutcome {
-  if (word.type === "stopped") return { type: "stopped" };
-  return word.error ? { type: "failed", error: word.error } : { type: "completed" };
+  return {
+    events: events(),
+    outcome: told.promise,
+    stop: () => {
+      if (timer !== undefined) return;
+      child.say("stop");
+      timer = setTimeout(() => child.kill(), patienceMs);
+    },
+  };
 }

@@ -83,10 +83,10 @@ function endUnread(): void {
 }
 
 /**
- * Signals that ask for an orderly stop. Of several ranks `mpirun` ends those that are left by SIGTERM a second before
+ * Signals that ask this process for an orderly stop. Of several ranks `mpirun` ends those that are left by SIGTERM a second before
  * SIGKILL, when another is gone and nothing can be saved any more; SIGUSR1 it hands on.
  */
-function stopSignals(): readonly ("SIGINT" | "SIGTERM" | "SIGUSR1")[] {
+export function stopSignals(): readonly ("SIGINT" | "SIGTERM" | "SIGUSR1")[] {
   if (Deno.build.os === "windows") return ["SIGINT"];
   return isOneOfSeveral() ? ["SIGUSR1"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
 }

@@ -57,6 +57,21 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
       placeholder: "TEXT",
     },
   ),
+  serve("Jobs", "launcher", "Where jobs run: in a process, in several ranks of Open MPI, in a cluster", {
+    placeholder: "local|mpi|kubernetes",
+    defaultText: "local",
+  }),
+  serve("Jobs", "ranks", "Ranks of a job with --launcher mpi; LOWRANK_RANK_ENV shows each its GPU", {
+    placeholder: "N",
+    defaultText: "2",
+  }),
+  serve("Jobs", "job-template", "Manifest of the Jobs of --launcher kubernetes, YAML or JSON", {
+    placeholder: "FILE",
+  }),
+  serve("Jobs", "namespace", "Where Jobs are created", {
+    placeholder: "NAME",
+    defaultText: "that of kubectl's context, or the server's own",
+  }),
   serve(
     "Proxy for pages",
     "allow-origin",

@@ -134,13 +134,18 @@ export class Runs {
   }
 
   /** Process of a rank of a run that goes on. */
-  async rank(name: string, rank: number): Promise<number> {
-    const args = ["-c", FIND_RANK, "sh", `${this.folder}/${name}.json`, String(rank)];
-    const { out } = ended(await new Deno.Command("/bin/sh", { args }).output());
-    const found = out.trim();
-    assert.match(found, /^\d+$/, `rank ${rank} of ${name} is not running`);
-    return Number(found);
+  rank(name: string, rank: number): Promise<number> {
+    return rankOf(`${this.folder}/${name}.json`, rank);
   }
+}
+
+/** The process of a rank that has a word on its command line. */
+export async function rankOf(word: string, rank: number): Promise<number> {
+  const args = ["-c", FIND_RANK, "sh", word, String(rank)];
+  const { out } = ended(await new Deno.Command("/bin/sh", { args }).output());
+  const found = out.trim();
+  assert.match(found, /^\d+$/, `no rank ${rank} with ${word} is running`);
+  return Number(found);
 }
 
 /** A command as several ranks. */

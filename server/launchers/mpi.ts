@@ -1,0 +1,49 @@
+/**
+ * Jobs as several processes of this machine that Open MPI starts and connects, each with a GPU of its own.
+ *
+ * @module
+ */
+import { Child } from "./child.ts";
+import type { JobLauncher, JobOrder, JobProcess } from "./launcher.ts";
+import { jobOf, type LocalLauncherOptions } from "./local.ts";
+import { writeOrder } from "./order_file.ts";
+
+/** How ranks are started. */
+export interface MpiLauncherOptions extends LocalLauncherOptions {
+  /** Processes of a job. */
+  readonly ranks: number;
+}
+
+/** In a container the server is often root, which is none outside; `mpirun` wants it said twice. */
+const AS_ROOT = { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" };
+
+export class MpiLauncher implements JobLauncher {
+  readonly #options: MpiLauncherOptions;
+
+  constructor(options: MpiLauncherOptions) {
+    this.#options = options;
+  }
+
+  launch(order: JobOrder): JobProcess {
+    const { command, ranks, patienceMs } = this.#options;
+    const child = Child.start({
+      // a rank is a GPU, not a core, and a process of several threads; standard input is that of rank 0
+      command: [
+        ...["mpirun", "-np", String(ranks), "--oversubscribe", "--bind-to", "none"] as const,
+        ...[...command, writeOrder(order), "-"],
+      ],
+      env: { ...AS_ROOT, ...order.slot.env },
+      cwd: order.folder,
+      ownSession: true,
+      endedBy: "SIGTERM", // which it hands on; ranks would outlive it otherwise
+    });
+    return jobOf(child, patienceMs, rankThatDied);
+  }
+}
+
+/** Which rank died and how, as `mpirun` tells it. */
+export function rankThatDied(log: string): string | null {
+  const [, rank, signal] =
+    /process rank (\d+) with PID \d+ on\s+node \S+\s+exited on\s+signal (\d+ \([^)]*\))/.exec(log) ?? [];
+  return rank === undefined ? null : `had its rank ${rank} ended by signal ${signal}`;
+}
