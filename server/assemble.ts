@@ -18,6 +18,7 @@ import { FileStore } from "./file_store.ts";
 import type { TextGenerator } from "./generation.ts";
 import { GenerationQueue } from "./generation_queue.ts";
 import { IdempotencyKeys } from "./idempotency.ts";
+import { JobRecordMirror } from "./job_record_mirror.ts";
 import { JobRunner, runFolder } from "./job_runner.ts";
 import { JobStore } from "./job_store.ts";
 import type { WatchableJobRecords } from "../src/job_tracker.ts";
@@ -47,7 +48,7 @@ export interface ServerParts {
   readonly settings: ServerSettings;
   /** What the proxy offers of buckets; default nothing. */
   readonly areas?: readonly StorageArea[];
-  /** Records of jobs wherever they run; default none. */
+  /** Records of jobs wherever they run, to which those of this server are added; default none. */
   readonly records?: WatchableJobRecords;
   readonly checkData: CheckData;
   readonly log: (entry: AccessEntry) => void;
@@ -55,6 +56,8 @@ export interface ServerParts {
   /** See `JobRunnerDeps`. */
   readonly mostCrashes?: number;
   readonly pauseMs?: number;
+  /** See `JobRecordMirrorDeps.intervalMs`. */
+  readonly recordIntervalMs?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -133,6 +136,11 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     files.removeExpired().catch((error) => logFailure("removing expired files", error));
   }, SWEEP_MS);
   const app = createApp(deps);
+  const { records } = parts;
+  const mirror = records && new JobRecordMirror({
+    ...{ database, jobs, records, now, log: logFailure },
+    ...(parts.recordIntervalMs === undefined ? {} : { intervalMs: parts.recordIntervalMs }),
+  });
   runner.start();
   return {
     app,
@@ -142,6 +150,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
       isStopping = true;
       clearInterval(sweep);
       await Promise.all([runner.stop(), generations.close(), uploads.close()]);
+      await mirror?.close(); // what became of the jobs is known now
     },
   };
 }

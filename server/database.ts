@@ -56,6 +56,14 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (caller, key)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE told_records (
+    store TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    told TEXT NOT NULL,
+    PRIMARY KEY (store, job_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** Milliseconds that a statement waits for another process, such as the command that makes tokens. */

@@ -95,6 +95,7 @@ interface Row {
 export class JobStore {
   readonly #database: Database;
   readonly #now: () => number;
+  readonly #listeners = new Set<(id: string) => void>();
 
   constructor(database: Database, now: () => number = Date.now) {
     this.#database = database;
@@ -131,6 +132,7 @@ export class JobStore {
       job.metadata && JSON.stringify(job.metadata),
       JSON.stringify(stored),
     );
+    this.#changed(job.id);
     return stored;
   }
 
@@ -177,6 +179,17 @@ export class JobStore {
       limit + 1,
     );
     return pageOf(found, limit);
+  }
+
+  /** Every job, the earliest first. */
+  all(): StoredJob[] {
+    return this.#jobs("SELECT record FROM jobs ORDER BY seq");
+  }
+
+  /** Calls `changed` after each change of a job. @returns What ends that. */
+  listen(changed: (id: string) => void): () => void {
+    this.#listeners.add(changed);
+    return () => void this.#listeners.delete(changed);
   }
 
   /** Jobs of these states, in the order in which they were put in line. */
@@ -254,7 +267,13 @@ export class JobStore {
       JSON.stringify(job),
       job.id,
     );
+    this.#changed(job.id);
     return job;
+  }
+
+  /** Tells listeners once the transaction that the change is part of is over. */
+  #changed(id: string): void {
+    queueMicrotask(() => this.#listeners.forEach((changed) => changed(id)));
   }
 
   #seqOf(id: string): number | undefined {

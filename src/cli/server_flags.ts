@@ -117,7 +117,7 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
   serve(
     "Proxy for pages",
     "firestore-project",
-    "Firestore project of the job records that pages read and write",
+    "Firestore project of the job records, those of the server's jobs among them",
     {
       placeholder: "ID",
       defaultText: "DATA-DIR/records.db",

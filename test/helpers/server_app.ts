@@ -166,6 +166,7 @@ export async function withServer(
     logFailure: (_, error) => failures.push(error),
     mostCrashes: 2,
     pauseMs: 1000,
+    recordIntervalMs: 5,
     now: () => clock.now,
     ...proxied,
   };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { TrainingEvent } from "../../src/job.ts";
 import { FakeProcess, ROWS, type TestServer, until, uploadForm, withServer } from "../helpers/server_app.ts";
+import { checkpointed, started, step } from "../helpers/training_events.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -34,45 +34,6 @@ async function created(server: TestServer, more: Record<string, unknown> = {}): 
   assert.equal(status, 200, JSON.stringify(body));
   return body.id;
 }
-
-const started = (totalSteps: number): TrainingEvent => ({
-  type: "started",
-  summary: {
-    baseModel: "/srv/data/models/tiny",
-    modelType: "llama",
-    totalParameters: 10,
-    trainableParameters: 5,
-    adapter: "GPU",
-    softwareAdapter: false,
-    choices: [],
-    trainExamples: 3,
-    evalExamples: 0,
-    trainableTokensPerEpoch: 9,
-    totalSteps,
-    stepsPerEpoch: totalSteps,
-    effectiveBatchSize: 1,
-    memory: [],
-  },
-});
-const step = (number: number, totalSteps = 4): TrainingEvent => ({
-  type: "step",
-  step: number,
-  totalSteps,
-  epoch: number / totalSteps,
-  loss: 2 / number,
-  learningRate: 1e-4,
-  gradNorm: 1,
-  tokenAccuracy: 0.5,
-  trainedTokens: 3,
-  tokens: 3 * number,
-  tokensPerSecond: 10,
-  etaSeconds: totalSteps - number,
-});
-const checkpointed = (number: number): TrainingEvent => ({
-  type: "checkpointed",
-  step: number,
-  path: `/srv/data/checkpoint-${number}`,
-});
 
 /** What a completed run leaves. */
 async function leaveRun({ order }: FakeProcess): Promise<void> {
