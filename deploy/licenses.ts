@@ -8,6 +8,7 @@
  * @module
  */
 import config from "../deno.json" with { type: "json" };
+import onnx from "../web/onnx/package.json" with { type: "json" };
 
 /** SPDX names of licences that ask for no more than to be named. */
 const PERMISSIVE = new Set([
@@ -137,10 +138,31 @@ async function cacheFolder(): Promise<string> {
   return JSON.parse(new TextDecoder().decode(stdout)).npmCache;
 }
 
+/** A lock file's packages, fetched, and those of them that are handed on. */
+interface Locked {
+  readonly packages: ReadonlyMap<string, LockedPackage>;
+  readonly shipped: readonly LockedPackage[];
+}
+
+/** @param folder Of the lock file, below the root. @param direct Packages that are handed on with all that they need. */
+async function lockedIn(folder: string, direct: Iterable<string>): Promise<Locked> {
+  const cwd = decodeURIComponent(new URL(`../${folder}`, import.meta.url).pathname);
+  await new Deno.Command(Deno.execPath(), { args: ["install", "--frozen"], cwd }).output(); // fetches what no run has used yet
+  const packages = lockedPackages(JSON.parse(await Deno.readTextFile(`${cwd}deno.lock`)).npm);
+  return { packages, shipped: reachable(packages, direct) };
+}
+
 if (import.meta.main) {
-  await new Deno.Command(Deno.execPath(), { args: ["install", "--frozen"] }).output(); // fetches what no run has used yet
-  const lock = JSON.parse(await Deno.readTextFile(new URL("../deno.lock", import.meta.url)));
-  const packages = lockedPackages(lock.npm), cache = await cacheFolder();
+  const direct = Object.values(config.imports).filter((target) => target.startsWith("npm:"))
+    .map((target) => target.slice("npm:".length).replace(/(?<=.)@[^@]*$/, ""))
+    .filter((name) => !DEVELOPMENT.has(name));
+  // the second are bundled into the page for browsers without WebGPU
+  const locks = [await lockedIn("", direct), await lockedIn("web/onnx/", Object.keys(onnx.dependencies))];
+  const named = ({ name, version }: LockedPackage) => `${name}@${version}`;
+  const packages = new Map(
+    locks.flatMap(({ packages }) => [...packages.values()].map((entry) => [named(entry), entry])),
+  );
+  const cache = await cacheFolder();
   const all = await Promise.all([...packages.values()].map((entry) => readNote(entry, cache)));
   const refused = all.filter(({ name, licence }) =>
     !isPermissive(licence) && USED_AS_THEY_COME.get(name) !== licence
@@ -148,12 +170,9 @@ if (import.meta.main) {
   for (const { name, version, licence } of refused) {
     console.error(`${name} ${version} is under ${licence}, which is not known to be permissive`);
   }
-  const direct = Object.values(config.imports).filter((target) => target.startsWith("npm:"))
-    .map((target) => target.slice("npm:".length).replace(/(?<=.)@[^@]*$/, ""))
-    .filter((name) => !DEVELOPMENT.has(name));
-  const shipped = new Set(reachable(packages, direct).map(({ name, version }) => `${name}@${version}`));
+  const shipped = new Set(locks.flatMap((lock) => lock.shipped.map(named)));
   const text = notices(
-    all.filter(({ name, version }) => shipped.has(`${name}@${version}`))
+    all.filter((entry) => shipped.has(named(entry)))
       .sort((a, b) => a.name < b.name ? -1 : 1),
   );
   const path = decodeURIComponent(new URL(`../${NOTICES_FILE}`, import.meta.url).pathname);

@@ -55,6 +55,48 @@ export async function buildWeb(out: string = DIST, { model, data }: PageContent 
   await tellFiles(`${out}/${SERVICE_WORKER}.js`, await digests(out));
 }
 
+/** Packages of the chat without WebGPU, and where their scripts go: loaded by whoever needs them, and by nobody else. */
+const ONNX = inRoot("web/onnx/"), ONNX_OUT = "onnx";
+/** Of the runtime, the build that has no more than WebAssembly. */
+const RUNTIME = "ort-wasm-simd-threaded";
+
+/**
+ * Adds to a built page what the chat needs in browsers without WebGPU: transformers.js and onnxruntime-web.
+ *
+ * @throws {Error} If the packages cannot be had.
+ */
+export async function buildOnnxChat(out: string = DIST): Promise<void> {
+  const config = `${ONNX}deno.json`, folder = `${out}/${ONNX_OUT}`;
+  await bundle([`${ONNX}writer.ts`], folder, [`--config=${config}`], ONNX);
+  const runtime = await packageFolder("onnxruntime-web", config);
+  for (const ending of ["mjs", "wasm"]) {
+    await Deno.writeFile(
+      `${folder}/${RUNTIME}.${ending}`,
+      await Deno.readFile(`${runtime}${RUNTIME}.${ending}`),
+    );
+  }
+}
+
+/** Where a package's own script lies, in Deno's cache. */
+export async function packageFolder(name: string, config: string): Promise<string> {
+  const args = ["eval", "--quiet", "--config", config, `console.log(import.meta.resolve("${name}"))`];
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: config.slice(0, config.lastIndexOf("/")),
+  }).output();
+  return new URL(".", new TextDecoder().decode(stdout).trim()).pathname;
+}
+
+/** Both; says so where the second cannot be had, which a page does without. */
+export async function buildAll(out: string = DIST): Promise<void> {
+  await buildWeb(out);
+  try {
+    await buildOnnxChat(out);
+  } catch (error) {
+    console.warn(`without the chat for browsers that lack WebGPU: ${(error as Error).message}`);
+  }
+}
+
 /** Puts before the service worker what it keeps. Its own text changes with each file, so that browsers take it anew. */
 async function tellFiles(script: string, files: ReadonlyMap<string, string>): Promise<void> {
   const { [script.slice(script.lastIndexOf("/") + 1)]: _, ...others } = Object.fromEntries(files);
@@ -79,7 +121,12 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 }
 
 /** Bundles scripts for browsers, each with all that it imports. @throws {Error} With the bundler's words. */
-export async function bundle(entries: readonly string[], out: string, options: readonly string[] = []) {
+export async function bundle(
+  entries: readonly string[],
+  out: string,
+  options: readonly string[] = [],
+  cwd: string = inRoot("."),
+): Promise<void> {
   const args = [
     "bundle",
     "--quiet",
@@ -89,7 +136,7 @@ export async function bundle(entries: readonly string[], out: string, options: r
     `--outdir=${out}`,
     ...entries,
   ];
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: inRoot(".") }).output();
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd }).output();
   if (!success) throw new Error(`Cannot bundle ${entries.join(", ")}:\n${new TextDecoder().decode(stderr)}`);
 }
 
@@ -108,6 +155,11 @@ export interface PageSizes {
   readonly initial: number;
   /** That, and the worker with what it imports at once: the engine. */
   readonly whole: number;
+  /**
+   * What of that is loaded later, by those who need it: exports, chat, YAML and Parquet readers. The chat without WebGPU
+   * lies apart and is not counted: transformers.js and onnxruntime-web are many times as large as all the rest.
+   */
+  readonly later: number;
   /** Each script, the style and the page. */
   readonly files: ReadonlyMap<string, number>;
 }
@@ -123,7 +175,8 @@ export async function pageSizes(out: string): Promise<PageSizes> {
   const sum = (names: Iterable<string>) => [...names].reduce((bytes, name) => bytes + files.get(name)!, 0);
   const page = new Set(["index.html", "style.css", ...await loadedWith(out, "main.js")]);
   const whole = new Set([...page, ...await loadedWith(out, "worker.js")]);
-  return { initial: sum(page), whole: sum(whole), files };
+  const all = sum(files.keys());
+  return { initial: sum(page), whole: sum(whole), later: all - sum(whole), files };
 }
 
 /** A script and all that it imports at once. */
@@ -143,11 +196,15 @@ async function gzippedBytes(bytes: Uint8Array<ArrayBuffer>): Promise<number> {
 }
 
 async function report(out: string): Promise<void> {
-  const { initial, whole, files } = await pageSizes(out);
+  const { initial, whole, later, files } = await pageSizes(out);
   for (const [name, bytes] of [...files].sort()) {
     console.log(`${name.padEnd(24)} ${kilobytes(bytes)} gzipped`);
   }
-  console.log(`before the page shows ${kilobytes(initial)}, with the engine ${kilobytes(whole)}`);
+  console.log(
+    `before the page shows ${kilobytes(initial)}, with the engine ${kilobytes(whole)}, on demand ${
+      kilobytes(later)
+    }`,
+  );
   console.log(`built in ${out}`);
 }
 
@@ -156,6 +213,6 @@ function kilobytes(bytes: number): string {
 }
 
 if (import.meta.main) {
-  await buildWeb();
+  await buildAll();
   await report(DIST);
 }

@@ -3,41 +3,10 @@
  *
  * @module
  */
-import { checkpointName } from "../src/checkpoint/resume.ts";
-import type { QuantizationWord } from "../src/config.ts";
 import { LanguageModel } from "../src/language_model.ts";
-import { RUN_FILE, type RunRecord } from "../src/run_files.ts";
 import { fileAt, type Folder, readText } from "../src/storage.ts";
+import { type ChatPlace, chatPlace } from "./chat_place.ts";
 import type { ChatFacts, ChatOrder, ChatPiece, ChatSide, ChatSubject } from "./protocol.ts";
-
-/** Where to find what is talked to. */
-export interface ChatPlace {
-  readonly baseModel: string;
-  /** Folder of what was trained; null for the base alone. */
-  readonly adapter: string | null;
-  readonly quantization: QuantizationWord;
-  readonly doubleQuant: boolean;
-  /** Jinja in place of the tokenizer's own; null for that. */
-  readonly chatTemplate: string | null;
-}
-
-/** @throws {StorageNotFoundError} If the run is not there. */
-export async function chatPlace(subject: ChatSubject, files: (uri: string) => Folder): Promise<ChatPlace> {
-  if (subject.kind === "base") {
-    const plain = { quantization: "none", doubleQuant: true, chatTemplate: null } as const;
-    return { baseModel: subject.baseModel, adapter: null, ...plain };
-  }
-  const { run, checkpoint } = subject, folder = files(`runs/${run}`);
-  const { config }: RunRecord = JSON.parse(await readText(folder, RUN_FILE));
-  const { base_model, load_in_4bit, load_in_8bit, double_quant, chat_template_path } = config;
-  return {
-    baseModel: String(base_model),
-    adapter: `runs/${run}/${checkpoint === null ? "adapter" : checkpointName(checkpoint)}`,
-    quantization: load_in_4bit === true ? "4bit" : load_in_8bit === true ? "8bit" : "none",
-    doubleQuant: double_quant !== false,
-    chatTemplate: typeof chat_template_path === "string" ? await readAt(files, chat_template_path) : null,
-  };
-}
 
 async function readAt(files: (uri: string) => Folder, path: string): Promise<string> {
   const { folder, name } = fileAt(files, path);
@@ -109,11 +78,12 @@ export class ChatModel {
   }
 
   async #load(place: ChatPlace): Promise<LanguageModel> {
-    const { baseModel: model, quantization, doubleQuant, chatTemplate } = place;
-    const key = JSON.stringify([model, quantization, doubleQuant, chatTemplate]);
+    const { baseModel: model, quantization, doubleQuant, chatTemplatePath } = place;
+    const key = JSON.stringify([model, quantization, doubleQuant, chatTemplatePath]);
     this.#place = place;
     if (this.#base?.key === key) return this.#base.model;
     await this.#drop(); // its memory is free before the next one takes its own
+    const chatTemplate = chatTemplatePath === null ? null : await readAt(this.#files, chatTemplatePath);
     const gpu = { submissionMs: this.#submissionMs };
     const opened = await LanguageModel.open({
       files: this.#files,

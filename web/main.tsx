@@ -6,6 +6,7 @@
 import * as z from "zod/mini";
 import { render } from "preact";
 import { App } from "./app.tsx";
+import { gpuChat, OnnxChat } from "./chat_engines.ts";
 import { Engine } from "./engine.ts";
 import { webGpuGate } from "./gate.ts";
 import { plainError, type Wire } from "./protocol.ts";
@@ -30,13 +31,18 @@ async function keepPage(): Promise<void> {
   await navigator.serviceWorker?.register(script).catch(() => {}); // as in private windows
 }
 
+function startWorker(script: string): Engine {
+  return new Engine(new Worker(new URL(script, document.baseURI), { type: "module" }));
+}
+
 const root = document.getElementById("app")!;
 applyTheme(savedTheme());
 followAddress();
 try {
   const [job, gate] = await Promise.all([readJob(), webGpuGate(globalThis)]);
-  const worker = () => new Engine(new Worker(new URL("worker.js", document.baseURI), { type: "module" }));
-  const session = new PageSession(job, gate, gate.open ? worker() : null);
+  const engine = startWorker("worker.js");
+  const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => startWorker("onnx/writer.js"));
+  const session = new PageSession(job, gate, engine, chat);
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();
   });

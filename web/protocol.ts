@@ -39,6 +39,23 @@ export interface Questions {
   readonly say: { readonly input: ChatOrder; readonly answer: null; readonly note: ChatPiece };
   /** Gives the GPU back. */
   readonly closeChat: { readonly input: null; readonly answer: null };
+  /** Exports what is talked to for browsers without WebGPU. */
+  readonly onnxModel: { readonly input: OnnxOrder; readonly answer: ExportedModel };
+  /** Of the worker that runs exported models: takes one by a name; those of other names before its slash go. */
+  readonly openWriter: {
+    readonly input: { readonly name: string; readonly files: ExportedModel["files"] };
+    readonly answer: null;
+  };
+  /** Of the same: goes on from a conversation. */
+  readonly write: {
+    readonly input: {
+      readonly name: string;
+      readonly messages: readonly Message[];
+      readonly options: ChatOrder["options"];
+    };
+    readonly answer: null;
+    readonly note: Omit<ChatPiece, "side">;
+  };
   /** Paths of the models that are kept on the device. */
   readonly models: { readonly input: null; readonly answer: readonly string[] };
   readonly modelFacts: { readonly input: string; readonly answer: ModelFacts };
@@ -59,6 +76,9 @@ export interface Questions {
 
 /** Name of a question. */
 export type Question = keyof Questions;
+
+/** Questions to the worker that runs exported models; all others are for the one that trains. */
+export type WriterQuestion = "openWriter" | "write";
 
 /** What a question is told before its answer, such as how far it is. */
 export type NoteOf<Q extends Question> = Questions[Q] extends { readonly note: infer Note } ? Note : never;
@@ -187,6 +207,18 @@ export interface ChatOrder {
     readonly seed: number;
     readonly maxNewTokens: number;
   };
+}
+
+/** Which of two models to export. */
+export interface OnnxOrder {
+  readonly subject: ChatSubject;
+  readonly side: ChatSide;
+}
+
+/** A model that transformers.js runs. */
+export interface ExportedModel extends Omit<ChatFacts, "sides"> {
+  /** By their paths in the model's folder. */
+  readonly files: readonly { readonly path: string; readonly content: Blob }[];
 }
 
 /** A part of an answer. */

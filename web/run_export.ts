@@ -15,14 +15,9 @@ import { mergeParts } from "../src/model_manager.ts";
 import type { Folder } from "../src/storage.ts";
 import type { PageFiles } from "./page_files.ts";
 import type { ByteProgress, Exported, ExportOrder } from "./protocol.ts";
+import { clearStage, stageFolder } from "./stage.ts";
 import { blobOf, copyStreamTo } from "./stored_copy.ts";
 import { zipOf } from "./zip_folder.ts";
-
-/** Where files wait until the browser has handed them over. */
-const STAGE = "exports";
-
-/** Whoever has not begun to take a file after so long no longer wants it. */
-const STAGED_MS = 60 * 60 * 1000;
 
 /** What an adapter is made of. */
 const ADAPTER_FILES: readonly string[] = [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE];
@@ -131,16 +126,4 @@ async function delivered(
   const stage = stageFolder(root);
   await copyStreamTo(stage, name, content);
   return { name, content: await blobOf(stage, name) };
-}
-
-/** A folder of its own, so that a file that is still being handed over stays. */
-function stageFolder(root: Folder): Folder {
-  return root.folder(STAGE).folder(String(Date.now()));
-}
-
-async function clearStage(root: Folder): Promise<void> {
-  const stage = root.folder(STAGE), now = Date.now();
-  for (const name of await stage.folders()) {
-    if (now - Number(name) > STAGED_MS) await stage.removeFolder(name);
-  }
 }

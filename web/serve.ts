@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { buildWeb, DIST } from "./build.ts";
+import { buildAll, DIST } from "./build.ts";
 
 const PORT = 8080;
 
@@ -14,6 +14,8 @@ const TYPES: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
+  mjs: "text/javascript; charset=utf-8",
+  wasm: "application/wasm",
   json: "application/json",
   jsonl: "application/jsonl",
 };
@@ -113,6 +115,6 @@ function refused(status: 404 | 405): Response {
 }
 
 if (import.meta.main) {
-  await buildWeb();
+  await buildAll();
   Deno.serve({ hostname: "127.0.0.1", port: PORT }, serveFolder(DIST));
 }

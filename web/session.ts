@@ -37,39 +37,42 @@ export class PageSession {
   readonly form: JobForm;
   /** What is known of the form's model and data; null where the gate is shut. */
   readonly inputs: JobInputs | null;
-  /** Null where the gate is shut. */
-  readonly downloads: RunDownloads | null;
-  /** Null where nobody can answer. */
-  readonly chat: ChatSession | null;
+  readonly downloads: RunDownloads;
+  readonly chat: ChatSession;
   /** Whether the running job is to leave nothing. */
   #discards = false;
 
-  /** @param engine Null where the gate is shut. */
-  constructor(job: Wire, readonly gate: Gate, readonly engine: Engine | null) {
+  /** @param engine Where the gate is shut it trains nothing, and does all that needs no GPU. */
+  constructor(job: Wire, readonly gate: Gate, readonly engine: Engine, chatEngine: ChatEngine) {
     this.form = new JobForm(job);
-    this.inputs = engine && new JobInputs(engine, this.form, String(this.form.value("base_model")));
-    this.chat = engine && new ChatSession(gpuChat(engine));
-    this.downloads = engine && new RunDownloads(engine);
-    if (engine) engine.onRun = (message) => void this.#take(message);
+    const isAble = gate.open;
+    this.inputs = isAble ? new JobInputs(engine, this.form, String(this.form.value("base_model"))) : null;
+    this.chat = new ChatSession(chatEngine);
+    this.downloads = new RunDownloads(engine);
+    engine.onRun = (message) => void this.#take(message);
+  }
+
+  /** Whether a run can be started, or gone on with, here and now. */
+  get isAble(): boolean {
+    return this.gate.open && this.ready.value && !this.busy.value;
   }
 
   /** Asks what the store holds. */
   async open(): Promise<void> {
-    if (!this.engine) return;
     await this.#told(async () => {
-      const { store, runs } = await this.engine!.ask("open", null);
+      const { store, runs } = await this.engine.ask("open", null);
       this.store.value = store;
       this.runs.value = runs;
       this.ready.value = true;
-      this.inputs!.follow(() => !this.busy.value && route.value.view === "train");
+      this.inputs?.follow(() => !this.busy.value && route.value.view === "train");
     });
   }
 
   /** Shows a run that the store holds, unless it is shown already. */
   async show(name: string): Promise<void> {
-    if (this.run.value?.name === name || this.busy.value || !this.engine) return;
+    if (this.run.value?.name === name || this.busy.value) return;
     await this.#told(async () => {
-      this.run.value = RunState.of(await this.engine!.ask("openRun", name));
+      this.run.value = RunState.of(await this.engine.ask("openRun", name));
     });
   }
 
@@ -89,13 +92,13 @@ export class PageSession {
   /** Ends the running job after its step; its checkpoint is kept. */
   stop(): void {
     this.run.value?.stopping();
-    this.engine?.stop();
+    this.engine.stop();
   }
 
   /** Makes the step that the running job is at its last: it is saved as it is then. */
   finish(): void {
     this.run.value?.finishing();
-    this.engine?.finish();
+    this.engine.finish();
   }
 
   /** Ends the running job and removes it. */
@@ -115,7 +118,7 @@ export class PageSession {
   /** Removes a run with all that it holds. */
   async remove(name: string): Promise<void> {
     await this.#told(async () => {
-      await this.engine!.ask("removeRun", name);
+      await this.engine.ask("removeRun", name);
       if (this.run.value?.name === name) this.run.value = null;
       this.runs.value = this.runs.value.filter((entry) => entry.name !== name);
     });
@@ -127,7 +130,7 @@ export class PageSession {
     this.busy.value = true;
     this.#discards = false;
     routeTo(`run/${run.name}`);
-    this.engine!.start({ ...run.config, ...options });
+    this.engine.start({ ...run.config, ...options });
   }
 
   async #take(message: RunMessage): Promise<void> {
@@ -146,7 +149,7 @@ export class PageSession {
     if (message.type === "stopped") run.stopped(message.resumable);
     if (message.type === "failed") run.failed(message.error, message.resumable);
     await this.#told(async () => {
-      this.runs.value = await this.engine!.ask("runs", null);
+      this.runs.value = await this.engine.ask("runs", null);
       if (!this.runs.value.some(({ name }) => name === run.name)) return;
       await this.#look(run);
     });
@@ -154,7 +157,7 @@ export class PageSession {
 
   /** What the run has made by now. */
   async #look(run: RunState): Promise<void> {
-    run.holdings.value = await this.engine!.ask("runHoldings", run.name);
+    run.holdings.value = await this.engine.ask("runHoldings", run.name);
   }
 
   async #told(act: () => Promise<void>): Promise<void> {
@@ -165,13 +168,4 @@ export class PageSession {
       this.problem.value = error instanceof RefusedError ? error.plain : plainError(error);
     }
   }
-}
-
-/** Answers of the worker's own models. */
-function gpuChat(engine: Engine): ChatEngine {
-  return {
-    open: (subject) => engine.ask("openChat", subject),
-    say: (order, signal, onNote) => engine.ask("say", order, { signal, onNote }),
-    close: async () => void await engine.ask("closeChat", null),
-  };
 }

@@ -28,6 +28,7 @@ import {
   type Wire,
   type WorkerCommand,
   type WorkerMessage,
+  type WriterQuestion,
 } from "./protocol.ts";
 import { RunLibrary } from "./run_library.ts";
 import { copyTo } from "./stored_copy.ts";
@@ -128,8 +129,11 @@ function chatOf(current: Session): Promise<ChatModel> {
   })();
 }
 
+/** What this worker answers. */
+type OwnQuestion = Exclude<Question, WriterQuestion>;
+
 type Answers = {
-  readonly [Q in Question]: (
+  readonly [Q in OwnQuestion]: (
     input: Questions[Q]["input"],
     asked: Asked<Q>,
   ) => Promise<Questions[Q]["answer"]>;
@@ -157,6 +161,10 @@ function answersOf(current: Session): Answers {
       await (await current.chat)?.close();
       return null;
     },
+    onnxModel: async (order, { signal }) => {
+      const { onnxModel } = await import("./onnx_export.ts");
+      return await onnxModel(order, { root, files, signal });
+    },
     models: () => shelf.list(),
     modelFacts: (uri) => shelf.facts(uri),
     pickModel: (picked) => shelf.pick(picked),
@@ -179,7 +187,7 @@ function answersOf(current: Session): Answers {
   };
 }
 
-async function answer(current: Session, id: number, question: Question, input: unknown): Promise<void> {
+async function answer(current: Session, id: number, question: OwnQuestion, input: unknown): Promise<void> {
   const controller = new AbortController();
   current.asked.set(id, controller);
   const asked = { signal: controller.signal, note: (note: unknown) => tell({ type: "note", id, note }) };
@@ -196,7 +204,7 @@ self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCo
   const current = await session;
   switch (command.type) {
     case "ask":
-      return await answer(current, command.id, command.question, command.input);
+      return await answer(current, command.id, command.question as OwnQuestion, command.input);
     case "start":
       return await start(current, command.config);
     case "cancel":

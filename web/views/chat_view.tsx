@@ -200,21 +200,21 @@ export function ChatView({ session }: ViewProps) {
   const { chat } = session, isReady = session.ready.value, isBusy = session.busy.value;
   const subject = subjectOf({ session }), path = chatPath(subject);
   useEffect(() => {
-    if (!chat || !isReady || isBusy) return;
+    if (!isReady || isBusy) return;
     void chat.open(subject);
     return () => void chat.close();
   }, [path, isReady, isBusy]);
   const models = session.inputs?.models.value ?? [String(session.form.value("base_model"))];
-  const problem = chat?.problem.value;
+  const problem = chat.problem.value;
   return (
     <section id="chat" class="card chat" aria-labelledby="chat-title">
       <div class="title">
         <h1 id="chat-title">Chat</h1>
         <Subjects subject={subject} runs={session.runs.value} baseModels={models} />
-        {chat && <Modes chat={chat} />}
+        <Modes chat={chat} />
       </div>
       {isBusy && <p class="notice">A run is going on and takes the GPU. Pause it to talk.</p>}
-      {chat && !isBusy && (
+      {!isBusy && (
         <>
           <Settings chat={chat} />
           {chat.state.value === "loading" && <p class="soft" role="status">Loading the model.</p>}

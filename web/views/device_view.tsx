@@ -38,7 +38,8 @@ function Facts({ facts }: { facts: DeviceFacts }) {
   );
 }
 
-export function DeviceView({ session: { engine, busy, ready } }: ViewProps) {
+export function DeviceView({ session }: ViewProps) {
+  const { engine, busy } = session;
   const facts = useSignal<DeviceFacts | null>(null);
   const problem = useSignal<PlainError | null>(null);
   const measuring = useSignal(false);
@@ -46,14 +47,14 @@ export function DeviceView({ session: { engine, busy, ready } }: ViewProps) {
     measuring.value = true;
     problem.value = null;
     try {
-      facts.value = await engine!.ask("device", null);
+      facts.value = await engine.ask("device", null);
     } catch (error) {
       problem.value = plainError(error);
     } finally {
       measuring.value = false;
     }
   };
-  const isAble = engine !== null && ready.value && !busy.value && !measuring.value;
+  const isAble = session.isAble && !measuring.value;
   return (
     <section class="card" aria-labelledby="device-title">
       <h1 id="device-title">Device</h1>

@@ -11,6 +11,9 @@ export function GateNotice({ gate }: { gate: Gate }) {
       <section id="gate" role="alert" class="card problem" data-missing={gate.missing}>
         <h2>This browser cannot train</h2>
         <p>{gate.problem} {gate.cure}</p>
+        <small class="soft">
+          The <a href="#/chat">chat</a> works without it, more slowly.
+        </small>
       </section>
     );
   }

@@ -17,8 +17,8 @@ function lossAt(points: readonly LossPoint[], step: number): string {
 
 export function RunCheckpoints({ session, run }: ViewProps & { run: RunState }) {
   const { checkpoints } = run.holdings.value, { downloads } = session;
-  if (checkpoints.length === 0 || !downloads) return null;
-  const isBusy = session.busy.value, isMaking = downloads.making.value !== null;
+  if (checkpoints.length === 0) return null;
+  const isAble = session.isAble, isMaking = downloads.making.value !== null;
   return (
     <section id="checkpoints" class="card" aria-labelledby="checkpoints-title">
       <h2 id="checkpoints-title">Checkpoints</h2>
@@ -40,7 +40,7 @@ export function RunCheckpoints({ session, run }: ViewProps & { run: RunState }) 
                 <td class="number">{byteSize(bytes)}</td>
                 <td>
                   <div class="actions">
-                    {!isBusy && step < run.totalSteps.value && (
+                    {isAble && step < run.totalSteps.value && (
                       <button
                         type="button"
                         class="second quiet small"

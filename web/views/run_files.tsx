@@ -96,7 +96,7 @@ function Course({ downloads }: { downloads: RunDownloads }) {
 
 export function RunFiles({ session: { downloads }, run }: ViewProps & { run: RunState }) {
   const { files, checkpoints, hasAdapter } = run.holdings.value;
-  if (files.length === 0 || !downloads) return null;
+  if (files.length === 0) return null;
   const last = checkpoints.at(-1)?.step ?? null, checkpoint = hasAdapter ? null : last;
   const problem = downloads.problem.value;
   return (

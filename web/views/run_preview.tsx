@@ -115,7 +115,7 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
   const kept = session.store.value === "device"
     ? "in this browser, across visits"
     : "in memory, until this page is closed";
-  const isReady = session.ready.value && !session.busy.value;
+  const isReady = session.isAble;
   const hasBadData = (inputs?.data.value.value?.badLines ?? 0) > 0;
   const isWrong = issues.length > 0 || hasBadData;
   const state = !session.gate.open

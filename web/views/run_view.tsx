@@ -81,8 +81,12 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
   }
   return (
     <div class="actions">
-      {resumable !== null && (
-        <button id="resume" type="button" onClick={() => void session.resume(run.name)}>
+      {resumable !== null && session.isAble && (
+        <button
+          id="resume"
+          type="button"
+          onClick={() => void session.resume(run.name)}
+        >
           Continue from step {resumable}
         </button>
       )}
@@ -166,7 +170,7 @@ export function RunView({ session }: ViewProps) {
       <section class="card">
         <h1>Run</h1>
         <p class="soft">
-          {session.ready.value || !session.engine ? "There is no such run here." : "Looking for the run."}
+          {session.ready.value ? "There is no such run here." : "Looking for the run."}
         </p>
         <p>
           <a href="#/train">Set up a run</a>

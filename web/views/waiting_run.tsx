@@ -10,7 +10,7 @@ export function WaitingRun({ session }: ViewProps) {
   const waiting = session.runs.value.find(({ status, resumable }) =>
     status !== "completed" && resumable !== null
   );
-  if (!waiting || session.busy.value || route.value.view !== "train") return null;
+  if (!waiting || !session.isAble || route.value.view !== "train") return null;
   const { name, resumable, totalSteps } = waiting;
   return (
     <section class="notice waiting" aria-label="A run that waits">

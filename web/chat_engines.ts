@@ -1,0 +1,73 @@
+/**
+ * Who answers in the chat: the worker's own models on the GPU, or exported ones in WebAssembly where there is none.
+ *
+ * @module
+ */
+import type { ChatEngine } from "./chat_session.ts";
+import type { Engine } from "./engine.ts";
+import type { ChatFacts, ChatOrder, ChatPiece, ChatSide, ChatSubject } from "./protocol.ts";
+
+/** Answers of the worker's own models. */
+export function gpuChat(engine: Engine): ChatEngine {
+  return {
+    open: (subject) => engine.ask("openChat", subject),
+    say: (order, signal, onNote) => engine.ask("say", order, { signal, onNote }),
+    close: async () => void await engine.ask("closeChat", null),
+  };
+}
+
+/** Answers of models that the worker exports as ONNX and another worker runs, which is started by the first question. */
+export class OnnxChat implements ChatEngine {
+  readonly #engine: Engine;
+  readonly #startWriter: () => Engine;
+  #writer: Engine | null = null;
+  #subject: ChatSubject | null = null;
+  readonly #opened = new Set<string>();
+
+  constructor(engine: Engine, startWriter: () => Engine) {
+    this.#engine = engine;
+    this.#startWriter = startWriter;
+  }
+
+  async open(subject: ChatSubject): Promise<ChatFacts> {
+    this.#subject = subject;
+    const sides: ChatSide[] = subject.kind === "run" ? ["adapter", "base"] : ["base"];
+    const { hasTemplate, contextLength } = await this.#open(subject, sides[0]!);
+    return { hasTemplate, contextLength, sides };
+  }
+
+  async say(
+    { turns, options }: ChatOrder,
+    signal: AbortSignal,
+    onPiece: (piece: ChatPiece) => void,
+  ): Promise<void> {
+    for (const { side, messages } of turns) {
+      const subject = this.#subject!, name = nameOf(subject, side);
+      if (!this.#opened.has(name)) await this.#open(subject, side);
+      signal.throwIfAborted();
+      await this.#writer!.ask("write", { name, messages, options }, {
+        signal,
+        onNote: ({ text, end }) => onPiece({ side, text, end: signal.aborted ? null : end }),
+      });
+      signal.throwIfAborted();
+    }
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve(); // the models lie in the memory of this tab alone, and are soon wanted again
+  }
+
+  async #open(subject: ChatSubject, side: ChatSide): Promise<Omit<ChatFacts, "sides">> {
+    const { files, ...facts } = await this.#engine.ask("onnxModel", { subject, side });
+    const writer = this.#writer ??= this.#startWriter(), name = nameOf(subject, side);
+    if (![...this.#opened].some((other) => other.startsWith(`${name.split("/")[0]}/`))) this.#opened.clear();
+    await writer.ask("openWriter", { name, files });
+    this.#opened.add(name);
+    return facts;
+  }
+}
+
+/** One name for both sides of a subject, before the slash. */
+function nameOf(subject: ChatSubject, side: ChatSide): string {
+  return `${encodeURIComponent(JSON.stringify(subject)).replace(/[^\w]/g, "_")}/${side}`;
+}

@@ -1,0 +1,39 @@
+/**
+ * Where what is talked to lies, and how its base was kept while it was trained.
+ *
+ * @module
+ */
+import { checkpointName } from "../src/checkpoint/resume.ts";
+import type { QuantizationWord } from "../src/config.ts";
+import { RUN_FILE, type RunRecord } from "../src/run_files.ts";
+import { type Folder, readText } from "../src/storage.ts";
+import type { ChatSubject } from "./protocol.ts";
+
+/** Where to find what is talked to. */
+export interface ChatPlace {
+  readonly baseModel: string;
+  /** Folder of what was trained; null for the base alone. */
+  readonly adapter: string | null;
+  readonly quantization: QuantizationWord;
+  readonly doubleQuant: boolean;
+  /** File of the Jinja in place of the tokenizer's own; null for that. */
+  readonly chatTemplatePath: string | null;
+}
+
+/** @throws {StorageNotFoundError} If the run is not there. */
+export async function chatPlace(subject: ChatSubject, files: (uri: string) => Folder): Promise<ChatPlace> {
+  if (subject.kind === "base") {
+    const plain = { quantization: "none", doubleQuant: true, chatTemplatePath: null } as const;
+    return { baseModel: subject.baseModel, adapter: null, ...plain };
+  }
+  const { run, checkpoint } = subject, folder = files(`runs/${run}`);
+  const { config }: RunRecord = JSON.parse(await readText(folder, RUN_FILE));
+  const { base_model, load_in_4bit, load_in_8bit, double_quant, chat_template_path } = config;
+  return {
+    baseModel: String(base_model),
+    adapter: `runs/${run}/${checkpoint === null ? "adapter" : checkpointName(checkpoint)}`,
+    quantization: load_in_4bit === true ? "4bit" : load_in_8bit === true ? "8bit" : "none",
+    doubleQuant: double_quant !== false,
+    chatTemplatePath: typeof chat_template_path === "string" ? chat_template_path : null,
+  };
+}
