@@ -8,6 +8,7 @@ import type { FineTuneJobConfig } from "./config.ts";
 import { agree } from "./fine_tune_job/agreement.ts";
 import { type Communicator, ONE_RANK, RankStoppedError } from "./distributed/communicator.ts";
 import { closeAll, type Closers, type FineTuneJobDeps } from "./fine_tune_job/deps.ts";
+import type { CheckpointMirror } from "./fine_tune_job/checkpoint_mirror.ts";
 import { type Destination, openDestination } from "./fine_tune_job/destination.ts";
 import { readInputs } from "./fine_tune_job/inputs.ts";
 import { JobSession } from "./fine_tune_job/job_session.ts";
@@ -91,6 +92,8 @@ export class FineTuneJob {
       const destination = leads ? await openDestination(this.#config, this.#deps) : null;
       await destination?.check(this.#config.job, dryRun, this.#signal);
       const saved = writes ? await savedRun(this.#output, this.#config) : null;
+      const mirror = this.#mirrorAt(destination);
+      if (mirror && !saved && this.#config.job.resume === "auto") yield* mirror.restore(this.#signal);
       const [todo] = await this.#ranks.gather(saved && destination ? "upload" : "train");
       if (todo === "upload") {
         if (!saved || !destination) return;
@@ -100,7 +103,7 @@ export class FineTuneJob {
       const { identity, checkpoint } = inputs;
       await agree(this.#ranks, { identity, step: checkpoint?.record.step ?? 0 });
       const [config, output, signal] = [this.#config, this.#output, this.#signal];
-      const session = new JobSession({ config, inputs, output, signal, dryRun, leads });
+      const session = new JobSession({ config, inputs, output, signal, dryRun, leads, mirror });
       yield* this.#recorded(session, destination);
       if (dryRun) return;
       const { steps, seconds, evalLossBefore, evalLossAfter } = session.progress;
@@ -108,6 +111,11 @@ export class FineTuneJob {
     } finally {
       await closeAll(closers);
     }
+  }
+
+  #mirrorAt(destination: Destination | null): CheckpointMirror | null {
+    const { dryRun = false } = this.#deps, { uploadCheckpoints } = this.#config.job;
+    return destination && uploadCheckpoints && !dryRun ? destination.mirror(this.#output) : null;
   }
 
   /** Trains and saves; from the first step on, run.json says all the while how the run stands. */
@@ -118,18 +126,22 @@ export class FineTuneJob {
       for await (const event of this.#parts.trainer.train(session)) {
         await session.note(event);
         yield event;
+        yield* session.mirror?.news() ?? [];
       }
       if (!session.dryRun && !session.isSaved && this.#leads) {
         throw new Error(`The trainer "${this.#parts.trainer.name}" ended and saved nothing`);
       }
+      await session.mirror?.stop(); // the results hold all that its copies do
       if (destination && !session.dryRun) yield* session.upload(destination);
       end = { status: "completed", error: null };
     } catch (error) {
       const isStop = this.#signal.aborted || error instanceof RankStoppedError;
       const status = isStop ? "cancelled" : "failed";
       end = { status, error: error instanceof Error ? error.message : String(error) };
+      yield* session.mirror?.settle() ?? [];
       throw error;
     } finally {
+      await session.mirror?.stop();
       const recorded = session.record(end.status, end.error);
       await (end.error === null ? recorded : recorded.catch(() => {})); // the first failure is the one to tell
     }

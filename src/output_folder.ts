@@ -12,6 +12,7 @@ import {
 import type { JobConfig } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { LOG_FILES } from "./logs/run_logs.ts";
+import { TENSORBOARD_FOLDER } from "./logs/tensorboard.ts";
 import { METRICS_FILE, RUN_FILE, TRAINING_CONFIG_FILE } from "./run_files.ts";
 import type { Folder } from "./storage.ts";
 
@@ -42,8 +43,6 @@ export async function refuseUsed(output: Folder, job: JobConfig): Promise<void> 
   for (const folder of [adapterFolder(output, job), output.folder("merged")]) {
     found.push(...await folder.list());
   }
-  const isCourse = (name: string) =>
-    name === RUN_FILE || name === TRAINING_CONFIG_FILE || LOG_FILES.includes(name);
   if (job.resume === "auto" && found.every(isCourse)) return;
   const checkpoints = (await listCheckpoints(output)).map(checkpointName);
   found.push(...checkpoints);
@@ -54,6 +53,12 @@ export async function refuseUsed(output: Folder, job: JobConfig): Promise<void> 
       "choose another output_model_name or output_dir, or set overwrite" +
       (checkpoints.length > 0 && job.resume === null ? ", or resume to go on from a checkpoint" : ""),
   }]);
+}
+
+/** Whether a file of a run's folder, by its path there, tells of the run and is no part of what it made. */
+export function isCourse(path: string): boolean {
+  return path === RUN_FILE || path === TRAINING_CONFIG_FILE || LOG_FILES.includes(path) ||
+    path.startsWith(`${TENSORBOARD_FOLDER}/`);
 }
 
 /**

@@ -38,6 +38,8 @@ export interface RunCheckpointsOptions {
   readonly run: PreparedRun;
   readonly progress: Progress;
   readonly logs: RunLogs;
+  /** Which checkpoint somebody else is reading, and needs; default none. */
+  readonly mirror?: { readonly step: number | null } | null;
 }
 
 /** Writes checkpoints every `save_steps` steps and every `save_minutes` minutes, and removes old ones. */
@@ -58,7 +60,7 @@ export class RunCheckpoints implements Checkpoints {
   }
 
   async save(state: TrainerState): Promise<TrainingEvent> {
-    const { output, config, run, progress, logs } = this.#options;
+    const { output, config, run, progress, logs, mirror } = this.#options;
     // a checkpoint must not be on the medium before the lines that it counts
     await logs.sync();
     const record = { ...state, ...run.identity, progress: progress.state, metrics: logs.state };
@@ -69,7 +71,7 @@ export class RunCheckpoints implements Checkpoints {
       await logs.writeState(into, state, run.steps.totalSteps);
     });
     const best = config.training.loadBestModelAtEnd ? state.judgement.best : null;
-    await rotateCheckpoints(output, config.job.saveTotalLimit, best?.step);
+    await rotateCheckpoints(output, config.job.saveTotalLimit, [best?.step, mirror?.step]);
     this.#savedAt = performance.now();
     return { type: "checkpointed", step: state.step, path: folder.uri };
   }

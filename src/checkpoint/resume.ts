@@ -131,11 +131,15 @@ export async function latestCheckpoint(
   return { checkpoint: null, damaged };
 }
 
-/** Removes all but the `keep` newest checkpoints and that of step `spared`, oldest first. */
-export async function rotateCheckpoints(output: Folder, keep: number, spared?: number): Promise<void> {
+/** Removes all but the `keep` newest checkpoints and those of the steps `spared`, oldest first. */
+export async function rotateCheckpoints(
+  output: Folder,
+  keep: number,
+  spared: readonly (number | null | undefined)[] = [],
+): Promise<void> {
   const steps = await listCheckpoints(output);
   for (const step of steps.slice(0, Math.max(0, steps.length - keep))) {
-    if (step !== spared) await output.removeFolder(checkpointName(step));
+    if (!spared.includes(step)) await output.removeFolder(checkpointName(step));
   }
 }
 

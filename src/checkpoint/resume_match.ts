@@ -32,6 +32,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "gcs_bucket",
   "gcs_prefix",
   "output_uri",
+  "upload_checkpoints",
   "plugins",
   "job_id",
   "tracker",

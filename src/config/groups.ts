@@ -79,6 +79,11 @@ export interface JobValues {
    * models/<output-model-name> in gcs-bucket.
    */
   readonly outputUri: string | null;
+  /**
+   * Copy checkpoints there while training goes on, so that --resume auto goes on from them on any
+   * machine. Default: true.
+   */
+  readonly uploadCheckpoints: boolean;
   /** Files of plugins to load: TypeScript or JavaScript that may do what this command may. */
   readonly plugins: readonly string[];
   /** What trains: Lowrank itself, or the trainer of a plugin. Default: lowrank. */

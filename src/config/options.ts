@@ -79,6 +79,11 @@ export interface FineTuneJobOptions {
    * models/<output-model-name> in gcs-bucket.
    */
   readonly output_uri?: string | null;
+  /**
+   * Copy checkpoints there while training goes on, so that --resume auto goes on from them on any
+   * machine. Default: true.
+   */
+  readonly upload_checkpoints?: boolean;
   /** Files of plugins to load: TypeScript or JavaScript that may do what this command may. */
   readonly plugins?: readonly string[];
   /** What trains: Lowrank itself, or the trainer of a plugin. Default: lowrank. */

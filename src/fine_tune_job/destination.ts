@@ -3,19 +3,21 @@
  *
  *     adapter/  merged/  training_config.json  run.json  trainer_state.json  metrics.jsonl  samples.json  report.html  tensorboard/
  *
- * run.json comes last: where it says completed, all else is there.
+ * run.json comes last: where it says completed, all else is there. As long as the run is not completed, `checkpoints/` has
+ * copies of its checkpoints.
  *
  * @module
  */
 import type { FineTuneJobConfig, JobConfig } from "../config.ts";
 import { ConfigError } from "../errors.ts";
 import type { TrainingEvent } from "../job.ts";
-import { LOG_FILES } from "../logs/run_logs.ts";
-import { RUN_FILE, type RunRecord, runRecordText, TRAINING_CONFIG_FILE } from "../run_files.ts";
+import { isCourse } from "../output_folder.ts";
+import { RUN_FILE, type RunRecord, runRecordText } from "../run_files.ts";
 import type { Folder } from "../storage.ts";
 import type { StorageManager } from "../storage_manager.ts";
 import { STORAGE_ERRORS } from "../storage_manager/storage_errors.ts";
 import { transferEvents } from "../transfer_events.ts";
+import { CheckpointMirror, MIRROR_FOLDER } from "./checkpoint_mirror.ts";
 import type { FineTuneJobDeps } from "./deps.ts";
 
 /** Notes about unfinished uploads, in the output folder. */
@@ -23,7 +25,6 @@ const SESSIONS_FOLDER = "upload-sessions";
 /** How long the removal of a probe may take after the job was stopped. */
 const LAST_WORD_MS = 2000;
 const MODEL_FOLDERS = ["adapter", "merged"];
-const UPLOADED_FOLDERS: readonly string[] = [...MODEL_FOLDERS, "tensorboard"];
 
 /** Where the results of a job go; null for nowhere. @throws {ConfigError} If nobody can open it. */
 export async function openDestination(
@@ -80,6 +81,16 @@ export class Destination {
     }]);
   }
 
+  /** Copies of the checkpoints that are in an output folder. */
+  mirror(output: Folder): CheckpointMirror {
+    const uri = `${this.uri}/${MIRROR_FOLDER}`;
+    return new CheckpointMirror({ storage: this.#storage, prefix: this.#mirrorPrefix, uri }, output);
+  }
+
+  get #mirrorPrefix(): string {
+    return `${this.#prefix}${MIRROR_FOLDER}/`;
+  }
+
   /**
    * Copies the results. What is there already with the same checksum is left alone, and an upload that was cut goes on
    * where it broke off.
@@ -111,6 +122,9 @@ export class Destination {
       const text = new TextEncoder().encode(runRecordText(record));
       await this.#storage.write(this.#prefix + RUN_FILE, text, null, signal);
       await output.removeFolder(SESSIONS_FOLDER);
+      for await (const { name } of this.#storage.list(this.#mirrorPrefix, signal)) {
+        await this.#storage.remove(name, null, signal);
+      }
     } catch (error) {
       throw signal.aborted ? error : withWayOn(error, output.uri);
     }
@@ -129,9 +143,8 @@ export class Destination {
 }
 
 function isResult(path: string): boolean {
-  const slash = path.indexOf("/");
-  if (slash >= 0) return UPLOADED_FOLDERS.includes(path.slice(0, slash));
-  return path === TRAINING_CONFIG_FILE || LOG_FILES.includes(path);
+  return path !== RUN_FILE &&
+    (isCourse(path) || MODEL_FOLDERS.some((folder) => path.startsWith(`${folder}/`)));
 }
 
 async function pathsBelow(folder: Folder, path: string): Promise<string[]> {

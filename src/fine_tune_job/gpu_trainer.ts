@@ -78,11 +78,11 @@ export class GpuTrainer implements Trainer {
   }
 
   async *#trainOn(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {
-    const { config, output, progress, signal } = session, models = this.#models, ranks = this.#ranks;
+    const { config, output, progress, signal, mirror } = session, models = this.#models, ranks = this.#ranks;
     yield* loadModel(run, models, config.training.seed, signal);
     const logs = await session.begin(run.checkpoint);
     const { finish = null } = this.#deps;
-    yield* trainRun(run, { config, output, models, progress, logs, ranks, signal, finish });
+    yield* trainRun(run, { config, output, models, progress, logs, ranks, signal, finish, mirror });
   }
 
   /** Rank 0 alone measures kernels: the others would disturb it, and other tiles round otherwise. */

@@ -20,6 +20,7 @@ import type { Folder } from "../storage.ts";
 import { LearningRate, samplerOf, type StepCount, type TrainerData } from "../trainer.ts";
 import type { TrainerFacts, TrainingSession } from "../training_session.ts";
 import { runtimeVersion, VERSION } from "../version.ts";
+import type { CheckpointMirror } from "./checkpoint_mirror.ts";
 import type { Destination } from "./destination.ts";
 
 /** What a session is made of. */
@@ -31,6 +32,8 @@ export interface JobSessionOptions {
   readonly dryRun: boolean;
   /** Whether this process writes; one rank of a run does. Default true. */
   readonly leads?: boolean;
+  /** Copies checkpoints elsewhere; null for nobody. */
+  readonly mirror: CheckpointMirror | null;
 }
 
 /** Looks at a merged model; gives the losses where there are any to compare. */
@@ -42,6 +45,7 @@ export class JobSession implements TrainingSession {
   readonly output: Folder;
   readonly signal: AbortSignal;
   readonly dryRun: boolean;
+  readonly mirror: CheckpointMirror | null;
   readonly progress: Progress = new Progress();
   readonly #leads: boolean;
   readonly #sampler: EpochSampler;
@@ -54,13 +58,14 @@ export class JobSession implements TrainingSession {
   /** Where the results go and whether they are there; null until everything is saved, and where they stay. */
   #upload: NonNullable<RunRecord["upload"]> | null = null;
 
-  constructor({ config, inputs, output, signal, dryRun, leads = true }: JobSessionOptions) {
+  constructor({ config, inputs, output, signal, dryRun, leads = true, mirror }: JobSessionOptions) {
     this.config = config;
     this.inputs = inputs;
     this.output = output;
     this.signal = signal;
     this.dryRun = dryRun;
     this.#leads = leads;
+    this.mirror = mirror;
     this.#sampler = samplerOf(inputs.data, config.training);
     this.#rates = new LearningRate(config.training, inputs.steps.totalSteps);
   }
@@ -129,6 +134,7 @@ export class JobSession implements TrainingSession {
   async begin(checkpoint: Checkpoint | null = this.inputs.checkpoint): Promise<RunLogs | null> {
     if (!this.#leads) return null;
     await clearOutput(this.output, checkpoint);
+    this.mirror?.push(); // copies of what was cleared must not be taken for those of this run
     const versions = { lowrank: VERSION, runtime: runtimeVersion() };
     await writeTrainingConfig(this.output, redactedData(toWire(this.config)), versions);
     return this.#logs = await RunLogs.open(this.output, this.config, checkpoint);
@@ -138,6 +144,7 @@ export class JobSession implements TrainingSession {
   async note(event: TrainingEvent): Promise<void> {
     await this.#logs?.add(event);
     this.progress.note(event);
+    if (event.type === "checkpointed") this.mirror?.push();
   }
 
   /** @param look Compares the merged model with the trained one, where the trainer can. */

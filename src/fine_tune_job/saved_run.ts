@@ -21,7 +21,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
     "memory_limit_gb",
     "retune",
   ],
-  ...["gcs_bucket", "gcs_prefix", "output_uri", "job_id", "tracker", "tracker_path"],
+  ...["gcs_bucket", "gcs_prefix", "output_uri", "upload_checkpoints", "job_id", "tracker", "tracker_path"],
   ...["firestore_project", "firestore_collection"],
 ]);
 

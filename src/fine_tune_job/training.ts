@@ -21,6 +21,7 @@ import type { Progress } from "../run_progress.ts";
 import { heldOutAnswers, Sampler } from "../samples.ts";
 import type { Folder } from "../storage.ts";
 import { batchLimits, isDue, ModelTrainer, type Samples } from "../trainer.ts";
+import type { CheckpointMirror } from "./checkpoint_mirror.ts";
 import { decompose, trainedPart } from "./residual.ts";
 
 /** Where a run writes, and what keeps its course. */
@@ -35,6 +36,7 @@ export interface TrainingPlaces {
   readonly signal: AbortSignal;
   /** Makes the step that is being done the last one. */
   readonly finish: AbortSignal | null;
+  readonly mirror: CheckpointMirror | null;
 }
 
 /** Takes the memory, loads the base, and sets the parameters that the run begins with. */

@@ -123,7 +123,7 @@ test("train from the Hub with a wrong token ends with 4 and tells whose terms to
 });
 
 test(
-  "an upload over a connection that went silent is stopped by SIGTERM, and completed by a later process that trains nothing",
+  "an upload over a connection that went silent is stopped by SIGTERM, fails in a process whose connections are cut, and is completed by a third that trains nothing",
   device ? withoutEmulator("fake-gcs-server") : "no adapter",
   () =>
     inFolder(async (folder) => {
@@ -136,7 +136,7 @@ test(
         // more than what is asked before training, and less than the results
         const silent = proxy.holdAfter(15_000);
         const first = CommandProcess.start(
-          [...JOB, ...MODEL, ...DATA, "--gcs-bucket", "my-bucket"],
+          [...JOB, ...MODEL, ...DATA, "--gcs-bucket", "my-bucket", "--no-upload-checkpoints"],
           folder,
           env,
         );
@@ -154,6 +154,25 @@ test(
         const storage = new GcsStorageManager("my-bucket", { endpoint });
         assert.equal(await storage.exists("models/my-model/run.json"), false);
 
+        const held = proxy.holdAfter(15_000);
+        const second = CommandProcess.start(["resume", "runs/my-model"], folder, env);
+        await Promise.race([held, second.code()]);
+        await second.until(/uploading the results to gs:/);
+        proxy.cutAfter(...Array.from({ length: 1000 }, () => 1));
+        proxy.drop();
+        assert.equal(await second.code(), 4, second.text);
+        assert.match(
+          second.text,
+          /error: Cannot .*\. The run is trained and saved in "runs\/my-model": "lowrank resume/,
+        );
+        proxy.cutAfter();
+        const failed = await recordIn(folder);
+        assert.equal(failed.status, "failed");
+        assert.match(failed.error!, /^Cannot .*gs:\/\/my-bucket\/models\/my-model\//);
+        assert.deepEqual(await statusIn(folder), ["failed", false]);
+        assert.ok((await Deno.stat(`${folder}/runs/my-model/adapter/adapter_model.safetensors`)).size > 0);
+        assert.equal(await storage.exists("models/my-model/run.json"), false);
+
         const { code, text } = await ran(["resume", "runs/my-model"], folder, env);
         assert.equal(code, 0, text);
         assert.doesNotMatch(text, /step 1\//);
@@ -166,6 +185,63 @@ test(
         }
         const left = await leftIn(`${folder}/runs/my-model`);
         assert.deepEqual(left.filter((name) => /partial|upload|downloads/.test(name)), []);
+      } finally {
+        await server.stop();
+      }
+    }),
+);
+
+test(
+  "a run whose machine is lost goes on from the bucket on another one, after its last copied checkpoint",
+  device ? withoutEmulator("fake-gcs-server") : "no adapter",
+  () =>
+    inFolder(async (folder) => {
+      const server = await startGcs(), endpoint = `http://127.0.0.1:${server.port}`;
+      try {
+        await makeGcsBucket(endpoint, "my-bucket");
+        const storage = new GcsStorageManager("my-bucket", { endpoint });
+        const args = [
+          ...JOB,
+          ...MODEL,
+          ...DATA,
+          "--max-steps",
+          "12",
+          "--save-steps",
+          "2",
+          "--gcs-bucket",
+          "my-bucket",
+        ];
+        await Deno.mkdir(`${folder}/lost`);
+        const lost = CommandProcess.start(args, `${folder}/lost`, { STORAGE_EMULATOR_HOST: endpoint });
+        const steps = async () => {
+          const names = (await Array.fromAsync(storage.list("models/my-model/checkpoints/"))).map((
+            { name },
+          ) => name);
+          return names.flatMap((name) => /checkpoint-(\d+)\/resume\.json$/.exec(name)?.[1] ?? []).map(Number);
+        };
+        await lost.until(/checkpoint of step 4/);
+        while ((await steps()).length === 0) await new Promise((over) => setTimeout(over, 20));
+        lost.kill("SIGKILL");
+        await lost.code();
+        const copied = await steps();
+        assert.ok(copied.length > 0 && !await storage.exists("models/my-model/run.json"), lost.text);
+        await Deno.remove(`${folder}/lost`, { recursive: true });
+
+        const { code, text } = await ran([...args, "--resume", "auto"], folder, {
+          STORAGE_EMULATOR_HOST: endpoint,
+        });
+        assert.equal(code, 0, text);
+        const from = Number(/going on after step (\d+)/.exec(text)?.[1]);
+        assert.ok(from >= Math.max(...copied), `${from} of ${copied}`);
+        const course = await Deno.readTextFile(`${folder}/runs/my-model/metrics.jsonl`);
+        const told = course.trimEnd().split("\n").map((line) => JSON.parse(line).step).filter((step) =>
+          step > 0
+        );
+        assert.deepEqual(told, [...new Set(told)].sort((a, b) => a - b));
+        assert.equal(told.at(-1), 12);
+        assert.deepEqual(await statusIn(folder), ["completed", true]);
+        assert.ok(await storage.exists("models/my-model/adapter/adapter_model.safetensors"));
+        assert.equal(await storage.exists("models/my-model/checkpoints/"), false);
       } finally {
         await server.stop();
       }

@@ -6,6 +6,7 @@ import type { JobStage, TrainingEvent } from "../../src/job.ts";
 import { MemoryJobRecords } from "../../src/job_tracker/memory.ts";
 import { QueuedTracker } from "../../src/job_tracker/queued.ts";
 import { RunStages } from "../../src/run_stages.ts";
+import type { Folder } from "../../src/storage.ts";
 import type { StorageManager } from "../../src/storage_manager.ts";
 import { parseStorageUri } from "../../src/storage_uri.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
@@ -17,6 +18,7 @@ import { writeTinyModel } from "../helpers/tiny_model.ts";
 
 const WIRE = {
   max_steps: 2,
+  save_steps: 1,
   save: "both",
   gcs_bucket: "my-bucket",
   training_data_path: "data/train.jsonl",
@@ -27,15 +29,23 @@ const WIRE = {
 /** Stages in which weights change nothing any more: what they find is never trained again. */
 const TRAINED: readonly JobStage[] = ["save", "merge", "upload"];
 
-/** A bucket whose moves of a kind wait until they are told to stop, as over a connection that has gone silent. */
+/**
+ * A bucket whose moves of a kind wait until they are told to stop, as over a connection that has gone silent; copies of
+ * checkpoints pass.
+ */
 function silent(bucket: StorageManager, move: "downloadFile" | "uploadFolder", begun: () => void) {
-  const wait = (_: unknown, __: unknown, { signal }: { signal: AbortSignal }) =>
-    new Promise((_, reject) => {
+  const wait = (from: Folder, prefix: string, options: { signal: AbortSignal }) => {
+    if (move === "uploadFolder" && prefix.includes("/checkpoints/")) {
+      return bucket.uploadFolder(from, prefix, options);
+    }
+    const { signal } = options;
+    return new Promise((_, reject) => {
       begun();
       const stop = () => reject(signal.reason);
       if (signal.aborted) stop();
       else signal.addEventListener("abort", stop, { once: true });
     });
+  };
   return new Proxy(bucket, {
     get(target, name) {
       if (name === move) return wait;
@@ -113,7 +123,10 @@ for (const stage of STAGES) {
           [],
         );
         const names = (await Array.fromAsync(bucket.list())).map(({ name }) => name);
-        assert.deepEqual(names, ["data/train.jsonl"]);
+        const isCopy = (name: string) => name.startsWith("models/ember/checkpoints/");
+        assert.deepEqual(names.filter((name) => !isCopy(name)), ["data/train.jsonl"]);
+        // what a stopped run had time for
+        if (stage === "save") assert.ok(names.includes("models/ember/checkpoints/checkpoint-2/resume.json"));
         if (left.includes("runs/ember/run.json")) {
           assert.equal((await readJson(output, "run.json")).status, "cancelled");
         }
@@ -124,6 +137,7 @@ for (const stage of STAGES) {
         if (TRAINED.includes(stage)) assert.deepEqual(ofType(events, "step"), []);
         assert.deepEqual((await records.read("job-1"))!.status, "completed");
         assert.equal((await readJson(output, "run.json")).status, "completed");
+        assert.ok(!await bucket.exists("models/ember/checkpoints/"));
         for (const name of ["adapter/adapter_model.safetensors", "merged/model.safetensors", "run.json"]) {
           assert.ok(await bucket.exists(`models/ember/${name}`), name);
         }

@@ -50,4 +50,9 @@ export const storageFields = {
     placeholder: "URI",
     defaultText: "none, or models/<output-model-name> in gcs-bucket",
   }),
+  upload_checkpoints: z._default(z.boolean(), true).register(fieldMeta, {
+    section: "Storage",
+    help:
+      "Copy checkpoints there while training goes on, so that --resume auto goes on from them on any machine",
+  }),
 };
