@@ -1,4 +1,4 @@
-# Lowrank's command line: trains on the GPU that the container is given, or on the CPU through Mesa.
+# Lowrank's command line and server: trains on the GPU that the container is given, or on the CPU through Mesa.
 #
 #   docker build -t lowrank .
 #   docker run --rm -v "$PWD:/work" lowrank train                                   # the CPU
@@ -39,11 +39,13 @@ COPY deploy/vulkan/nvidia_icd.json /usr/share/vulkan/icd.d/nvidia_icd.json
 COPY lowrank LICENSE README.md THIRD_PARTY_NOTICES.md /opt/lowrank/
 COPY examples /opt/lowrank/examples
 COPY kernels /opt/lowrank/kernels
+COPY server /opt/lowrank/server
 COPY src /opt/lowrank/src
 # The packages of the command are fetched here; a container needs no registry.
 ENV DENO_DIR=/opt/deno-cache DENO_NO_UPDATE_CHECK=1
 RUN cd /opt/lowrank \
   && deno install --frozen --entrypoint src/main.ts src/cli/job_worker.ts \
+    server/main.ts server/data_check_worker.ts server/job_process.ts server/generation_process.ts \
   && ./lowrank version \
   && chmod -R a+rX /opt/deno-cache /opt/lowrank \
   && ln -s /opt/lowrank/lowrank /usr/local/bin/lowrank

@@ -17,17 +17,22 @@ export interface Image {
   readonly healthcheck: readonly string[];
 }
 
-/**
- * Where a build starts: from the base, or from each stage's folder of the last build, where nothing has to be fetched
- * again, or what was built last as it is.
- */
+/** What is built: every stage, the last one alone, which takes from the others what they had, or nothing. */
 export type BuildFrom = "anew" | "go-on" | "built";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-async function command(name: string, ...args: readonly string[]): Promise<void> {
+/** Runs a program of this machine. @throws {Error} If it fails. */
+export async function command(name: string, ...args: readonly string[]): Promise<void> {
   const { success, code } = await new Deno.Command(name, { args: [...args] }).spawn().status;
   if (!success) throw new Error(`${name} ended with code ${code}`);
+}
+
+/** What a program of this machine says. @throws {Error} If it fails. */
+export async function output(name: string, ...args: readonly string[]): Promise<string> {
+  const { success, code, stdout } = await new Deno.Command(name, { args: [...args] }).output();
+  if (!success) throw new Error(`${name} ended with code ${code}`);
+  return new TextDecoder().decode(stdout);
 }
 
 /** Debian's base system in a folder, without manuals and translations, as the slim images have it. Made once. */
@@ -60,10 +65,13 @@ export async function buildImage(context: string, folder: string, from: BuildFro
   const roots = new Map<string, string>();
   let image: Image | undefined;
   for (const [i, stage] of stages.entries()) {
-    const root = `${folder}/stage${i}`;
-    if (from === "anew") await command("rm", "-rf", root);
-    if (!await Deno.stat(root).catch(() => null)) await command("cp", "-a", `${folder}/base`, root);
-    image = await buildStage(stage, root, context, roots, `${folder}/apt`, from);
+    const root = `${folder}/stage${i}`, isLast = i === stages.length - 1;
+    const isKept = from === "built" || (from === "go-on" && !isLast);
+    if (!isKept) {
+      await command("rm", "-rf", root);
+      await command("cp", "-a", `${folder}/base`, root);
+    }
+    image = await buildStage(stage, root, context, roots, `${folder}/apt`, isKept);
     roots.set(stage.name ?? String(i), root);
   }
   return image!;
@@ -75,13 +83,13 @@ async function buildStage(
   context: string,
   stages: ReadonlyMap<string, string>,
   apt: string,
-  start: BuildFrom,
+  isKept: boolean,
 ): Promise<Image> {
   if (base !== "debian:trixie-slim") throw new Error(`Only debian:trixie-slim can be made here, not ${base}`);
   const env: Record<string, string> = { PATH }, build: Record<string, string> = {};
   let user = "0:0", workdir = "/", entrypoint: string[] = [], healthcheck: string[] = [];
   for (const { name, text } of instructions) {
-    if (start === "built" && ["RUN", "COPY"].includes(name)) continue;
+    if (isKept && ["RUN", "COPY"].includes(name)) continue;
     console.log(`${name} ${text.length > 90 ? `${text.slice(0, 90)} ...` : text}`);
     if (name === "RUN") {
       const variables = { HOME: "/root", DEBIAN_FRONTEND: "noninteractive", ...build, ...env };
