@@ -43,7 +43,7 @@ export interface AppDeps extends RouteDeps {
 export type App = Hono<ServerEnv>;
 
 /** Requests whose bodies are streamed and count their bytes themselves. */
-const STREAMED = /^POST \/v1\/files\/?$|^PUT \/api\/(storage|uploads)\//;
+const STREAMED = /^POST \/v1\/files\/?$|^PUT \/api\/(storage|uploads|runs)\//;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 

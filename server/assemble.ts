@@ -50,6 +50,8 @@ export interface ServerParts {
   readonly areas?: readonly StorageArea[];
   /** Records of jobs wherever they run, to which those of this server are added; default none. */
   readonly records?: WatchableJobRecords;
+  /** Gives the folder of the built page; null where none is served. */
+  readonly page?: (() => Promise<string>) | null;
   readonly checkData: CheckData;
   readonly log: (entry: AccessEntry) => void;
   readonly logFailure: (message: string, error: unknown) => void;
@@ -127,6 +129,8 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     areas: new StorageAreas(parts.areas ?? []),
     uploads,
     records: parts.records ?? null,
+    page: parts.page ?? null,
+    runsFolder: runs,
     checkData: parts.checkData,
     idempotency: new IdempotencyKeys(database, now),
     metrics: new ServerMetrics(jobs),

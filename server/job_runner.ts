@@ -49,6 +49,8 @@ export interface JobRunnerDeps {
 export interface JobControl {
   /** Looks at the jobs again, since some have changed. */
   nudge(): void;
+  /** Whether a job has a process, which may write to its folder. */
+  isBusy(jobId: string): boolean;
 }
 
 /** Folder of a job's run, with adapter and checkpoints, below the folder of all jobs. */
@@ -95,6 +97,10 @@ export class JobRunner implements JobControl {
   /** Jobs that have a process. */
   get busy(): number {
     return this.#running.size;
+  }
+
+  isBusy(jobId: string): boolean {
+    return this.#running.has(jobId);
   }
 
   nudge(): void {

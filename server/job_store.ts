@@ -102,11 +102,11 @@ export class JobStore {
     this.#now = now;
   }
 
-  create(job: NewJob): StoredJob {
+  create(job: NewJob, status: "queued" | "paused" = "queued"): StoredJob {
     const now = this.#now();
     const stored: StoredJob = {
       ...job,
-      status: "queued",
+      status,
       createdAt: now,
       queuedAt: now,
       notBefore: 0,

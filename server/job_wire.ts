@@ -227,6 +227,8 @@ export const newJobSchema = z.looseObject({
   }))),
   hyperparameters: z.optional(z.nullable(hyperparametersSchema)),
   integrations: z.optional(z.nullable(z.array(z.any()))),
+  /** Beyond OpenAI's: the job waits to be resumed, for instance for the checkpoint of a run elsewhere. */
+  paused: z.optional(z.boolean()),
 });
 
 /** That as the OpenAPI document has it: with every hyperparameter, and without what is refused. */

@@ -13,6 +13,8 @@ import { type JobRouteDeps, jobRoutes } from "./routes/jobs.ts";
 import { type MetricsRouteDeps, metricsRoutes } from "./routes/metrics.ts";
 import { type ModelRouteDeps, modelRoutes } from "./routes/models.ts";
 import { type OpenApiDeps, openApiRoutes } from "./routes/openapi.ts";
+import { type PageRouteDeps, pageRoutes } from "./routes/page.ts";
+import { type RunFileRouteDeps, runFileRoutes } from "./routes/run_files.ts";
 import { type StorageRouteDeps, storageRoutes } from "./routes/storage.ts";
 import { type UploadRouteDeps, uploadRoutes } from "./routes/uploads.ts";
 
@@ -27,7 +29,9 @@ export type RouteDeps =
   & CompletionRouteDeps
   & HealthDeps
   & MetricsRouteDeps
-  & OpenApiDeps;
+  & OpenApiDeps
+  & RunFileRouteDeps
+  & PageRouteDeps;
 
 /** Puts every group of routes in its place. */
 export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
@@ -38,6 +42,8 @@ export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
   app.route("/api/storage", storageRoutes(deps));
   app.route("/api/uploads", uploadRoutes(deps));
   app.route("/api/jobs", jobRecordRoutes(deps));
+  app.route("/api/runs", runFileRoutes(deps));
+  app.route("/", pageRoutes(deps));
   app.route("/", healthRoutes(deps));
   app.route("/", metricsRoutes(deps));
   app.route("/", openApiRoutes(app, deps));

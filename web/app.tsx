@@ -11,6 +11,7 @@ import { ChatView } from "./views/chat_view.tsx";
 import { DeviceView } from "./views/device_view.tsx";
 import { GateNotice } from "./views/gate_notice.tsx";
 import { HistoryView } from "./views/history_view.tsx";
+import { LazyServerView } from "./views/lazy_server_view.tsx";
 import { Problem } from "./views/problem.tsx";
 import { RunView } from "./views/run_view.tsx";
 import { TrainView } from "./views/train_view.tsx";
@@ -26,6 +27,7 @@ const TITLES: Readonly<Record<View, string>> = {
   run: "Run",
   chat: "Chat",
   history: "History",
+  server: "Server",
   device: "Device",
 };
 
@@ -37,6 +39,7 @@ function Navigation({ session }: ViewProps) {
     ...(shown ? [["run", `run/${encodeURIComponent(shown.name)}`] as [View, string]] : []),
     ["chat", "chat"],
     ["history", "history"],
+    ...(session.server ? [["server", "server"] as [View, string]] : []),
     ["device", "device"],
   ];
   return (
@@ -93,6 +96,8 @@ function CurrentView({ session }: ViewProps) {
       return <ChatView session={session} />;
     case "history":
       return <HistoryView session={session} />;
+    case "server":
+      return <LazyServerView session={session} />;
     case "device":
       return <DeviceView session={session} />;
   }
@@ -115,7 +120,11 @@ export function App({ session }: ViewProps) {
         <WaitingRun session={session} />
         <CurrentView session={session} />
       </main>
-      <footer>Everything happens in this tab, on this device. Nothing is sent anywhere.</footer>
+      <footer>
+        {session.server
+          ? "Runs of this tab stay on this device; the server behind this page is told how they go."
+          : "Everything happens in this tab, on this device. Nothing is sent anywhere."}
+      </footer>
     </>
   );
 }

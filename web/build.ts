@@ -1,7 +1,7 @@
 /**
  * Builds the page into a folder that any static server can serve from any path. Deno only.
  *
- *     deno task build:web
+ *     deno task build:web [FOLDER]
  *
  * @module
  */
@@ -32,7 +32,7 @@ const BUNDLED: PageContent = {
 const SCRIPTS = ["main.tsx", "worker.ts"];
 /** Keeps all others for visits without a network, and so cannot be one of theirs. */
 const SERVICE_WORKER = "service_worker";
-const PLAIN_FILES = ["index.html", "style.css", "defaults.json"];
+const PLAIN_FILES = ["index.html", "style.css", "defaults.json", "server.json"];
 
 /**
  * Bundles the scripts and copies page, model and data beside them. Says how large the parts are.
@@ -213,6 +213,7 @@ function kilobytes(bytes: number): string {
 }
 
 if (import.meta.main) {
-  await buildAll();
-  await report(DIST);
+  const out = Deno.args[0] ?? DIST;
+  await buildAll(out);
+  await report(out);
 }

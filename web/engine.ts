@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ServerAccess } from "./lowrank_server.ts";
 import type {
   NoteOf,
   PlainError,
@@ -66,8 +67,9 @@ export class Engine {
     });
   }
 
-  start(config: Wire): void {
-    this.#send({ type: "start", config });
+  /** @param server Told how the run stands; null for nobody. */
+  start(config: Wire, server: ServerAccess | null = null): void {
+    this.#send({ type: "start", config, server });
   }
 
   stop(): void {

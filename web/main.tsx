@@ -11,6 +11,7 @@ import { Engine } from "./engine.ts";
 import { webGpuGate } from "./gate.ts";
 import { plainError, type Wire } from "./protocol.ts";
 import { followAddress } from "./router.ts";
+import { ServerJobs } from "./server_jobs.ts";
 import { PageSession } from "./session.ts";
 import { applyTheme, savedTheme } from "./theme.ts";
 import { Problem } from "./views/problem.tsx";
@@ -18,10 +19,10 @@ import { Problem } from "./views/problem.tsx";
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });
 
-/** The job of this page, in the form that config files have. */
-async function readJob(): Promise<Wire> {
-  const response = await fetch("defaults.json");
-  if (!response.ok) throw new Error(`Cannot read defaults.json: the server answered ${response.status}`);
+/** A file beside the page: its job, in the form that config files have, or where its server is. */
+async function readFile(name: string): Promise<Wire> {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`Cannot read ${name}: the server answered ${response.status}`);
   return await response.json();
 }
 
@@ -35,14 +36,23 @@ function startWorker(script: string): Engine {
   return new Engine(new Worker(new URL(script, document.baseURI), { type: "module" }));
 }
 
+/** @param api Address of the server's API; null where a plain file server has the page. */
+function serverAt(api: unknown): ServerJobs | null {
+  return typeof api === "string" ? new ServerJobs(new URL(api, document.baseURI).href) : null;
+}
+
 const root = document.getElementById("app")!;
 applyTheme(savedTheme());
 followAddress();
 try {
-  const [job, gate] = await Promise.all([readJob(), webGpuGate(globalThis)]);
+  const [job, gate, server] = await Promise.all([
+    readFile("defaults.json"),
+    webGpuGate(globalThis),
+    readFile("server.json"),
+  ]);
   const engine = startWorker("worker.js");
   const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => startWorker("onnx/writer.js"));
-  const session = new PageSession(job, gate, engine, chat);
+  const session = new PageSession(job, gate, engine, chat, serverAt(server.api));
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();
   });

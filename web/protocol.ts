@@ -11,6 +11,7 @@ import type { StopReason } from "../src/generate/generator.ts";
 import type { GgufModelType } from "../src/export/gguf_model.ts";
 import type { SampleRound } from "../src/logs/samples_file.ts";
 import type { MetricsRow } from "../src/run_files.ts";
+import type { ServerAccess } from "./lowrank_server.ts";
 
 /** Options of a job by wire name, as config files have them. */
 export type Wire = Readonly<Record<string, unknown>>;
@@ -70,6 +71,15 @@ export interface Questions {
   readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts };
   /** Plans a job as a dry run does; nothing is allocated. */
   readonly plan: { readonly input: Wire; readonly answer: JobPlan };
+  /** Starts a job on the page's server; answered with its id there. */
+  readonly startOnServer: {
+    readonly input: { readonly config: Wire; readonly server: ServerAccess };
+    readonly answer: string;
+  };
+  /** Has the server go on with a run after its last checkpoint; answered with the job's id there. */
+  readonly handOver: { readonly input: RunOfServer; readonly answer: string };
+  /** Takes such a run back, with what it has become. */
+  readonly bringBack: { readonly input: RunOfServer; readonly answer: null };
   /** Opens the adapter (GPU) and measures the engine's own matrix product on it. */
   readonly device: { readonly input: null; readonly answer: DeviceFacts };
 }
@@ -90,7 +100,12 @@ export type WorkerCommand =
   /** The answer of this id is no longer wanted: what is done for it ends, and it is refused. */
   | { readonly type: "cancel"; readonly id: number }
   /** Runs a job. Answered by events, then `completed`, `stopped` or `failed`. */
-  | { readonly type: "start"; readonly config: Wire }
+  | {
+    readonly type: "start";
+    readonly config: Wire;
+    /** Told how the run stands, by the name that the option `job_id` gives it; null for nobody. */
+    readonly server: ServerAccess | null;
+  }
   /** Ends the running job between two batches; a checkpoint of its last whole step is kept. */
   | { readonly type: "stop" }
   /** Makes the step that the running job is at its last: it evaluates, saves and is completed. */
@@ -134,8 +149,16 @@ export interface RunEntry {
   readonly baseModel: string;
   readonly evalLossBefore: number | null;
   readonly evalLossAfter: number | null;
+  /** Id of the server's job that goes on with it; null if none does. */
+  readonly serverJob: string | null;
   /** All its options. */
   readonly config: Wire;
+}
+
+/** A run, and the server that has it or is to have it. */
+export interface RunOfServer {
+  readonly run: string;
+  readonly server: ServerAccess;
 }
 
 /** What a run has made so far. */

@@ -1,5 +1,6 @@
 /**
- * Which view the address names: `#/train`, `#/run/NAME`, `#/chat/run/NAME`, `#/history`, `#/device`.
+ * Which view the address names: `#/train`, `#/run/NAME`, `#/chat/run/NAME`, `#/history`, `#/server`, `#/server/ID`,
+ * `#/device`.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import { signal } from "@preact/signals";
 import type { ChatSubject } from "./protocol.ts";
 
 /** Views by the first part of the address. */
-export const VIEWS = ["train", "run", "chat", "history", "device"] as const;
+export const VIEWS = ["train", "run", "chat", "history", "server", "device"] as const;
 /** One of {@link VIEWS}. */
 export type View = (typeof VIEWS)[number];
 

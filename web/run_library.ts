@@ -8,6 +8,7 @@ import { type SampleRound, SAMPLES_FILE } from "../src/logs/samples_file.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../src/run_files.ts";
 import { type Folder, readText } from "../src/storage.ts";
 import { filesBelow } from "../src/storage/files_below.ts";
+import { handedOverTo } from "./handed_over.ts";
 import type { RunCheckpoint, RunDetails, RunEntry, RunFile, RunHoldings } from "./protocol.ts";
 import { blobOf } from "./stored_copy.ts";
 
@@ -85,6 +86,7 @@ export class RunLibrary {
       baseModel: record.base_model.path,
       evalLossBefore: record.eval_loss_before,
       evalLossAfter: record.eval_loss_after,
+      serverJob: await handedOverTo(run),
       config: record.config,
     };
   }

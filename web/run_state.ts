@@ -176,6 +176,11 @@ export class RunState {
     }
   }
 
+  /** A line of the log that follows from no event. */
+  note(line: string): void {
+    this.#tell(line);
+  }
+
   tellSummary(): void {
     this.#summaryAt = performance.now();
     this.summary.value = [lossSummary(this.steps, this.evaluations), this.#accuracy.summary].join(" ").trim();

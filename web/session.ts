@@ -21,6 +21,7 @@ import { type ChatEngine, ChatSession } from "./chat_session.ts";
 import { RunDownloads } from "./run_downloads.ts";
 import { RunState } from "./run_state.ts";
 import { route, routeTo } from "./router.ts";
+import type { ServerJobs } from "./server_jobs.ts";
 
 export class PageSession {
   readonly store = signal<RunStore>("device");
@@ -34,6 +35,8 @@ export class PageSession {
   readonly problem = signal<PlainError | null>(null);
   /** Whether a job runs in this tab. */
   readonly busy = signal(false);
+  /** Whether a job is on its way to the server, or back. */
+  readonly moving = signal(false);
   readonly form: JobForm;
   /** What is known of the form's model and data; null where the gate is shut. */
   readonly inputs: JobInputs | null;
@@ -42,8 +45,17 @@ export class PageSession {
   /** Whether the running job is to leave nothing. */
   #discards = false;
 
-  /** @param engine Where the gate is shut it trains nothing, and does all that needs no GPU. */
-  constructor(job: Wire, readonly gate: Gate, readonly engine: Engine, chatEngine: ChatEngine) {
+  /**
+   * @param engine Where the gate is shut it trains nothing, and does all that needs no GPU.
+   * @param server Null where a plain file server has the page.
+   */
+  constructor(
+    job: Wire,
+    readonly gate: Gate,
+    readonly engine: Engine,
+    chatEngine: ChatEngine,
+    readonly server: ServerJobs | null = null,
+  ) {
     this.form = new JobForm(job);
     const isAble = gate.open;
     this.inputs = isAble ? new JobInputs(engine, this.form, String(this.form.value("base_model"))) : null;
@@ -79,7 +91,42 @@ export class PageSession {
   /** Starts the form's job; what was kept under its name goes. */
   start(): void {
     const { values } = this.form, name = String(this.form.value("output_model_name"));
-    this.#run(new RunState(name, values.value), { overwrite: true });
+    const jobId = this.server ? { job_id: `page-${crypto.randomUUID()}` } : {};
+    this.#run(new RunState(name, { ...values.value, ...jobId }), { overwrite: true });
+  }
+
+  /** Starts the form's job on the server, and follows it. */
+  async startOnServer(): Promise<void> {
+    const { access } = this.server!, config = this.form.values.value;
+    await this.#moving(async () => {
+      routeTo(`server/${await this.engine.ask("startOnServer", { config, server: access })}`);
+    });
+  }
+
+  /** Has the server go on with a run, and follows it there. */
+  async handOver(name: string): Promise<void> {
+    await this.#moving(async () => {
+      const job = await this.engine.ask("handOver", { run: name, server: this.server!.access });
+      this.runs.value = await this.engine.ask("runs", null);
+      routeTo(`server/${job}`);
+    });
+  }
+
+  /** Takes a run back from the server, and shows it. */
+  async bringBack(name: string): Promise<void> {
+    await this.#moving(async () => {
+      await this.engine.ask("bringBack", { run: name, server: this.server!.access });
+      this.runs.value = await this.engine.ask("runs", null);
+      this.run.value = null;
+      await this.show(name);
+      routeTo(`run/${encodeURIComponent(name)}`);
+    });
+  }
+
+  async #moving(act: () => Promise<void>): Promise<void> {
+    this.moving.value = true;
+    await this.#told(act);
+    this.moving.value = false;
   }
 
   /** Goes on with a run, with the options that it was begun with. */
@@ -130,7 +177,7 @@ export class PageSession {
     this.busy.value = true;
     this.#discards = false;
     routeTo(`run/${run.name}`);
-    this.engine.start({ ...run.config, ...options });
+    this.engine.start({ ...run.config, ...options }, this.server?.access ?? null);
   }
 
   async #take(message: RunMessage): Promise<void> {

@@ -10,11 +10,14 @@ import * as z from "zod/mini";
 import { parseFineTuneJobConfig } from "../src/config.ts";
 import { StorageDeniedError } from "../src/errors.ts";
 import { createFineTuneJob } from "../src/fine_tune_job.ts";
+import type { JobTracker } from "../src/job_tracker.ts";
 import type { Folder } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 import type { ChatModel } from "./chat_model.ts";
 import { deviceFacts } from "./device_facts.ts";
 import { dataFacts } from "./data_facts.ts";
+import { noteHandedOver } from "./handed_over.ts";
+import type { ServerAccess } from "./lowrank_server.ts";
 import { ModelShelf } from "./model_shelf.ts";
 import { OpfsFolder } from "./opfs_storage.ts";
 import { PageFiles } from "./page_files.ts";
@@ -85,7 +88,17 @@ function tell(message: WorkerMessage): void {
   self.postMessage(message);
 }
 
-async function start(current: Session, wire: Wire): Promise<void> {
+/** Tells the page's server how a run stands. One that does not listen never stops the run. */
+async function trackerOf(access: ServerAccess, jobId: string): Promise<JobTracker> {
+  const [{ LowrankServer }, { QueuedTracker }] = await Promise.all([
+    import("./lowrank_server.ts"),
+    import("../src/job_tracker/queued.ts"),
+  ]);
+  const warn = (message: string) => tell({ type: "event", event: { type: "warning", message } });
+  return new QueuedTracker(new LowrankServer(access), jobId, { warn });
+}
+
+async function start(current: Session, wire: Wire, server: ServerAccess | null): Promise<void> {
   const { root, library, files } = current;
   current.planning.abort(); // the run says itself what it takes
   const stopper = current.running = new AbortController();
@@ -96,11 +109,14 @@ async function start(current: Session, wire: Wire): Promise<void> {
     await (await current.chat)?.close(); // its memory is the run's
     const config = parseFineTuneJobConfig(wire);
     name = config.job.outputDir.replace(/^runs\//, "");
+    await noteHandedOver(files.at(config.job.outputDir), null);
+    const { id: jobId } = config.job;
     const job = createFineTuneJob(config, {
       files: files.at,
       signal: stopper.signal,
       finish: current.finishing.signal,
       tuning: root.folder("tuning"),
+      ...(server && jobId !== null ? { tracker: await trackerOf(server, jobId) } : {}),
       gpu: { submissionMs: SUBMISSION_MS },
     });
     for await (const event of job.run()) tell({ type: "event", event });
@@ -184,6 +200,18 @@ function answersOf(current: Session): Answers {
       return planJob(parseFineTuneJobConfig(wire), files, current.planning.signal);
     },
     device: () => deviceFacts(),
+    startOnServer: async ({ config, server }) => {
+      const { startOnServer } = await import("./hand_over.ts");
+      return await startOnServer(config, server, files);
+    },
+    handOver: async ({ run, server }) => {
+      const { handOver } = await import("./hand_over.ts");
+      return await handOver(run, server, files);
+    },
+    bringBack: async ({ run, server }) => {
+      const { bringBack } = await import("./hand_over.ts");
+      return await bringBack(run, server, files);
+    },
   };
 }
 
@@ -206,7 +234,7 @@ self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCo
     case "ask":
       return await answer(current, command.id, command.question as OwnQuestion, command.input);
     case "start":
-      return await start(current, command.config);
+      return await start(current, command.config, command.server);
     case "cancel":
       return current.asked.get(command.id)?.abort();
     case "stop":

@@ -21,6 +21,7 @@ import { TokenStore } from "../token_store.ts";
 import { launcherOptions, openLauncher } from "./open_launcher.ts";
 import { openAreas, openRecords } from "./open_proxy.ts";
 import { dataFolder } from "./data_folder.ts";
+import { pageFolder } from "./page_folder.ts";
 import { SERVE_FLAGS, serveHelp } from "../../src/cli/server_flags.ts";
 
 /** What the command says, and how it is told to stop. */
@@ -77,6 +78,7 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
         settings: { ...DEFAULT_SETTINGS, ...options.settings, anonymous },
         areas,
         records,
+        page: pageFolder(root, folder, io.env.LOWRANK_DENO || Deno.execPath()),
         checkData: checkInThread(),
         log: isOn(flags, "quiet") ? () => {} : (entry) => log(accessLine(entry)),
         logFailure: (message, error) =>
@@ -90,7 +92,9 @@ export async function serve(args: readonly string[], io: ServeIo, root: string):
           onListen: ({ hostname, port }) => {
             const host = hostname.includes(":") ? `[${hostname}]` : hostname;
             const who = anonymous ? "no tokens: for programs of this machine only" : "with tokens";
-            io.stdout.write(`serving http://${host}:${port}/v1 (${who})\n`);
+            io.stdout.write(
+              `serving http://${host}:${port}/v1 (${who})\nthe page is http://${host}:${port}/\n`,
+            );
           },
         },
         (request, { remoteAddr }) =>

@@ -128,8 +128,8 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
       const job = await newJob(request, caller);
       const key = c.req.header("idempotency-key");
       const id = key === undefined
-        ? create(job)
-        : idempotency.once({ caller, key, request }, () => create(job));
+        ? create(job, request.paused)
+        : idempotency.once({ caller, key, request }, () => create(job, request.paused));
       runner.nudge();
       return c.json(jobToWire(jobOf(id), now()));
     },
@@ -177,13 +177,13 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
     };
   }
 
-  function create(job: NewJob): string {
+  function create(job: NewJob, isPaused = false): string {
     if ((jobs.counts().queued ?? 0) >= settings.maxQueuedJobs) {
       const message = `${settings.maxQueuedJobs} jobs wait already. Try again later.`;
       throw new ApiError(429, message, { code: "queue_full", retryAfter: 60 });
     }
     return database.transaction(() => {
-      const { id } = jobs.create(job);
+      const { id } = jobs.create(job, isPaused ? "paused" : "queued");
       events.append(id, { message: `Created fine-tuning job: ${id}` });
       return id;
     });

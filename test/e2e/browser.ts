@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page, type Request } from "playwright-core";
 import { buildWeb, bundle } from "../../web/build.ts";
 import { serveFolder } from "../../web/serve.ts";
 import { chromiumPath } from "./chromium.ts";
@@ -79,32 +79,55 @@ export async function withTab(
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
   let isServed = true;
-  const browser = await browserWith(flags);
+  const stop = async () => {
+    isServed = false;
+    await server.shutdown();
+  };
+  try {
+    const options = { flags, mayFail: () => !isServed };
+    await withPage(`http://127.0.0.1:${server.addr.port}/site/`, options, (page) => use(page, { stop }));
+  } finally {
+    if (isServed) await server.shutdown();
+  }
+}
+
+/** How a page is opened. */
+export interface PageOptions {
+  readonly flags: readonly string[];
+  /** Whether a request that failed is as it should be. */
+  readonly mayFail?: (request: Request) => boolean;
+  /** Called before the page is loaded. */
+  readonly prepare?: (page: Page) => Promise<void>;
+}
+
+/** The same for the page of a server that runs. */
+export async function withPage(
+  address: string,
+  { flags, mayFail = () => false, prepare }: PageOptions,
+  use: (page: Page) => Promise<void>,
+): Promise<void> {
+  const browser = await browserWith(flags), { origin } = new URL(address);
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 } }); // for more tabs of the page
   try {
     const page = await context.newPage();
-    const problems: string[] = [], foreign: string[] = [], origin = `http://127.0.0.1:${server.addr.port}`;
+    const problems: string[] = [], foreign: string[] = [];
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("requestfailed", (request) => {
-      if (isServed) problems.push(`${request.url()}: ${request.failure()?.errorText}`);
+      if (!mayFail(request)) problems.push(`${request.url()}: ${request.failure()?.errorText}`);
     });
     context.on("request", (request) => {
       if (/^(https?|wss?):/.test(request.url()) && new URL(request.url()).origin !== origin) {
         foreign.push(request.url());
       }
     });
-    await page.goto(`${origin}/site/`);
-    const stop = async () => {
-      isServed = false;
-      await server.shutdown();
-    };
-    await use(page, { stop });
+    await prepare?.(page);
+    await page.goto(address);
+    await use(page);
     assert.deepEqual(problems, []);
     assert.deepEqual(foreign, []);
   } finally {
     await context.close();
-    if (isServed) await server.shutdown();
   }
 }
 

@@ -145,7 +145,7 @@ export async function until(isSo: () => boolean | Promise<boolean>): Promise<voi
 export async function withServer(
   settings: Partial<ServerSettings>,
   work: (server: TestServer) => Promise<void>,
-  proxied: Pick<ServerParts, "areas" | "records"> = {},
+  proxied: Pick<ServerParts, "areas" | "records" | "page"> = {},
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "lowrank-server-" });
   const database = new Database(), launcher = new FakeLauncher(), generator = new FakeGenerator();

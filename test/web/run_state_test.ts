@@ -35,6 +35,7 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
     baseModel: "models/tiny",
     evalLossBefore: 4,
     evalLossAfter: null,
+    serverJob: null,
     config: { lora_r: 8 },
   } as const;
   const metrics = [

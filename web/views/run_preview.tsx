@@ -151,6 +151,17 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
           Start training
         </button>
+        {session.server && (
+          <button
+            id="start-on-server"
+            type="button"
+            class="second"
+            disabled={isWrong || !session.ready.value || session.moving.value}
+            onClick={() => void session.startOnServer()}
+          >
+            {session.moving.value ? "Sending …" : "Start on the server"}
+          </button>
+        )}
       </div>
       <Export form={form} />
     </aside>

@@ -8,6 +8,7 @@ import { byteSize, clock, count } from "../figures.ts";
 import { chatPath, route } from "../router.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
+import { HandOver } from "./hand_over.tsx";
 import { MemoryRows } from "./memory_rows.tsx";
 import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";
@@ -99,6 +100,7 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
           Chat
         </a>
       )}
+      <HandOver session={session} run={run} />
       <ConfirmButton
         id="discard"
         label={run.holdings.value.hasAdapter ? "Delete" : "Discard"}

@@ -1,0 +1,129 @@
+/**
+ * The page as `lowrank serve` has it: does it start, follow and hand over runs, and tell of its own? Run by
+ * `server_test.ts`, in a process of its own.
+ */
+import assert from "node:assert/strict";
+import type { Page, Request } from "playwright-core";
+import { readAdapter } from "../../src/checkpoint/adapter.ts";
+import { parseFineTuneJobConfig } from "../../src/config.ts";
+import { createFineTuneJob } from "../../src/fine_tune_job.ts";
+import type { Folder } from "../../src/storage.ts";
+import { LocalFolder } from "../../src/storage/local.ts";
+import { MemoryFolder } from "../../src/storage/memory.ts";
+import defaults from "../../web/defaults.json" with { type: "json" };
+import { device } from "../helpers/device.ts";
+import { folderAt } from "../helpers/job_disk.ts";
+import { startServer } from "../helpers/server_process.ts";
+import { inChromium, shown, WEBGPU_FLAGS, withPage } from "./browser.ts";
+import { takeFolder } from "./page_files.ts";
+
+const JOB = {
+  ...defaults,
+  ...{ max_steps: 12, batch_size: 2, eval_batch_size: 8, eval_data_path: null, train_test_split: 0.01 },
+  ...{ eval_steps: 4, save_steps: 4, num_generation_samples: 0, exact_match: false, seed: 7 },
+};
+
+/** Where the files of the page are in the checkout. */
+const TINY = new URL("../../examples/tiny", import.meta.url).pathname;
+
+/** Of parameters on different adapters (GPUs) after the same steps. */
+const TOLERANCE = 1e-4;
+
+/** The page's job in Deno, from its first step to its last. */
+async function straightAdapter(): Promise<Folder> {
+  const disk = new MemoryFolder("disk");
+  const files = (uri: string) =>
+    uri.startsWith("runs/") ? folderAt(disk, uri) : new LocalFolder(
+      uri.replace(/^(models\/lowrank-tiny|data)/, (name) => `${TINY}${name === "data" ? "" : "/model"}`),
+    );
+  await Array.fromAsync(createFineTuneJob(parseFineTuneJobConfig(JOB), { files, device: device! }).run());
+  return disk.folder("runs/signals/adapter");
+}
+
+async function assertSameAdapter(found: Folder, wanted: Folder): Promise<void> {
+  const [a, b] = [await readAdapter(found), await readAdapter(wanted)];
+  assert.deepEqual([...a.tensors.keys()], [...b.tensors.keys()]);
+  let most = 0;
+  for (const [name, { data }] of b.tensors) {
+    const other = a.tensors.get(name)!.data;
+    for (const [i, value] of data.entries()) most = Math.max(most, Math.abs(value - other[i]!));
+  }
+  assert.ok(most > 0 && most <= TOLERANCE, `parameters differ by up to ${most}`);
+}
+
+/** The page of a server that runs, with a folder of data of its own. */
+async function withServerPage(
+  use: (page: Page, origin: string, data: string) => Promise<void>,
+): Promise<void> {
+  const data = await Deno.makeTempDir({ prefix: "lowrank-serve-" });
+  const server = await startServer(data, ["--quiet"]);
+  const options = {
+    flags: WEBGPU_FLAGS,
+    mayFail: (request: Request) => request.url().endsWith("/events"), // which end when the view is left
+    prepare: async (page: Page) => {
+      await page.route("**/defaults.json", (route) => route.fulfill({ json: JOB }));
+    },
+  };
+  try {
+    await withPage(`${server.origin}/`, options, (page) => use(page, server.origin, data));
+  } finally {
+    await server.stop();
+    await Deno.remove(data, { recursive: true });
+  }
+}
+
+/** Waits until the page shows a step of the server's job. */
+async function stepOfServer(page: Page, least: number): Promise<void> {
+  await page.waitForFunction(
+    (least) => {
+      const progress = document.querySelector<HTMLProgressElement>("#server-job progress");
+      return progress !== null && progress.value >= least;
+    },
+    least,
+    { timeout: 120_000 },
+  );
+}
+
+inChromium(
+  "a server's page starts, follows, hands over and brings back runs, and tells of its own",
+  async () => {
+    const wanted = await straightAdapter();
+    await withServerPage(async (page, origin, data) => {
+      // a run of the page, told to the server's records
+      await page.locator("#start:not([disabled])").click();
+      await page.waitForFunction(
+        () => document.querySelector<HTMLProgressElement>("#progress")!.value >= 5,
+        null,
+        {
+          timeout: 120_000,
+        },
+      );
+      await page.locator("#stop").click();
+      await shown(page, "resume");
+      const records = async () => (await (await fetch(`${origin}/api/jobs`)).json()).data;
+      const [record] = await records();
+      assert.match(record.job_id, /^page-/);
+      assert.ok(record.progress > 0 && record.metadata.base_model === JOB.base_model, JSON.stringify(record));
+      // handed to the server, which ends it as an unbroken run does
+      await page.locator("#hand-over").click();
+      await page.locator("#server-job[data-status=succeeded]").waitFor({ timeout: 180_000 });
+      assert.match((await page.locator("#log").textContent())!, /Going on from the checkpoint of step [5-9]/);
+      assert.ok(await page.locator("#loss-table tbody tr").count() >= 3);
+      const [job] = (await (await fetch(`${origin}/v1/fine_tuning/jobs`)).json()).data;
+      await assertSameAdapter(new LocalFolder(`${data}/jobs/${job.id}/run/adapter`), wanted);
+      await page.locator("#bring-back").click();
+      await page.locator("#run[data-status=completed]").waitFor({ timeout: 60_000 });
+      const disk = new MemoryFolder("disk");
+      await takeFolder(page, "runs/signals", disk.folder("run"));
+      await assertSameAdapter(disk.folder("run/adapter"), wanted);
+      // a job of the server, begun, paused and gone on with from the page
+      await page.locator("nav").getByText("Train").click();
+      await page.locator("#start-on-server:not([disabled])").click();
+      await stepOfServer(page, 1);
+      await page.locator("nav").getByText("Server").click();
+      await page.locator("#server-jobs tbody tr").nth(1).waitFor();
+      await page.locator("#server-jobs a").first().click();
+      await page.locator("#server-job[data-status=succeeded]").waitFor({ timeout: 180_000 });
+    });
+  },
+);
