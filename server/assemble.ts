@@ -109,7 +109,8 @@ export async function assemble(parts: ServerParts): Promise<Server> {
     idleMs: settings.generationIdleMs,
     logFailure,
   });
-  const uploads = new ProxyUploads({ idleMs: settings.bodyIdleMs, now });
+  const areas = new StorageAreas(parts.areas ?? []);
+  const uploads = new ProxyUploads({ database, areas, idleMs: settings.bodyIdleMs, now });
   let isStopping = false;
   const deps: AppDeps = {
     ...{
@@ -126,7 +127,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
       log,
       now,
     },
-    areas: new StorageAreas(parts.areas ?? []),
+    areas,
     uploads,
     records: parts.records ?? null,
     page: parts.page ?? null,
@@ -138,6 +139,7 @@ export async function assemble(parts: ServerParts): Promise<Server> {
   };
   const sweep = setInterval(() => {
     files.removeExpired().catch((error) => logFailure("removing expired files", error));
+    uploads.forgetOld().catch((error) => logFailure("forgetting unfinished uploads", error));
   }, SWEEP_MS);
   const app = createApp(deps);
   const { records } = parts;

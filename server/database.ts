@@ -64,6 +64,17 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (store, job_id)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE proxy_uploads (
+    id TEXT PRIMARY KEY,
+    token_id TEXT,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    condition TEXT NOT NULL,
+    note TEXT NOT NULL,
+    last_at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** Milliseconds that a statement waits for another process, such as the command that makes tokens. */

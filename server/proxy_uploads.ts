@@ -1,14 +1,15 @@
 /**
  * Uploads through the proxy. Bytes go on to the store part by part; an upload that breaks off is gone on with from what the
- * store has, as long as this server lives.
+ * store has, by the next server too: what that needs is written down after each part.
  *
  * @module
  */
-import type { StoredFile, StreamedUpload, WriteCondition } from "../src/storage_manager.ts";
+import type { StoredFile, StreamedUpload, UploadNote, WriteCondition } from "../src/storage_manager.ts";
+import type { Database } from "./database.ts";
 import { ApiError } from "./errors.ts";
 import { randomWord } from "./ids.ts";
 import { piecesOf } from "./request_body.ts";
-import type { StorageTarget } from "./storage_areas.ts";
+import type { StorageAreas, StorageTarget } from "./storage_areas.ts";
 import { fromStore } from "./store_failures.ts";
 
 /** Uploads that one caller, and all together, may have begun and not finished. */
@@ -29,7 +30,6 @@ export interface ProxyUpload {
 }
 
 interface Session extends ProxyUpload {
-  lastAt: number;
   /** The body that is being received. */
   receiving: { readonly stop: AbortController; readonly over: Promise<unknown> } | null;
 }
@@ -41,8 +41,20 @@ export interface UploadedPiece {
   readonly end: number;
 }
 
+/** An upload as it is written down. */
+interface Row {
+  readonly id: string;
+  readonly token_id: string | null;
+  readonly path: string;
+  readonly size: number;
+  readonly condition: string;
+  readonly note: string;
+}
+
 /** What uploads depend on. */
 export interface ProxyUploadOptions {
+  readonly database: Database;
+  readonly areas: StorageAreas;
   /** Longest pause of a body. Default 60 000. */
   readonly idleMs?: number;
   /** Milliseconds since 1970. */
@@ -51,12 +63,19 @@ export interface ProxyUploadOptions {
 
 /** The uploads of a server. */
 export class ProxyUploads {
+  readonly #database: Database;
+  readonly #areas: StorageAreas;
+  /** Those that this server has begun or gone on with. */
   readonly #sessions = new Map<string, Session>();
+  /** Those of a server before this one that are being found again. */
+  readonly #resuming = new Map<string, Promise<Session | null>>();
   readonly #idleMs: number;
   readonly #now: () => number;
   #bodies = 0;
 
-  constructor({ idleMs = 60_000, now = Date.now }: ProxyUploadOptions = {}) {
+  constructor({ database, areas, idleMs = 60_000, now = Date.now }: ProxyUploadOptions) {
+    this.#database = database;
+    this.#areas = areas;
     this.#idleMs = idleMs;
     this.#now = now;
   }
@@ -87,9 +106,12 @@ export class ProxyUploads {
     size: number,
     condition: WriteCondition | null,
   ): Promise<ProxyUpload> {
-    await this.#forgetOld();
-    const ofCaller = [...this.#sessions.values()].filter((session) => session.tokenId === tokenId).length;
-    if (ofCaller >= MOST_OF_ONE || this.#sessions.size >= MOST) {
+    await this.forgetOld();
+    const { all, own } = this.#database.get<{ all: number; own: number }>(
+      'SELECT count(*) AS "all", count(*) FILTER (WHERE token_id IS ?) AS own FROM proxy_uploads',
+      tokenId,
+    )!;
+    if (own >= MOST_OF_ONE || all >= MOST) {
       const message =
         "Too many uploads are unfinished. Finish or delete some, or wait until they are forgotten.";
       throw new ApiError(429, message, { code: "too_many_uploads", retryAfter: 60 });
@@ -97,14 +119,24 @@ export class ProxyUploads {
     const { area: { storage }, name } = target;
     const upload = await fromStore(() => storage.startUpload(name, size, condition));
     const id = `upload-${randomWord(24)}`;
-    const session = { id, tokenId, target, upload, lastAt: this.#now(), receiving: null };
+    const session = { id, tokenId, target, upload, receiving: null };
     this.#sessions.set(id, session);
+    this.#database.run(
+      "INSERT INTO proxy_uploads (id, token_id, path, size, condition, note, last_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      id,
+      tokenId,
+      target.path,
+      size,
+      JSON.stringify(condition),
+      JSON.stringify(upload.note),
+      this.#now(),
+    );
     return session;
   }
 
   /** An upload of a caller. @throws {ApiError} 404 */
-  get(id: string, tokenId: string | null): ProxyUpload {
-    return this.#session(id, tokenId);
+  async get(id: string, tokenId: string | null): Promise<ProxyUpload> {
+    return await this.#session(id, tokenId);
   }
 
   /**
@@ -114,7 +146,7 @@ export class ProxyUploads {
    * @throws {ApiError} 416 if the bytes do not follow those that the store has.
    */
   async append(id: string, tokenId: string | null, piece: UploadedPiece): Promise<StoredFile | null> {
-    const session = this.#session(id, tokenId), { upload } = session;
+    const session = await this.#session(id, tokenId), { upload } = session;
     while (session.receiving) {
       session.receiving.stop.abort(new ApiError(409, "Another request goes on with this upload."));
       await session.receiving.over;
@@ -133,17 +165,18 @@ export class ProxyUploads {
       const stop = new AbortController(), over = Promise.withResolvers<void>();
       session.receiving = { stop, over: over.promise };
       try {
-        await fromStore(() => upload.send(this.#pieces(body, end - offset, stop.signal), stop.signal));
+        const pieces = this.#pieces(body, end - offset, stop.signal);
+        await fromStore(() => upload.send(pieces, stop.signal, (note) => this.#keep(id, note)));
         if (upload.sent < upload.size) return null;
         const file = await fromStore(() => upload.finish());
-        this.#sessions.delete(id);
+        this.#drop(id);
         return file;
       } catch (error) {
         const isOver = error instanceof ApiError && [404, 412].includes(error.status);
         if (isOver) await this.#forget(session);
         throw error;
       } finally {
-        session.lastAt = this.#now();
+        this.#keep(id, upload.note);
         session.receiving = null;
         over.resolve();
       }
@@ -152,36 +185,87 @@ export class ProxyUploads {
 
   /** Has the store forget an upload. @throws {ApiError} 404 */
   async remove(id: string, tokenId: string | null): Promise<void> {
-    await this.#forget(this.#session(id, tokenId));
+    await this.#forget(await this.#session(id, tokenId));
   }
 
-  /** Forgets all uploads: their parts would stay in the stores. */
+  /** Has the stores forget what nobody goes on with. */
+  async forgetOld(): Promise<void> {
+    const rows = this.#database.all<Row>(
+      "SELECT * FROM proxy_uploads WHERE last_at <= ?",
+      this.#now() - FORGOTTEN_MS,
+    ).filter(({ id }) => !this.#sessions.get(id)?.receiving);
+    await Promise.all(rows.map(async (row) => {
+      try {
+        const session = this.#sessions.get(row.id) ?? await this.#resumed(row);
+        if (session) await this.#forget(session);
+      } catch {
+        this.#drop(row.id); // stores forget parts by themselves in the end
+      }
+    }));
+  }
+
+  /** Receives no more. The next server goes on with what is unfinished. */
   async close(): Promise<void> {
-    await Promise.all([...this.#sessions.values()].map((session) => this.#forget(session)));
+    await Promise.all([...this.#sessions.values()].map(async ({ receiving }) => {
+      receiving?.stop.abort(new ApiError(503, "The server is stopping.", { retryAfter: 5 }));
+      await receiving?.over;
+    }));
   }
 
   #pieces(body: ReadableStream<Uint8Array> | null, bytes: number, signal: AbortSignal) {
     return piecesOf(body, { bytes, idleMs: this.#idleMs, signal });
   }
 
-  #session(id: string, tokenId: string | null): Session {
-    const session = this.#sessions.get(id);
-    if (session && session.tokenId === tokenId) return session;
+  async #session(id: string, tokenId: string | null): Promise<Session> {
+    const row = this.#database.get<Row>(
+      "SELECT * FROM proxy_uploads WHERE id = ? AND token_id IS ?",
+      id,
+      tokenId,
+    );
+    const session = row && (this.#sessions.get(id) ?? await this.#resumed(row));
+    if (session) return session;
     const message = "There is no such upload: it is finished, or was forgotten. Begin it again.";
     throw new ApiError(404, message, { code: "upload_not_found" });
   }
 
-  async #forget(session: Session): Promise<void> {
-    this.#sessions.delete(session.id);
-    session.receiving?.stop.abort(new ApiError(409, "The upload was deleted."));
-    await session.upload.abort().catch(() => {}); // stores forget parts by themselves in the end
+  /** An upload of a server before this one; null if the store or the operator knows it no more. */
+  #resumed(row: Row): Promise<Session | null> {
+    const { id } = row;
+    const resuming = this.#resuming.get(id) ?? this.#resume(row).finally(() => this.#resuming.delete(id));
+    this.#resuming.set(id, resuming);
+    return resuming;
   }
 
-  async #forgetOld(): Promise<void> {
-    const old = [...this.#sessions.values()].filter(({ lastAt, receiving }) =>
-      receiving === null && lastAt + FORGOTTEN_MS <= this.#now()
-    );
-    await Promise.all(old.map((session) => this.#forget(session)));
+  async #resume({ id, token_id: tokenId, path, size, condition, note }: Row): Promise<Session | null> {
+    const target = this.#areas.writable(path);
+    const upload = target &&
+      await fromStore(() =>
+        target.area.storage.resumeUpload(target.name, size, JSON.parse(note), JSON.parse(condition))
+      );
+    if (!upload) {
+      this.#drop(id);
+      return null;
+    }
+    const session = { id, tokenId, target, upload, receiving: null };
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  /** Writes down how far an upload is. */
+  #keep(id: string, note: UploadNote): void {
+    const sql = "UPDATE proxy_uploads SET note = ?, last_at = ? WHERE id = ?";
+    this.#database.run(sql, JSON.stringify(note), this.#now(), id);
+  }
+
+  #drop(id: string): void {
+    this.#sessions.delete(id);
+    this.#database.run("DELETE FROM proxy_uploads WHERE id = ?", id);
+  }
+
+  async #forget(session: Session): Promise<void> {
+    this.#drop(session.id);
+    session.receiving?.stop.abort(new ApiError(409, "The upload was deleted."));
+    await session.upload.abort().catch(() => {}); // stores forget parts by themselves in the end
   }
 
   async #withBody<T>(receive: () => Promise<T>): Promise<T> {

@@ -69,8 +69,18 @@ export class StorageAreas {
     if (action === "write" && !area.isWritable) {
       throw new ApiError(403, "This server offers that place to read only.", { code: "storage_read_only" });
     }
-    return { area, path, name: area.prefix + path.slice(area.path.length + 1) };
+    return targetIn(area, path);
   }
+
+  /** What a path meant to a caller who was let write there before; null where that is not offered any more. */
+  writable(path: string): StorageTarget | null {
+    const area = this.#areas.find((area) => isWithin(path, area.path));
+    return area?.isWritable ? targetIn(area, path) : null;
+  }
+}
+
+function targetIn(area: StorageArea, path: string): StorageTarget {
+  return { area, path, name: area.prefix + path.slice(area.path.length + 1) };
 }
 
 /** How requests name a file of an area. */

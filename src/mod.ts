@@ -104,6 +104,7 @@ export type {
   TransferOptions,
   TransferProgress,
   TransferSummary,
+  UploadNote,
   UploadOptions,
   WriteCondition,
 } from "./storage_manager.ts";

@@ -109,6 +109,16 @@ export interface TransferSummary {
   readonly skipped: number;
 }
 
+/** What a later process needs to go on with a {@link StreamedUpload}. Of Google Cloud Storage, it allows whoever has it that. */
+export interface UploadNote {
+  /** The store's name for the upload; null where the file's name is enough, and for files of one request. */
+  readonly token: string | null;
+  /** Bytes that the store has. */
+  readonly sent: number;
+  /** CRC-32C of those. */
+  readonly crc32c: number;
+}
+
 /**
  * A file that is written by whoever gets its bytes one after the other, in one request or in many. Nothing appears before
  * `finish()`. The store holds what was sent in whole parts; one part at most is in memory.
@@ -120,13 +130,20 @@ export interface StreamedUpload {
   readonly sent: number;
   /** Bytes of each part but the last. */
   readonly partBytes: number;
+  /** For a later process, as of now. */
+  readonly note: UploadNote;
   /**
    * Sends bytes from `sent` on, until the pieces end, break off or are all that is missing.
    *
+   * @param kept Told after each part that the store has.
    * @throws {RangeError} If there are more bytes than the file is to have.
    * @throws {StorageNotFoundError} If the store forgot the upload.
    */
-  send(pieces: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  send(
+    pieces: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+    kept?: (note: UploadNote) => void,
+  ): Promise<void>;
   /** Makes the file appear. @throws {RangeError} If bytes are missing. */
   finish(): Promise<StoredFile>;
   /** Has the store forget what was sent. */
@@ -193,6 +210,13 @@ export interface StorageManager {
   stream(file: StoredFile, range?: Partial<ByteRange>, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** Begins to write a file of `size` bytes that come one after the other. */
   startUpload(name: string, size: number, condition?: WriteCondition | null): Promise<StreamedUpload>;
+  /** Goes on with an upload that another process began so; null if the store does not know it any more. */
+  resumeUpload(
+    name: string,
+    size: number,
+    note: UploadNote,
+    condition?: WriteCondition | null,
+  ): Promise<StreamedUpload | null>;
   /** Writes a file that is in memory. */
   write(
     name: string,

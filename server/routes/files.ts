@@ -76,7 +76,7 @@ const UPLOAD_BODY = {
           "expires_after[anchor]": { type: "string" as const, enum: ["created_at"] },
           "expires_after[seconds]": { type: "integer" as const, minimum: 3600, maximum: 2_592_000 },
         },
-        maxProperties: MOST_FIELDS,
+        maxProperties: MOST_FIELDS + 1, // the file is none of them
         additionalProperties: { type: "string" as const, maxLength: LONGEST_FIELD },
         dependentRequired: {
           "expires_after[anchor]": ["expires_after[seconds]"],

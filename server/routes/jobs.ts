@@ -201,10 +201,11 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
       parameters: [{
         name: "metadata",
         in: "query",
-        description: "Metadata that a job has to have, `metadata[k]=v`, or `metadata=null` for none",
+        description:
+          "Metadata that a job has to have, `metadata[k]=v`, compared as text, or `metadata=null` for none",
         style: "deepObject",
         explode: true,
-        schema: { type: "object", additionalProperties: { type: "string" } },
+        schema: { type: "object", maxProperties: 16, additionalProperties: true },
       }],
     }),
     requires("jobs:read"),

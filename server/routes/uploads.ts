@@ -17,6 +17,8 @@ export interface UploadRouteDeps {
   readonly uploads: ProxyUploads;
 }
 
+const CONTENT_RANGE = /^bytes ([0-9]{1,15}-[0-9]{1,15}|[*])\/[0-9]{1,15}$/;
+
 export function uploadRoutes({ uploads }: UploadRouteDeps): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
 
@@ -43,22 +45,22 @@ export function uploadRoutes({ uploads }: UploadRouteDeps): Hono<ServerEnv> {
         in: "header",
         required: true,
         description: "Which bytes of how many",
-        schema: { type: "string", pattern: "^bytes ([0-9]{1,15}-[0-9]{1,15}|[*])/[0-9]{1,15}$" },
+        schema: { type: "string", pattern: CONTENT_RANGE.source },
       }],
     }),
     requires("storage:write"),
     async (c) => {
-      const { tokenId } = c.var.caller!, id = c.req.param("id"), upload = uploads.get(id, tokenId);
-      const range = contentRange(c.req.header("content-range"));
+      const { tokenId } = c.var.caller!, id = c.req.param("id"), upload = await uploads.get(id, tokenId);
+      const sent = c.req.header("content-range") ?? "", range = contentRange(sent);
       const { size } = upload.upload;
-      if (!range) {
+      if (!CONTENT_RANGE.test(sent)) {
         const message = `'Content-Range' must be like bytes 0-${
           Math.max(0, size - 1)
         }/${size}, or bytes */${size}.`;
         throw badRequest(message, "Content-Range", "invalid_range");
       }
-      if (range.size !== size) {
-        throw new ApiError(416, `The upload is one of ${size} bytes.`, { code: "wrong_size" });
+      if (range?.size !== size) {
+        throw new ApiError(416, `The range is not one of ${size} bytes.`, { code: "wrong_range" });
       }
       const { offset, end } = range;
       const file = await uploads.append(id, tokenId, { body: c.req.raw.body, offset, end });
@@ -79,8 +81,8 @@ export function uploadRoutes({ uploads }: UploadRouteDeps): Hono<ServerEnv> {
       refusals: [404],
     }),
     requires("storage:write"),
-    (c) => {
-      const upload = uploads.get(c.req.param("id"), c.var.caller!.tokenId);
+    async (c) => {
+      const upload = await uploads.get(c.req.param("id"), c.var.caller!.tokenId);
       return c.json(uploadToWire(upload), 200, { "upload-offset": String(upload.upload.sent) });
     },
   );

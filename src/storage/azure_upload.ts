@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { joinedCrc32c } from "../crc32c.ts";
 import type { BlobRequestConditions, BlockBlobClient } from "@azure/storage-blob";
 import { StorageNotFoundError } from "../errors.ts";
 import type { StoredFile, WriteCondition } from "../storage_manager.ts";
@@ -82,6 +83,20 @@ export class AzureUpload implements UnorderedUpload {
     return true;
   }
 
+  /** Names tell place and sum of a block: together they must have the sum of the whole. */
+  begins(sent: number, crc32c: number): boolean {
+    let sum = 0;
+    for (let index = 0; index * this.partBytes < sent; index++) {
+      const bytes = Math.min(this.partBytes, sent - index * this.partBytes);
+      const found = [...this.#found].filter(([name, size]) => size === bytes && placeOf(name) === index);
+      const [only] = found;
+      if (!only || found.length > 1) return false;
+      sum = joinedCrc32c(sum, sumOf(only[0]), bytes);
+      this.#blocks[index] = only[0];
+    }
+    return sum === crc32c;
+  }
+
   async finish({ condition, crc32c: whole, signal }: PutOptions): Promise<StoredFile> {
     const hex = crcHex(whole);
     const { etag } = await orConflict(
@@ -113,4 +128,12 @@ export function azureConditions(condition: WriteCondition | null): BlobRequestCo
 /** Names must be equally long, in base 64. */
 function blockName(index: number, sum: number): string {
   return btoa(`${String(index).padStart(5, "0")}-${crcHex(sum)}`);
+}
+
+function placeOf(name: string): number {
+  return Number(atob(name).slice(0, 5));
+}
+
+function sumOf(name: string): number {
+  return parseInt(atob(name).slice(6), 16);
 }

@@ -147,6 +147,7 @@ export class LocalStore implements ObjectStore {
       token,
       partBytes: PART_BYTES,
       holds: (part) => isResumed ? guarded(() => holdsBytes(temporary, part)) : false,
+      begins: async (sent) => ((await Deno.stat(temporary).catch(() => null))?.size ?? 0) >= sent,
       send: ({ offset, bytes }) =>
         guarded(async () => {
           using file = await openWithin(folder, temporary);

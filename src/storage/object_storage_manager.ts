@@ -15,6 +15,7 @@ import type {
   StreamedUpload,
   TransferOptions,
   TransferSummary,
+  UploadNote,
   UploadOptions,
   WriteCondition,
 } from "../storage_manager.ts";
@@ -28,7 +29,7 @@ import { assertObjectName, folderName, lastPart } from "./object_names.ts";
 import type { ObjectStore } from "./object_store.ts";
 import { PartBuffers } from "./part_buffers.ts";
 import { DEFAULT_RETRIES, retried, type RetryPolicy } from "./retry.ts";
-import { startStreamedUpload } from "./streamed_upload.ts";
+import { resumeStreamedUpload, startStreamedUpload } from "./streamed_upload.ts";
 import { put, upload } from "./upload.ts";
 import { UploadSessions } from "./upload_sessions.ts";
 
@@ -109,6 +110,17 @@ export class ObjectStorageManager implements StorageManager {
   ): Promise<StreamedUpload> {
     assertObjectName(this.uri, name);
     return await startStreamedUpload({ store: this.#store, retries: this.#retries, name, condition }, size);
+  }
+
+  async resumeUpload(
+    name: string,
+    size: number,
+    note: UploadNote,
+    condition: WriteCondition | null = null,
+  ): Promise<StreamedUpload | null> {
+    assertObjectName(this.uri, name);
+    const target = { store: this.#store, retries: this.#retries, name, condition };
+    return await resumeStreamedUpload(target, size, note);
   }
 
   async write(

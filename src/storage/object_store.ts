@@ -61,6 +61,13 @@ export interface OrderedUpload extends UploadInParts {
 export interface UnorderedUpload extends UploadInParts {
   /** Whether the store has this part already. Where it cannot tell whose bytes it has, the checksum of the whole will. */
   holds(part: Part): boolean | Promise<boolean>;
+  /**
+   * Takes the first `sent` bytes, whole parts that an earlier process sent, as they are. False where the store does not have
+   * them, or cannot tell them from others.
+   *
+   * @param crc32c Of those bytes; 0 where none was computed.
+   */
+  begins(sent: number, crc32c: number): boolean | Promise<boolean>;
 }
 
 /** An upload in parts, of either kind. */

@@ -83,6 +83,10 @@ export class S3Upload implements UnorderedUpload {
     return there !== undefined && (!there.sum || there.sum === crcBase64(crc32c));
   }
 
+  begins(sent: number): boolean {
+    return Array.from({ length: Math.ceil(sent / this.partBytes) }, (_, i) => this.#parts[i]).every(Boolean);
+  }
+
   async finish({ condition, crc32c: whole, signal }: PutOptions): Promise<StoredFile> {
     const parts = this.#parts.map(({ tag, sum }, i) =>
       `<Part><PartNumber>${i + 1}</PartNumber><ETag>${tag.replaceAll('"', "&quot;")}</ETag>` +

@@ -6,7 +6,7 @@
  */
 import { crc32c, joinedCrc32c } from "../crc32c.ts";
 import { StorageNotFoundError } from "../errors.ts";
-import type { StoredFile, StreamedUpload, WriteCondition } from "../storage_manager.ts";
+import type { StoredFile, StreamedUpload, UploadNote, WriteCondition } from "../storage_manager.ts";
 import type { ObjectStore, Part, PartUpload } from "./object_store.ts";
 import { retried, Retries, type RetryPolicy } from "./retry.ts";
 import { put, refuseDamaged, shown } from "./upload.ts";
@@ -28,10 +28,28 @@ export async function startStreamedUpload(target: StreamTarget, size: number): P
   return new UploadInParts(target, size, parts);
 }
 
+/** Goes on with an upload of an earlier process; null if the store does not have what the note says. */
+export async function resumeStreamedUpload(
+  target: StreamTarget,
+  size: number,
+  note: UploadNote,
+): Promise<StreamedUpload | null> {
+  const { store, retries, name, condition } = target;
+  if (size <= store.largestPut) return new UploadInOne(target, size); // nothing of it was sent
+  const start = { size, condition, signal: undefined };
+  const parts = await retried(retries, undefined, () => store.resumeUpload(name, note.token, start));
+  if (!parts) return note.sent === 0 ? await startStreamedUpload(target, size) : null; // stores forget what is empty
+  const isThere = "begins" in parts
+    ? await parts.begins(note.sent, note.crc32c)
+    : await parts.sent() === note.sent;
+  return isThere ? new UploadInParts(target, size, parts, note) : null;
+}
+
 /** What both kinds do: gathering pieces to parts. */
 abstract class GatheredUpload implements StreamedUpload {
   readonly size: number;
   abstract readonly partBytes: number;
+  abstract readonly note: UploadNote;
   sent = 0;
   protected readonly target: StreamTarget;
 
@@ -40,7 +58,11 @@ abstract class GatheredUpload implements StreamedUpload {
     this.size = size;
   }
 
-  async send(pieces: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+  async send(
+    pieces: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+    kept: (note: UploadNote) => void = () => {},
+  ): Promise<void> {
     let buffer: Uint8Array<ArrayBuffer> | null = null, filled = 0;
     for await (const piece of pieces) {
       signal?.throwIfAborted();
@@ -58,6 +80,7 @@ abstract class GatheredUpload implements StreamedUpload {
         await this.sendPart(buffer.subarray(0, filled), signal);
         this.sent += filled;
         filled = 0;
+        kept(this.note);
       }
     }
   }
@@ -78,6 +101,7 @@ abstract class GatheredUpload implements StreamedUpload {
 /** A small file: it is kept until `finish()`, so that nothing appears before. */
 class UploadInOne extends GatheredUpload {
   readonly partBytes: number;
+  readonly note: UploadNote = { token: null, sent: 0, crc32c: 0 };
   #bytes = new Uint8Array();
 
   constructor(target: StreamTarget, size: number) {
@@ -104,12 +128,18 @@ class UploadInParts extends GatheredUpload {
   readonly partBytes: number;
   readonly #parts: PartUpload;
   /** CRC-32C of what was sent. */
-  #sum = 0;
+  #sum: number;
 
-  constructor(target: StreamTarget, size: number, parts: PartUpload) {
+  constructor(target: StreamTarget, size: number, parts: PartUpload, note?: UploadNote) {
     super(target, size);
     this.#parts = parts;
     this.partBytes = parts.partBytes;
+    this.sent = note?.sent ?? 0;
+    this.#sum = note?.crc32c ?? 0;
+  }
+
+  get note(): UploadNote {
+    return { token: this.#parts.token, sent: this.sent, crc32c: this.#sum };
   }
 
   protected override async sendPart(

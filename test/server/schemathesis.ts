@@ -52,6 +52,10 @@ function configuration(fileId: string): string {
     `checks.positive_data_acceptance.expected-statuses = ${JSON.stringify([...USUAL, 412, 413, 416])}`,
   ];
   const operations = [
+    "# options restrict each other in ways that no schema says, and keys are used once",
+    "[[operations]]",
+    'include-operation-id = "createFineTuningJob"',
+    `checks.positive_data_acceptance.expected-statuses = ${JSON.stringify([...USUAL, 400, 413, 422])}`,
     "# whether a prompt fits depends on the model, and what may be done to a job on its state",
     "[[operations]]",
     'include-path-regex = "completions$|/(cancel|pause|resume)$"',

@@ -203,6 +203,34 @@ Deno.test("an upload that is cut goes on from what the store has, and appears on
     assert.deepEqual(await refusal(await send("DELETE", place)), [404, "upload_not_found"]);
   }));
 
+Deno.test("an upload outlives the server: the next one goes on with it, and forgets it when nobody does", () =>
+  withProxy(async ({ send, bucket, server, again, clock }) => {
+    const body = noise(2 * PART + 200), headers = { "content-type": "application/json" };
+    const begin = async (bytes: number): Promise<string> => {
+      const begun = await send("POST", "storage/gs/b/out/kept", { body: JSON.stringify({ bytes }), headers });
+      return (await begun.json()).id;
+    };
+    const id = await begin(body.length), small = await begin(10), left = await begin(body.length);
+    const range = (from: number, to: number) => ({
+      "content-range": `bytes ${from}-${to - 1}/${body.length}`,
+    });
+    const first = { body: body.slice(0, PART), headers: range(0, PART) };
+    assert.equal((await send("PUT", `uploads/${id}`, first)).status, 202);
+    await server.stop();
+    const { app, deps } = await again();
+    const looked = await Promise.all([id, id, small].map((id) => app.request(`/api/uploads/${id}`)));
+    const offsets = await Promise.all(looked.map(async (response) => (await response.json()).offset));
+    assert.deepEqual(offsets, [PART, PART, 0], "what a store has, and nothing of a file of one request");
+    const rest = { method: "PUT", body: body.slice(PART), headers: range(PART, body.length) };
+    const done = await app.request(`/api/uploads/${id}`, rest);
+    assert.deepEqual([done.status, (await done.json()).bytes], [200, body.length]);
+    assert.ok(same(await bucket.read("out/kept"), body));
+    assert.equal((await app.request(`/api/uploads/${id}`)).status, 404);
+    clock.now += 3_600_000;
+    await deps.uploads.forgetOld();
+    assert.equal((await app.request(`/api/uploads/${left}`)).status, 404);
+  }));
+
 Deno.test("a dead connection does not hold an upload, and one caller has so many", () =>
   withProxy(async ({ send }) => {
     const begin = () =>

@@ -38,6 +38,10 @@ class NotedUpload implements UnorderedUpload {
     return this.here.includes(offset / PART);
   }
 
+  begins(): boolean {
+    return false;
+  }
+
   finish(): Promise<never> {
     return Promise.reject(new Error("nobody asked"));
   }

@@ -12,7 +12,7 @@ import {
   StorageNotFoundError,
 } from "../../src/errors.ts";
 import { type Folder, readText, writeFile } from "../../src/storage.ts";
-import type { StorageManager, TransferProgress } from "../../src/storage_manager.ts";
+import type { StorageManager, TransferProgress, UploadNote } from "../../src/storage_manager.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 
 /** A backend to test. */
@@ -354,6 +354,28 @@ export function storageContract(
       await assert.rejects(taken.finish(), { name: "StorageConflictError" });
     },
   );
+
+  contract("takes bytes of an upload that another process began", async ({ storage }) => {
+    const part = 8 << 20, bytes = noise(part + 1009);
+    async function* pieces(from: number, to: number) {
+      yield await Promise.resolve(bytes.subarray(from, to));
+    }
+    const notes: UploadNote[] = [];
+    const begun = await storage.startUpload("big", bytes.length, { ifAbsent: true });
+    const before = begun.note;
+    await begun.send(pieces(0, part), undefined, (note) => notes.push(note));
+    assert.deepEqual([before.sent, notes.map(({ sent }) => sent), begun.note], [0, [part], notes[0]]);
+    const note: UploadNote = JSON.parse(JSON.stringify(notes[0]));
+    const upload = await storage.resumeUpload("big", bytes.length, note, { ifAbsent: true });
+    assert.equal(upload?.sent, part);
+    await upload.send(pieces(part, bytes.length));
+    assert.deepEqual(await upload.finish(), await storage.stat("big"));
+    assert.ok(same(await storage.read("big"), bytes));
+    const lie = { ...note, token: note.token && "0 nowhere", sent: 2 * part };
+    assert.equal(await storage.resumeUpload("lie", 3 * part, lie), null);
+    const small = await storage.resumeUpload("small", 3, (await storage.startUpload("small", 3)).note);
+    assert.equal(small?.sent, 0);
+  });
 
   contract("writes large files only where the condition holds", async ({ storage }) => {
     const local = new MemoryFolder("local", { big: noise(PART + 1) });
