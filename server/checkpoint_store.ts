@@ -31,8 +31,8 @@ export class CheckpointStore {
     this.#now = now;
   }
 
-  /** Notes a checkpoint; one that is known already stays as it was. */
-  add(jobId: string, step: number, metrics: StoredCheckpoint["metrics"]): void {
+  /** Notes a checkpoint; one that is known already stays as it was. @returns Whether it is new. */
+  add(jobId: string, step: number, metrics: StoredCheckpoint["metrics"]): boolean {
     const made: StoredCheckpoint = {
       id: `ftckpt_${randomWord(24)}`,
       jobId,
@@ -40,12 +40,13 @@ export class CheckpointStore {
       createdAt: this.#now(),
       metrics,
     };
-    this.#database.run(
+    const added = this.#database.run(
       "INSERT OR IGNORE INTO checkpoints (job_id, step, record) VALUES (?, ?, ?)",
       jobId,
       step,
       JSON.stringify(made),
     );
+    return added > 0;
   }
 
   /** Forgets those of a job that are not of one of these steps. */

@@ -22,26 +22,107 @@ export interface EventStreamOptions {
 /** Events that are read at once. */
 const BATCH = 100;
 
+/** Batches that are kept for those who read them next. */
+const MOST_KEPT = 64;
+
 /**
- * All events after one, then those that follow. They are read from the store when the client takes them: nothing is lost
- * or kept for a slow one. Ends with an event `done` after the last event of a job that is over.
+ * Milliseconds from telling events to telling those after them: what a quick run tells meanwhile goes out as one piece to each
+ * of those who follow it.
  */
-export function eventStream(events: EventStore, options: EventStreamOptions): ReadableStream<Uint8Array> {
-  const { jobId, heartbeatMs, isOver, onEnd } = options;
-  let seq = options.after;
-  return serverSentEvents({
-    heartbeatMs,
-    onEnd,
-    listen: (wake) => events.listen(jobId, wake),
-    next() {
-      const over = isOver(), found = events.after(jobId, seq, BATCH); // over first: what came before it is found then
-      if (found.length > 0) {
-        seq = found.at(-1)!.seq;
-        return { text: found.map(frame).join(""), isLast: false };
-      }
-      return over ? { text: `event: done\nid: ${seq}\ndata: [DONE]\n\n`, isLast: true } : null;
-    },
-  });
+const GATHER_MS = 200;
+
+/** Events on the wire. */
+interface Batch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Number of the last one. */
+  readonly last: number;
+}
+
+/** Who follows a job. */
+interface Following {
+  readonly wakes: Set<() => void>;
+  /** When they were woken last, by `performance.now()`. */
+  wokenAt: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  unlisten: () => void;
+}
+
+/** The events of all jobs as streams. What many follow is read and written out once. */
+export class EventFeed {
+  readonly #events: EventStore;
+  readonly #kept = new Map<string, Batch>();
+  readonly #followed = new Map<string, Following>();
+  readonly #encoder = new TextEncoder();
+
+  constructor(events: EventStore) {
+    this.#events = events;
+  }
+
+  /**
+   * All events after one, then those that follow. They are asked for when the client takes them: nothing is lost, and nothing
+   * is kept for a slow one. Ends with an event `done` after the last event of a job that is over.
+   */
+  stream({ jobId, after, heartbeatMs, isOver, onEnd }: EventStreamOptions): ReadableStream<Uint8Array> {
+    let seq = after;
+    return serverSentEvents({
+      heartbeatMs,
+      onEnd,
+      listen: (wake) => this.#listen(jobId, wake),
+      next: () => {
+        let batch = this.#batch(jobId, seq);
+        if (!batch) {
+          if (!isOver()) return null;
+          batch = this.#batch(jobId, seq); // again: now nothing comes behind what is found
+        }
+        if (!batch) return { data: `event: done\nid: ${seq}\ndata: [DONE]\n\n`, isLast: true };
+        seq = batch.last;
+        return { data: batch.bytes, isLast: false };
+      },
+    });
+  }
+
+  /** Wakes after an event at once, and after those that follow soon together. @returns What ends that. */
+  #listen(jobId: string, wake: () => void): () => void {
+    const following = this.#followed.get(jobId) ?? this.#follow(jobId);
+    following.wakes.add(wake);
+    return () => {
+      following.wakes.delete(wake);
+      if (following.wakes.size > 0) return;
+      following.unlisten();
+      clearTimeout(following.timer);
+      this.#followed.delete(jobId);
+    };
+  }
+
+  #follow(jobId: string): Following {
+    const following: Following = {
+      wakes: new Set(),
+      wokenAt: -Infinity,
+      timer: undefined,
+      unlisten: this.#events.listen(jobId, () => {
+        following.timer ??= setTimeout(tell, Math.max(0, following.wokenAt + GATHER_MS - performance.now()));
+      }),
+    };
+    const tell = () => {
+      following.timer = undefined;
+      following.wokenAt = performance.now();
+      for (const wake of following.wakes) wake();
+    };
+    this.#followed.set(jobId, following);
+    return following;
+  }
+
+  /** Events after one; null for none. A batch holds for good, as events never change and more of them only follow. */
+  #batch(jobId: string, after: number): Batch | null {
+    const key = `${jobId} ${after}`, kept = this.#kept.get(key);
+    if (kept) return kept;
+    const found = this.#events.after(jobId, after, BATCH);
+    if (found.length === 0) return null;
+    const batch = { bytes: this.#encoder.encode(found.map(frame).join("")), last: found.at(-1)!.seq };
+    this.#kept.set(key, batch);
+    if (this.#kept.size > MOST_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+    return batch;
+  }
 }
 
 /** One event. Its data is one line, as JSON has no raw line ends. */

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { checkpointName } from "../src/checkpoint/resume.ts";
+import { parseResume, RESUME_FILE } from "../src/checkpoint/resume_record.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE } from "../src/run_files.ts";
 import { LocalFolder } from "../src/storage/local.ts";
 import { readText } from "../src/storage.ts";
@@ -31,6 +33,20 @@ export async function metricsOf(folder: string): Promise<MetricsRow[]> {
       return []; // the end of one that is being written
     }
   });
+}
+
+/**
+ * The line of metrics.jsonl that a checkpoint holds, as it waited for an evaluation then; none where there is none, or no such
+ * checkpoint.
+ */
+export async function waitingMetrics(folder: string, step: number): Promise<MetricsRow[]> {
+  try {
+    const checkpoint = new LocalFolder(`${folder}/${checkpointName(step)}`);
+    const { record } = await parseResume(await readText(checkpoint, RESUME_FILE), checkpoint.uri);
+    return record.metrics.waiting ? [record.metrics.waiting as unknown as MetricsRow] : [];
+  } catch {
+    return []; // whoever resumes from it says what is wrong with it
+  }
 }
 
 /** Whether a run came to its end, whoever heard of it. */

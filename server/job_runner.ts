@@ -16,12 +16,12 @@ import type { EventStore } from "./event_store.ts";
 import type { FileStore } from "./file_store.ts";
 import { jobErrorOf, mayPass } from "./job_failures.ts";
 import { runConfig } from "./job_options.ts";
-import { collectResults, isCompleted, metricsOf } from "./job_results.ts";
+import { collectResults, isCompleted, metricsOf, waitingMetrics } from "./job_results.ts";
 import { ACTIVE, type JobError, type JobStore, type StoredJob, UNFINISHED } from "./job_store.ts";
 import { modelNameOf } from "./job_wire.ts";
 import type { JobLauncher, JobOutcome, JobProcess, Slot } from "./launchers/launcher.ts";
 import type { ModelCatalog } from "./model_catalog.ts";
-import { eventOf, eventsOfRow, withoutPaths } from "./training_events.ts";
+import { checkpointEvent, eventOf, eventsOfRow, withoutPaths } from "./training_events.ts";
 
 /** What the runner works with. */
 export interface JobRunnerDeps {
@@ -198,13 +198,11 @@ export class JobRunner implements JobControl {
   /** Writes down an event of a run, once: a run that goes on from a checkpoint tells of its last steps again. */
   async #note(id: string, event: TrainingEvent): Promise<void> {
     const { database, jobs, events, checkpoints, folder } = this.#deps;
-    const rows = event.type === "resumed" ? await metricsOf(runFolder(folder, id)) : [];
+    const untold = event.type === "resumed" ? await this.#untold(id, event.step) : null;
     database.transaction(() => {
       const job = jobs.get(id)!;
       if (!UNFINISHED.includes(job.status) || isKnown(event, job)) return;
-      if (event.type === "resumed") {
-        for (const row of rows.filter(({ step }) => step <= event.step)) this.#noteRow(id, row);
-      }
+      if (event.type === "resumed") this.#noteUntold(id, untold!, event.step);
       if (event.type === "started") {
         const { totalSteps } = event.summary, startedAt = job.startedAt ?? this.#deps.now();
         if (!jobs.move(id, ACTIVE, "running", { totalSteps, startedAt })) {
@@ -226,6 +224,29 @@ export class JobRunner implements JobControl {
     if (event.type === "checkpointed") {
       checkpoints.keepOnly(id, await listCheckpoints(new LocalFolder(runFolder(folder, id))));
     }
+  }
+
+  /** What a run has on the disk, whether it was heard of or not. @param step The checkpoint that it goes on from. */
+  async #untold(id: string, step: number | null): Promise<LeftByRun> {
+    const run = runFolder(this.#deps.folder, id);
+    const rows = [...await metricsOf(run), ...(step === null ? [] : await waitingMetrics(run, step))];
+    return { rows, checkpoints: await listCheckpoints(new LocalFolder(run)) };
+  }
+
+  /** Writes down what a run told when nobody was there to hear it. @param last The last step that counts. */
+  #noteUntold(id: string, { rows, checkpoints }: LeftByRun, last = Infinity): void {
+    const saved = new Set(checkpoints);
+    for (const row of rows.filter(({ step }) => step <= last)) {
+      this.#noteRow(id, row);
+      if (saved.delete(row.step)) this.#noteCheckpoint(id, row.step);
+    }
+    for (const step of saved) if (step <= last) this.#noteCheckpoint(id, step);
+  }
+
+  #noteCheckpoint(id: string, step: number): void {
+    const { checkpoints, events } = this.#deps;
+    const isNew = checkpoints.add(id, step, this.#measured(id));
+    if (isNew) events.append(id, checkpointEvent(step));
   }
 
   /** Events of a step that the run told when nobody was there to write them down. */
@@ -265,8 +286,15 @@ export class JobRunner implements JobControl {
 
   async #complete({ id }: StoredJob): Promise<void> {
     const { database, jobs, events, files, folder, now } = this.#deps;
-    const results = await collectResults(runFolder(folder, id));
+    const results = await collectResults(runFolder(folder, id)), untold = await this.#untold(id, null);
     database.transaction(() => {
+      const before = jobs.get(id)!, { step: lastStep = null } = untold.rows.at(-1) ?? {};
+      if (!UNFINISHED.includes(before.status)) return;
+      jobs.update(id, {
+        totalSteps: before.totalSteps ?? lastStep, // neither is known where nobody heard of its start
+        startedAt: before.startedAt ?? now(),
+      });
+      this.#noteUntold(id, untold);
       const job = jobs.get(id)!;
       const resultFiles = results.map(({ filename, bytes, kind, path }) =>
         files.addResult(filename, bytes, { kind, path: `jobs/${id}/run/${path}` }).id
@@ -333,6 +361,13 @@ export class JobRunner implements JobControl {
       if (jobs.move(id, from, to, { etaSeconds: null, ...changes })) events.append(id, { level, message });
     });
   }
+}
+
+/** What a run keeps of its course. */
+interface LeftByRun {
+  readonly rows: Awaited<ReturnType<typeof metricsOf>>;
+  /** Their steps. */
+  readonly checkpoints: readonly number[];
 }
 
 /** Whether a run told this before. */

@@ -141,6 +141,12 @@ export class JobStore {
     return row ? JSON.parse(row.record) : null;
   }
 
+  /** The state of a job alone, which those who follow it ask for often; null if there is no such job. */
+  statusOf(id: string): JobStatus | null {
+    return this.#database.get<{ status: JobStatus }>("SELECT status FROM jobs WHERE id = ?", id)?.status ??
+      null;
+  }
+
   /** The job that made a model; null if none did. */
   byModel(fineTunedModel: string): StoredJob | null {
     const row = this.#database.get<Row>("SELECT record FROM jobs WHERE fine_tuned_model = ?", fineTunedModel);

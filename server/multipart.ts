@@ -48,15 +48,17 @@ export async function receiveForm(
   const refuse = (error: ApiError) => void parser.destroy(error);
   /** The file, once its part has begun. */
   const received: { filename: string; stream: BusboyFileStream; written: Promise<number> }[] = [];
-  parser.on("field", (name, value, isNameCut, isValueCut) => {
-    if (isNameCut || isValueCut) refuse(badRequest(`The field ${shown(name)} is too long.`, shown(name)));
-    else if (fields.has(name)) refuse(badRequest(`The field ${shown(name)} is given twice.`, shown(name)));
+  parser.on("field", (name: string | undefined, value, isNameCut, isValueCut) => {
+    if (name === undefined) refuse(badRequest("A field of the form has no name."));
+    else if (isNameCut || isValueCut) {
+      refuse(badRequest(`The field ${shown(name)} is too long.`, shown(name)));
+    } else if (fields.has(name)) refuse(badRequest(`The field ${shown(name)} is given twice.`, shown(name)));
     else fields.set(name, value);
   });
-  parser.on("file", (name, stream, filename) => {
+  parser.on("file", (name: string | undefined, stream, filename) => {
     if (name !== "file") {
       stream.resume();
-      return refuse(badRequest(`The field ${shown(name)} must not be a file.`, shown(name)));
+      return refuse(badRequest(`The field ${shown(name ?? "")} must not be a file.`, shown(name ?? "")));
     }
     stream.on("limit", () => refuse(tooLarge(maxFileBytes)));
     const written = writeAll(stream, path);

@@ -54,12 +54,12 @@ export class RecordWatches {
         if (record && record !== told) {
           told = record;
           const data = JSON.stringify(toWire(record));
-          return { text: `id: ${record.updatedAt}\nevent: record\ndata: ${data}\n\n`, isLast: false };
+          return { data: `id: ${record.updatedAt}\nevent: record\ndata: ${data}\n\n`, isLast: false };
         }
         if (record && FINAL_STATUSES.includes(record.status)) {
-          return { text: "event: done\ndata: [DONE]\n\n", isLast: true };
+          return { data: "event: done\ndata: [DONE]\n\n", isLast: true };
         }
-        return hasFailed ? { text: "event: error\ndata: the store does not answer\n\n", isLast: true } : null;
+        return hasFailed ? { data: "event: error\ndata: the store does not answer\n\n", isLast: true } : null;
       },
     });
   }

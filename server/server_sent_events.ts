@@ -7,7 +7,7 @@ import { ApiError } from "./errors.ts";
 
 /** Events as they go over the wire. */
 export interface ToldEvents {
-  readonly text: string;
+  readonly data: string | Uint8Array<ArrayBuffer>;
   /** Whether the stream ends behind them. */
   readonly isLast: boolean;
 }
@@ -42,7 +42,8 @@ export function serverSentEvents(
   };
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const tell = (text: string) => controller.enqueue(encoder.encode(text));
+      const tell = (data: ToldEvents["data"]) =>
+        controller.enqueue(typeof data === "string" ? encoder.encode(data) : data);
       if (isFirst) {
         isFirst = false;
         return tell(`retry: ${RETRY_MS}\n\n`);
@@ -50,7 +51,7 @@ export function serverSentEvents(
       while (isOpen) {
         const told = next();
         if (told) {
-          tell(told.text);
+          tell(told.data);
           if (!told.isLast) return;
           controller.close();
           return end();

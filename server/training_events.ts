@@ -59,12 +59,16 @@ export function eventOf(event: TrainingEvent): NewEvent | null {
     case "resumed":
       return { message: `Going on from the checkpoint of step ${event.step}` };
     case "checkpointed":
-      return { message: `Checkpoint created at step ${event.step}`, data: { step: event.step } };
+      return checkpointEvent(event.step);
     case "saved":
       return { message: event.what === "adapter" ? "Adapter saved" : "Merged model saved" };
     default:
       return null;
   }
+}
+
+export function checkpointEvent(step: number): NewEvent {
+  return { message: `Checkpoint created at step ${step}`, data: { step } };
 }
 
 /** Events of a line of metrics.jsonl, for steps whose events were lost with the server. */

@@ -13,7 +13,7 @@ import type { Database } from "../database.ts";
 import type { ServerEnv } from "../env.ts";
 import { ApiError, badRequest, notFound } from "../errors.ts";
 import type { EventStore } from "../event_store.ts";
-import { eventStream } from "../event_stream.ts";
+import { EventFeed } from "../event_stream.ts";
 import type { FileStore } from "../file_store.ts";
 import type { IdempotencyKeys } from "../idempotency.ts";
 import { ID_PATTERNS, newId } from "../ids.ts";
@@ -94,7 +94,7 @@ const MOVES = {
 export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
   const { database, jobs, events, checkpoints, files, models, idempotency, runner, settings, now } = deps;
   const app = new Hono<ServerEnv>();
-  const streams = new EventResponses(settings.maxEventStreams);
+  const streams = new EventResponses(settings.maxEventStreams), feed = new EventFeed(events);
 
   const jobOf = (id: string): StoredJob => {
     const job = jobs.get(id);
@@ -309,11 +309,11 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
     const after = lastEventId === "" ? 0 : eventSeq(jobId, lastEventId);
     if (after === null) throw notFound("event", lastEventId, "Last-Event-ID");
     return streams.answer((onEnd) =>
-      eventStream(events, {
+      feed.stream({
         jobId,
         after,
         heartbeatMs: settings.heartbeatMs,
-        isOver: () => FINAL_STATUSES.includes(jobs.get(jobId)?.status ?? "failed"),
+        isOver: () => FINAL_STATUSES.includes(jobs.statusOf(jobId) ?? "failed"),
         onEnd,
       })
     );

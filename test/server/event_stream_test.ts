@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { CheckpointStore } from "../../server/checkpoint_store.ts";
 import { Database } from "../../server/database.ts";
 import { EventStore } from "../../server/event_store.ts";
-import { eventStream } from "../../server/event_stream.ts";
+import { EventFeed } from "../../server/event_stream.ts";
 import { withServer } from "../helpers/server_app.ts";
 
 const JOB = "ftjob-a";
@@ -21,12 +21,12 @@ async function frames(reader: ReadableStreamDefaultReader<Uint8Array>, count: nu
 
 const idsOf = (parts: readonly string[]) => parts.flatMap((part) => /^id: (\d+)/m.exec(part)?.[1] ?? []);
 
-Deno.test("eventStream() gives what is there, then what comes, with ids that rise by one, and done at the end", async () => {
+Deno.test("EventFeed gives what is there, then what comes, with ids that rise by one, and done at the end", async () => {
   const database = new Database(), events = new EventStore(database);
   let isOver = false, ends = 0;
   for (const message of ["one", "two\n\nid: 9"]) events.append(JOB, { message });
   const options = { jobId: JOB, heartbeatMs: 60_000, isOver: () => isOver, onEnd: () => ends++ };
-  const reader = eventStream(events, { ...options, after: 0 }).getReader();
+  const feed = new EventFeed(events), reader = feed.stream({ ...options, after: 0 }).getReader();
   const first = await frames(reader, 3);
   assert.equal(first[0], "retry: 3000");
   assert.deepEqual(idsOf(first), ["1", "2"]);
@@ -47,15 +47,15 @@ Deno.test("eventStream() gives what is there, then what comes, with ids that ris
   assert.match(last.at(-1)!, /^event: done/);
   assert.equal((await reader.read()).done, true);
   assert.equal(ends, 1);
-  const replayed = await frames(eventStream(events, { ...options, after: 2 }).getReader(), 4);
+  const replayed = await frames(feed.stream({ ...options, after: 2 }).getReader(), 4);
   assert.deepEqual(idsOf(replayed), ["3", "4", "4"]);
   database.close();
 });
 
-Deno.test("eventStream() shows that it is alive, and ends when the client goes", async () => {
+Deno.test("EventFeed shows that it is alive, and ends when the client goes", async () => {
   const database = new Database(), events = new EventStore(database);
   let ends = 0;
-  const reader = eventStream(events, {
+  const reader = new EventFeed(events).stream({
     jobId: JOB,
     after: 0,
     heartbeatMs: 5,
@@ -65,6 +65,34 @@ Deno.test("eventStream() shows that it is alive, and ends when the client goes",
   assert.deepEqual(await frames(reader, 3), ["retry: 3000", ": alive", ": alive"]);
   await reader.cancel();
   assert.equal(ends, 1);
+  database.close();
+});
+
+Deno.test("a hundred who follow a quick run each get every event, and the store is read about once for all", async () => {
+  const database = new Database(), events = new EventStore(database), feed = new EventFeed(events);
+  let reads = 0, isOver = false;
+  const after = events.after.bind(events);
+  events.after = (...request) => {
+    const found = after(...request);
+    if (found.length > 0) reads++;
+    return found;
+  };
+  const options = { jobId: JOB, after: 0, heartbeatMs: 60_000, isOver: () => isOver, onEnd() {} };
+  const readers = Array.from({ length: 100 }, () => new Response(feed.stream(options)).text());
+  for (let i = 1; i <= 300; i++) {
+    events.append(JOB, { message: `step ${i}` });
+    if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve));
+  }
+  isOver = true;
+  events.append(JOB, { message: "over" });
+  for (const text of await Promise.all(readers)) {
+    assert.deepEqual(
+      idsOf(text.split("\n\n")).slice(0, -1).map(Number),
+      Array.from({ length: 301 }, (_, i) => i + 1),
+    );
+    assert.match(text, /event: done\nid: 301\ndata: \[DONE\]\n\n$/);
+  }
+  assert.ok(reads < 100, `${reads} reads of 30 100 events told`);
   database.close();
 });
 

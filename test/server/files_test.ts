@@ -127,6 +127,11 @@ Deno.test("forms that lack, repeat or overfill something are refused, and leave 
     assert.equal(await broken("multipart/form-data; boundary=", "x"), 400);
     const head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncut';
     assert.equal(await broken("multipart/form-data; boundary=b", head), 400);
+    // a part without a name once ended the server
+    for (const more of ["", '; filename="a"']) {
+      const nameless = `--b\r\nContent-Disposition: form-data${more}\r\n\r\nx\r\n--b--\r\n`;
+      assert.equal(await broken("multipart/form-data; boundary=b", nameless), 400);
+    }
     assert.deepEqual(await leftovers(server.folder), []);
   }));
 

@@ -154,10 +154,11 @@ Deno.test("a job goes from the line to a model, and tells it in OpenAI's shapes"
       "Step 1/4: training loss=2.0000",
       "Step 2/4: training loss=1.0000",
       "Checkpoint created at step 2",
+      "Step 2: full validation loss=1.5000", // on the disk, and not told
       `New fine-tuned model created: ${done.fine_tuned_model}`,
       "The job has successfully completed",
     ]);
-    const metric = data.find(({ message }: { message: string }) => message.startsWith("Step 2"));
+    const metric = data.find(({ message }: { message: string }) => message.startsWith("Step 2/4"));
     assert.equal(metric.object, "fine_tuning.job.event");
     assert.deepEqual([
       metric.type,
@@ -405,6 +406,33 @@ Deno.test("after a server was killed the next one goes on with its job, and no s
       "Step 4/4: training loss=0.5000",
     ]);
     assert.equal(server.deps.jobs.get(later)!.status, "queued");
+  }));
+
+Deno.test("a run that came to its end while no server was there is told whole by the next one, without a process", () =>
+  withServer({}, async (server) => {
+    const { launcher } = server, id = await created(server), first = await launcher.started(0);
+    first.tell(started(2), step(1, 2));
+    await until(() => server.deps.jobs.get(id)!.step === 1);
+    await leaveRun(first);
+    const run = `${first.order.folder}/run`;
+    await Deno.mkdir(`${run}/checkpoint-2`);
+    await Deno.writeTextFile(`${run}/run.json`, '{"status": "completed"}');
+    const next = await server.again();
+    await until(async () => (await get(next, `${JOBS}/${id}`)).status === "succeeded");
+    const { data } = await get(next, `${JOBS}/${id}/events?limit=100`);
+    const messages = data.map(({ message }: { message: string }) => message).reverse();
+    assert.deepEqual(messages.slice(messages.indexOf("Step 1/2: training loss=2.0000")), [
+      "Step 1/2: training loss=2.0000",
+      "The server was restarted: the job is queued to go on",
+      "Step 2/2: training loss=1.0000",
+      "Step 2: full validation loss=1.5000",
+      "Checkpoint created at step 2",
+      `New fine-tuned model created: ${server.deps.jobs.get(id)!.fineTunedModel}`,
+      "The job has successfully completed",
+    ]);
+    const { data: [checkpoint] } = await get(next, `${JOBS}/${id}/checkpoints`);
+    assert.deepEqual([checkpoint.step_number, checkpoint.metrics.train_loss], [2, 1]);
+    assert.equal(launcher.processes.length, 1);
   }));
 
 Deno.test("a server that stops has its jobs save and puts them back in line", () =>
