@@ -62,12 +62,12 @@ export interface RunSummary {
   readonly memory: readonly MemoryRow[];
 }
 
-/** A held-out prompt with the model's answer. */
+/** A held-out prompt, or one of the user's own, with the model's answer. */
 export interface Sample {
   /** What was asked. */
   readonly prompt: string;
-  /** The answer of the data. */
-  readonly expected: string;
+  /** The answer of the data; null for a prompt of the user's own. */
+  readonly expected: string | null;
   /** The model's greedy answer. */
   readonly answer: string;
 }

@@ -26,6 +26,7 @@ import type { RunRecord } from "./run_files.ts";
 import type { Progress } from "./run_progress.ts";
 import { batchLimits, type StepCount, type TrainerData } from "./trainer.ts";
 import type { TrainerFacts } from "./training_session.ts";
+import type { OwnPrompt } from "./samples.ts";
 import type { RecordedKernels } from "./tuning/recorded.ts";
 import { runtimeVersion, VERSION } from "./version.ts";
 
@@ -39,6 +40,8 @@ export interface RunInputs {
   readonly tokenizer: Tokenizer;
   /** Ids that end an answer. */
   readonly stopTokenIds: ReadonlySet<number>;
+  /** Prompts of the user's own, to be answered before, between and after. */
+  readonly samplePrompts: readonly OwnPrompt[];
   /** The checkpoint to go on from; null for a run from its start. */
   readonly checkpoint: Checkpoint | null;
   /** The adapter to continue from: of the checkpoint, or of an earlier run. */

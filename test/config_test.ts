@@ -80,6 +80,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
     lossWatchdogThreshold: null,
     lossWatchdogPatience: 3,
     reportTo: "none",
+    samplePrompts: [],
     sampleSteps: 0,
     dataFormat: "auto",
     columnMapping: null,

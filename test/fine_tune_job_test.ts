@@ -202,29 +202,55 @@ onGpu("run() with dryRun tells the plan and writes nothing", async () => {
   assert.deepEqual(await written(root), []);
 });
 
-onGpu("run() answers held-out prompts before and after, and counts the exact ones", async () => {
-  const root = await jobDisk({}, jsonl(CHATS));
-  const wire = { num_generation_samples: 2, exact_match: true, train_test_split: 0.3, save: "adapter" };
-  const events = await run(root, { ...wire, learning_rate: 0.03, max_steps: 60, batch_size: 7 });
-  const [before, after] = ofType(events, "sampled");
-  assert.ok(before && after);
-  assert.deepEqual([before.step, after.step, before.rows, after.rows], [0, 60, 3, 3]);
-  assert.equal(before.samples.length, 2);
-  for (const [i, { prompt, expected, answer }] of after.samples.entries()) {
-    assert.match(prompt, /\?/);
-    assert.match(expected, /^row \d(ab)*$/);
-    assert.equal(expected, before.samples[i]!.expected);
-    assert.notEqual(answer, before.samples[i]!.answer);
-    assert.match(answer, /^row/); // what all trained answers have in common
-  }
-  const record = await readJson(root.folder("runs/ember"), "run.json");
-  assert.deepEqual(
-    [record.exact_match_before, record.exact_match_after],
-    [before.exactMatch, after.exactMatch],
-  );
-});
+onGpu(
+  "run() answers the user's prompts and held-out ones before and after, and counts the exact ones",
+  async () => {
+    const root = await jobDisk({}, jsonl(CHATS));
+    const wire = {
+      num_generation_samples: 2,
+      sample_prompts: ["?"],
+      exact_match: true,
+      train_test_split: 0.3,
+      save: "adapter",
+    };
+    const events = await run(root, { ...wire, learning_rate: 0.03, max_steps: 60, batch_size: 7 });
+    const [before, after] = ofType(events, "sampled");
+    assert.ok(before && after);
+    assert.deepEqual([before.step, after.step, before.rows, after.rows], [0, 60, 3, 3]);
+    assert.equal(before.samples.length, 3);
+    const [own, ...heldOut] = after.samples;
+    assert.deepEqual([own!.prompt, own!.expected], ["?", null]);
+    assert.equal(own!.answer, heldOut[0]!.answer); // all rows ask the same
+    for (const [i, { prompt, expected, answer }] of after.samples.entries()) {
+      assert.match(prompt, /\?/);
+      if (i > 0) assert.match(expected!, /^row \d(ab)*$/);
+      assert.equal(expected, before.samples[i]!.expected);
+      assert.notEqual(answer, before.samples[i]!.answer);
+      assert.match(answer, /^row/); // what all trained answers have in common
+    }
+    const record = await readJson(root.folder("runs/ember"), "run.json");
+    assert.deepEqual(
+      [record.exact_match_before, record.exact_match_after],
+      [before.exactMatch, after.exactMatch],
+    );
+  },
+);
 
 onGpu("run() asks nothing where rows have no prompt", async () => {
   const events = await run(await jobDisk(), { exact_match: true });
   assert.deepEqual(ofType(events, "sampled"), []);
 });
+
+onGpu(
+  "run() goes on from the user's prompts where rows are plain text, and refuses one that is too long",
+  async () => {
+    const root = await jobDisk();
+    const events = await run(root, { sample_prompts: ["row 1, "], exact_match: true, save: "adapter" });
+    const [before, after] = ofType(events, "sampled");
+    assert.deepEqual([before!.exactMatch, before!.rows, after!.samples.length], [null, 0, 1]);
+    await assert.rejects(
+      run(root, { sample_prompts: ["row", "row ".repeat(400)], overwrite: true }),
+      /sample_prompts: number 2 has \d+ tokens: 1\.\.\d+ are possible with this model/,
+    );
+  },
+);

@@ -22,7 +22,7 @@ export const HIDDEN_OPTIONS: ReadonlySet<string> = new Set([
   ...CONFIG_FIELDS.filter(({ section }) => ["Job", "Storage", "Tracking"].includes(section))
     .map(({ wireName }) => wireName),
   ...["training_data_path", "eval_data_path", "chat_template_path", "adapter_path"],
-  ...["load_in_4bit", "load_in_8bit", "output_dir", "overwrite", "resume"],
+  ...["load_in_4bit", "load_in_8bit", "sample_prompts", "output_dir", "overwrite", "resume"],
 ]);
 
 /** Options that go together. */

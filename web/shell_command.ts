@@ -33,6 +33,7 @@ export function shellCommand(values: Wire): string {
     const field = CONFIG_FIELDS.find(({ wireName }) => wireName === name);
     if (value === null || value === undefined) return [];
     if (field?.kind === "boolean") return [value === true ? `--${flagName(name)}` : `--no-${flagName(name)}`];
+    if (field?.lines) return (value as string[]).map((line) => `--${flagName(name)} ${quoted(line)}`);
     return [`--${flagName(name)} ${quoted(writeOption(field ?? { kind: "text" }, value))}`];
   });
   return ["./lowrank train", ...flags].join(" \\\n  ");

@@ -97,6 +97,7 @@ export class PeftTrainer implements Trainer {
       ["early_stopping_patience", training.earlyStoppingPatience > 0],
       ["load_best_model_at_end", training.loadBestModelAtEnd],
       ["num_generation_samples", training.numGenerationSamples > 0],
+      ["sample_prompts", training.samplePrompts.length > 0],
       ["exact_match", training.exactMatch],
     ];
     const message =

@@ -24,6 +24,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "logging_steps",
   "num_generation_samples",
   "report_to",
+  "sample_prompts",
   "sample_steps",
   "exact_match",
   "save_steps",

@@ -31,6 +31,8 @@ export interface FlagSpec {
   readonly defaultText?: string;
   /** Whether it may be given several times, each adding to a list. */
   readonly repeats?: boolean;
+  /** Whether those are texts, each on a line of its own. */
+  readonly lines?: boolean;
 }
 
 /** Given flags under the name they were given, in snake_case; and what was wrong with them. */
@@ -70,6 +72,7 @@ function flagOf(field: ConfigField): FlagSpec {
     help: helpOf(field),
     section: field.section,
     ...(field.repeats ? { repeats: true } : {}),
+    ...(field.lines ? { lines: true } : {}),
     ...(defaultText === undefined ? {} : { defaultText }),
   };
 }
@@ -167,8 +170,8 @@ export function parseFlags(args: readonly string[], specs: readonly FlagSpec[]):
       });
     } else {
       const key = name.replaceAll("-", "_"), before = values.get(key);
-      const isMore = specByName.get(name)?.repeats === true && before !== undefined;
-      values.set(key, isMore ? `${before},${result}` : result);
+      const { repeats = false, lines = false } = specByName.get(name)!;
+      values.set(key, repeats && before !== undefined ? `${before}${lines ? "\n" : ","}${result}` : result);
     }
   }
   return { values, positionals, issues };

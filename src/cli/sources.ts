@@ -101,6 +101,7 @@ export function fromText(name: string, text: string | boolean): unknown {
       if (/^(true|1|yes|on)$/i.test(text)) return true;
       return /^(false|0|no|off)$/i.test(text) ? false : text;
     case "list":
+      if (field.lines) return text.split("\n").filter((line) => line.trim() !== "");
       if (text === field.default || (field.expression && !LIST_OF_NAMES.test(text))) return text;
       return listFromText(text);
     case "numbers":

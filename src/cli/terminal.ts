@@ -198,7 +198,7 @@ function sampleTable(
   return [
     paint("dim", `  ${line(head)}`),
     ...rows.map(({ cells, expected, answer }) => {
-      const exact = answer.trim() === expected.trim();
+      const exact = answer.trim() === expected?.trim();
       const text = `${exact ? "=" : " "} ${line(cells)}`;
       return exact ? paint("cyan", text) : text;
     }),

@@ -39,6 +39,8 @@ export interface FieldMeta {
   readonly expression?: boolean;
   /** Whether the option may be given several times, each adding to the list. */
   readonly repeats?: boolean;
+  /** Whether a list is of texts, which may hold commas: as text, each stands on a line of its own. */
+  readonly lines?: boolean;
   /** Parts of plugins whose names are words of the option, too. */
   readonly pluginPart?: PluginPart;
   /** Shown as the default where the true one is computed from other options. */

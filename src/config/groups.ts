@@ -260,6 +260,8 @@ export interface TrainingValues {
   readonly reportTo: "none" | "tensorboard";
   /** Held-out prompts answered before and after training and shown side by side. Default: 0. */
   readonly numGenerationSamples: number;
+  /** Prompts of your own, answered with the held-out ones; of a model that chats, what a user says. */
+  readonly samplePrompts: readonly string[];
   /**
    * Steps between two rounds of answers, below 1 a share of all steps; 0 asks before and after only.
    * Default: 0.

@@ -248,6 +248,8 @@ export interface FineTuneJobOptions {
   readonly report_to?: "none" | "tensorboard";
   /** Held-out prompts answered before and after training and shown side by side. Default: 0. */
   readonly num_generation_samples?: number;
+  /** Prompts of your own, answered with the held-out ones; of a model that chats, what a user says. */
+  readonly sample_prompts?: readonly string[];
   /**
    * Steps between two rounds of answers, below 1 a share of all steps; 0 asks before and after only.
    * Default: 0.

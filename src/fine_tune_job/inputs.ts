@@ -22,6 +22,7 @@ import type { ModelFamilies } from "../models/registry.ts";
 import { checkPlaces, refuseUsed } from "../output_folder.ts";
 import type { RunInputs } from "../prepared_run.ts";
 import { chosenCheckpoint, runIdentity } from "../run_checkpoints.ts";
+import { ownPrompts } from "../samples.ts";
 import { fileAt, readText } from "../storage.ts";
 import { transferEvents } from "../transfer_events.ts";
 import { checkEvaluable, countSteps, evalPacksOf, packsOf } from "../trainer.ts";
@@ -79,6 +80,13 @@ export async function* readInputs(
   const source = chatTemplate ?? tokenizer.chatTemplate;
   const template = source === null ? null : new ChatTemplate(source, tokenizer);
   const stopTokenIds = await readStopTokens(base.folder, base.config, tokenizer, template);
+  const isText = dataset.report.formats.every((format) => format === "text");
+  const samplePrompts = ownPrompts(
+    training.samplePrompts,
+    tokenizer,
+    isText ? null : template,
+    base.config.maxPositionEmbeddings,
+  );
   const packs = packsOf(dataset.train, training), evalPacks = evalPacksOf(dataset.eval, training);
   const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs, evalPacks };
   checkEvaluable(data, training);
@@ -94,6 +102,7 @@ export async function* readInputs(
     data,
     tokenizer,
     stopTokenIds,
+    samplePrompts,
     checkpoint,
     start,
     readStart,

@@ -91,12 +91,13 @@ export async function* trainRun(run: PreparedRun, places: TrainingPlaces): Async
 
 /** Asks held-out prompts, where that is wanted and there are any. */
 function samplerFor(
-  { model, tokenizer, data, stopTokenIds }: PreparedRun,
+  { model, tokenizer, data, stopTokenIds, samplePrompts: prompts }: PreparedRun,
   { training }: FineTuneJobConfig,
 ): Sampler | null {
   const { numGenerationSamples, exactMatch } = training;
-  if (numGenerationSamples === 0 && !exactMatch) return null;
+  if (numGenerationSamples === 0 && prompts.length === 0 && !exactMatch) return null;
   const sampler = new Sampler(model, tokenizer, heldOutAnswers(data.eval, tokenizer), {
+    prompts,
     shown: numGenerationSamples,
     exactMatch,
     rowLength: batchLimits(data, training).length,

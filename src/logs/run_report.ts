@@ -74,7 +74,7 @@ function answers(rounds: readonly SampleRound[]): Markup {
   const headings = ["prompt", "expected", ...asked.map(({ step }) => `after step ${step}`)];
   const rows = asked[0]!.samples.map(({ prompt, expected }, i): Content[] => [
     prompt,
-    expected,
+    expected ?? "–",
     ...asked.map(({ samples }) => samples[i]?.answer ?? "–"),
   ]);
   return table({ headings, rows, texts: headings.length });

@@ -11,7 +11,7 @@
  * @module
  */
 import { maskedCrc32c } from "../crc32c.ts";
-import type { TrainingEvent } from "../job.ts";
+import type { Sample, TrainingEvent } from "../job.ts";
 import { bytesField, doubleField, floatField, joined, varintField } from "../protobuf.ts";
 import type { Folder } from "../storage.ts";
 
@@ -83,10 +83,11 @@ function summaryOf(event: TrainingEvent): readonly Uint8Array[] {
 
 /** Indented, so that Markdown leaves the texts as they are. */
 function sampleText(
-  { prompt, expected, answer }: { prompt: string; expected: string; answer: string },
+  { prompt, expected, answer }: Sample,
 ): string {
   const block = (name: string, content: string) => `${name}\n\n${content.replace(/^/gm, "    ")}\n`;
-  return [block("prompt", prompt), block("expected", expected), block("answer", answer)].join("\n");
+  const wanted = expected === null ? [] : [block("expected", expected)];
+  return [block("prompt", prompt), ...wanted, block("answer", answer)].join("\n");
 }
 
 export class TensorBoardLog {

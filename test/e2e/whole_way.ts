@@ -34,7 +34,7 @@ export async function startPauseContinue(page: Page, afterReload: () => Promise<
     watch.observe(document.body, { childList: true, characterData: true, subtree: true });
   });
   await page.locator("#start:not([disabled])").click();
-  await page.locator("#run[data-status=paused]").waitFor({ timeout: 90_000 });
+  await page.locator("#run[data-status=paused]").waitFor({ timeout: 180_000 });
   await page.reload();
   await page.locator("#resume:not([disabled])").waitFor();
   await afterReload();

@@ -15,6 +15,7 @@ Deno.test("shellCommand() is a command whose flags give the page's job", () => {
     exact_match: false,
     target_modules: ["q_proj", "v_proj"],
     rank_pattern: { q_proj: 8 },
+    sample_prompts: ["Who, me?", "It's you"],
     column_mapping: { prompt: "question", completion: "answer" },
   };
   const command = shellCommand(values);

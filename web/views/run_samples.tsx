@@ -7,8 +7,8 @@ import type { RunState } from "../run_state.ts";
 import { exactSummary } from "../sample_rounds.ts";
 
 /** An answer, ticked where it is exactly right. */
-function judged(answer: string, expected: string): string {
-  return answer.trim() === expected.trim() ? `✓ ${answer.trim()}` : answer.trim();
+function judged(answer: string, expected: string | null): string {
+  return answer.trim() === expected?.trim() ? `✓ ${answer.trim()}` : answer.trim();
 }
 
 export function RunSamples({ run }: { run: RunState }) {
@@ -19,7 +19,7 @@ export function RunSamples({ run }: { run: RunState }) {
     <section id="samples" class="card" aria-labelledby="samples-title">
       <div class="title">
         <h2 id="samples-title">Answers</h2>
-        <span class="soft">greedy, held-out prompts</span>
+        <span class="soft">greedy, your own prompts and held-out ones</span>
       </div>
       <p>{exactSummary(before, now)}</p>
       <div class="wide" tabIndex={0} role="group" aria-label="Answers">
@@ -36,7 +36,7 @@ export function RunSamples({ run }: { run: RunState }) {
             {now.samples.map(({ prompt, expected, answer }, i) => (
               <tr key={i}>
                 <td>{prompt.trim()}</td>
-                <td>{expected.trim()}</td>
+                <td>{expected?.trim() ?? "–"}</td>
                 <td>{judged(before.samples[i]?.answer ?? "", expected)}</td>
                 <td>{now === before ? "" : judged(answer, expected)}</td>
               </tr>

@@ -6,6 +6,7 @@
 import type { ViewProps } from "../app.tsx";
 import { DataCard } from "./data_card.tsx";
 import { ModelCard } from "./model_card.tsx";
+import { PromptsCard } from "./prompts_card.tsx";
 import { RunPreview } from "./run_preview.tsx";
 import { SettingsCard } from "./settings_card.tsx";
 
@@ -19,6 +20,7 @@ export function TrainView({ session }: ViewProps) {
           {inputs && <ModelCard form={form} inputs={inputs} />}
           {inputs && <DataCard form={form} inputs={inputs} />}
           <SettingsCard form={form} />
+          <PromptsCard form={form} />
         </div>
         <RunPreview session={session} inputs={inputs} />
       </div>

@@ -198,6 +198,14 @@ export const trainingSchema = z.strictObject({
     help: "Held-out prompts answered before and after training and shown side by side",
     aliases: ["samples"],
   }),
+  sample_prompts: z._default(z.array(z.string().check(z.minLength(1))), []).register(fieldMeta, {
+    section: "Output",
+    help: "Prompts of your own, answered with the held-out ones; of a model that chats, what a user says",
+    aliases: ["sample_prompt"],
+    placeholder: "TEXT",
+    repeats: true,
+    lines: true,
+  }),
   sample_steps: z._default(stepsOrShare(), 0).register(fieldMeta, {
     section: "Output",
     help: "Steps between two rounds of answers, below 1 a share of all steps; 0 asks before and after only",
