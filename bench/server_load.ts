@@ -255,7 +255,7 @@ if (import.meta.main) {
   for (const [name, part] of Object.entries(PARTS)) {
     if (only !== undefined && only !== name) continue;
     const folder = await Deno.makeTempDir({ prefix: "lowrank-load-" });
-    const server = await startServer(folder, ["--max-requests", "1000", "--quiet"], LAUNCHER_MEMORY);
+    const server = await startServer(folder, ["--max-requests", "1000", "--quiet"], { env: LAUNCHER_MEMORY });
     try {
       for (const { what, value, isRight } of await part(server, Number(seconds))) {
         console.log(`${isRight ? "ok    " : "WRONG "} ${what}: ${value}`);

@@ -7,6 +7,7 @@ import { ApiError, errorResponse } from "./errors.ts";
 import { type GenerationEvent, refusalOfGeneration } from "./generation.ts";
 import { VERSION } from "../src/version.ts";
 import { randomWord } from "./ids.ts";
+import { eventResponse } from "./server_sent_events.ts";
 
 /** One of the answers. */
 export interface Choice {
@@ -111,9 +112,7 @@ export function streamedAnswer(
     },
     cancel: () => options.stop.abort(),
   });
-  return new Response(body, {
-    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store" },
-  });
+  return eventResponse(body);
 }
 
 async function* chunks(

@@ -80,6 +80,17 @@ export function wantsEvents(accept: string | undefined): boolean {
   return /\btext\/event-stream\b/i.test(accept ?? "");
 }
 
+/** An answer of events that are passed on at once, by proxies too. */
+export function eventResponse(body: ReadableStream<Uint8Array>): Response {
+  return new Response(body, {
+    headers: {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
 /** Answers with streams, a limited number at a time. */
 export class EventResponses {
   readonly #most: number;
@@ -95,12 +106,6 @@ export class EventResponses {
       throw new ApiError(429, "Too many streams are open. Try again later.", { retryAfter: 10 });
     }
     this.#open++;
-    return new Response(streamOf(() => this.#open--), {
-      headers: {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no", // proxies are to pass events on at once
-      },
-    });
+    return eventResponse(streamOf(() => this.#open--));
   }
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-const LAUNCHER = decodeURIComponent(new URL("../../lowrank", import.meta.url).pathname);
+/** Its path. */
+export const LAUNCHER = decodeURIComponent(new URL("../../lowrank", import.meta.url).pathname);
 
 /** How a command ended, and what it wrote. */
 export interface Ended {

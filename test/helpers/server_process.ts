@@ -3,15 +3,18 @@
  *
  * @module
  */
-import { type Ended, ended } from "./run_launcher.ts";
+import { type Ended, ended, LAUNCHER } from "./run_launcher.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const RIGHTS = ["--no-prompt", "--allow-read", "--allow-write", "--allow-env", "--allow-run", "--allow-net"];
 
-function command(args: readonly string[], env: Readonly<Record<string, string>> = {}): Deno.Command {
-  const program = ["--config", `${ROOT}deno.json`, ...RIGHTS, `${ROOT}server/main.ts`];
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--unstable-no-legacy-abort", ...program, ...args],
+function command(
+  args: readonly string[],
+  { env = {}, launched = false }: ServerProcessOptions = {},
+): Deno.Command {
+  const rights = ["--quiet", "--unstable-no-legacy-abort", "--config", `${ROOT}deno.json`, ...RIGHTS];
+  return new Deno.Command(launched ? "/bin/sh" : Deno.execPath(), {
+    args: launched ? [LAUNCHER, ...args] : ["run", ...rights, `${ROOT}server/main.ts`, ...args],
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
@@ -40,6 +43,14 @@ export async function newToken(folder: string, name: string, ...scopes: string[]
   return out.trim();
 }
 
+/** How a server is started. */
+export interface ServerProcessOptions {
+  /** Added to the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether by the launcher, with no more rights than it gives. Default: by Deno, with more. */
+  readonly launched?: boolean;
+}
+
 /** A server that listens. */
 export interface ServerProcess {
   /** Such as `http://127.0.0.1:40123`. */
@@ -56,9 +67,9 @@ export interface ServerProcess {
 export async function startServer(
   folder: string,
   args: readonly string[] = [],
-  env: Readonly<Record<string, string>> = {},
+  options: ServerProcessOptions = {},
 ): Promise<ServerProcess> {
-  const child = command(["serve", "--port", "0", "--data-dir", folder, ...args], env).spawn();
+  const child = command(["serve", "--port", "0", "--data-dir", folder, ...args], options).spawn();
   const err = new Response(child.stderr).text();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const greeting = (await lines.read()).value ?? "";

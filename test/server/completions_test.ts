@@ -19,6 +19,7 @@ function post(app: App, path: string, body: unknown, init: RequestInit = {}): Pr
 /** The data of a stream, the last one as text. */
 async function chunksOf(response: Response) {
   assert.equal(response.headers.get("content-type"), "text/event-stream; charset=utf-8");
+  assert.equal(response.headers.get("x-accel-buffering"), "no");
   const parts = (await response.text()).split("\n\n");
   assert.equal(parts.pop(), "");
   const data = parts.map((part) => {

@@ -61,3 +61,29 @@ Deno.test({
       }
     }),
 });
+
+Deno.test({
+  name: "the launcher starts a server that reads and writes the folders of --storage",
+  ignore: Deno.build.os !== "linux",
+  fn: () =>
+    withFolder(async (folder) => {
+      for (const name of ["data", "kept", "out"]) await Deno.mkdir(`${folder}/${name}`);
+      await Deno.writeTextFile(`${folder}/kept/a.txt`, "kept");
+      const places = `kept=${folder}/kept,out=${folder}/out:rw`;
+      const server = await startServer(`${folder}/data`, ["--storage", places], {
+        launched: true,
+        env: { VK_DRIVER_FILES: "/made/up.json" }, // so that none is looked for
+      });
+      try {
+        const write = async (path: string) =>
+          (await fetch(`${server.origin}/api/storage/local/${path}`, { method: "PUT", body: "new" })).status;
+        const read = await fetch(`${server.origin}/api/storage/local/kept/a.txt`);
+        assert.deepEqual([read.status, await read.text()], [200, "kept"]);
+        assert.deepEqual([await write("out/below/b.txt"), await write("kept/a.txt")], [200, 403]);
+        assert.equal(await Deno.readTextFile(`${folder}/out/below/b.txt`), "new");
+      } finally {
+        const { code, err } = await server.stop();
+        assert.equal(code, 0, err);
+      }
+    }),
+});
