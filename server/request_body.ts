@@ -28,17 +28,20 @@ export async function* piecesInTime(
   { idleMs, signal }: BodyPatience,
 ): AsyncGenerator<Uint8Array> {
   const reader = (body ?? new Blob([]).stream()).getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const given = Promise.withResolvers<never>();
-  given.promise.catch(() => {});
-  const stop = () => given.reject(signal!.reason);
-  if (signal?.aborted) stop();
+  let timer: ReturnType<typeof setTimeout> | undefined, giveUp = (_: unknown) => {};
+  const stop = () => giveUp(signal!.reason);
   signal?.addEventListener("abort", stop, { once: true });
-  const idle = () => given.reject(new ApiError(408, "The body stopped coming.", { code: "body_timeout" }));
   try {
     for (;;) {
-      timer = setTimeout(idle, idleMs);
-      const { value, done } = await Promise.race([reader.read().catch(refuseBroken), given.promise]);
+      signal?.throwIfAborted();
+      // a promise for each piece: a race with one for the whole body would keep every piece until its end
+      const { promise: next, resolve, reject } = Promise.withResolvers<
+        ReadableStreamReadResult<Uint8Array>
+      >();
+      giveUp = reject;
+      timer = setTimeout(() => reject(stoppedComing()), idleMs);
+      reader.read().then(resolve, () => reject(brokeOff()));
+      const { value, done } = await next;
       clearTimeout(timer);
       if (done) return;
       yield value;
@@ -90,8 +93,12 @@ export async function textOf(
   return text + decoder.decode();
 }
 
-function refuseBroken(): never {
-  throw new ApiError(400, "The body broke off.", { code: "body_broken" });
+function stoppedComing(): ApiError {
+  return new ApiError(408, "The body stopped coming.", { code: "body_timeout" });
+}
+
+function brokeOff(): ApiError {
+  return new ApiError(400, "The body broke off.", { code: "body_broken" });
 }
 
 function wrongLength(bytes: number): ApiError {
