@@ -89,7 +89,7 @@ export function attacks(
     method: "POST",
     path: JOBS,
     body: newJob({ model: name }),
-    status: 400,
+    status: 404,
     code: "model_not_found",
   });
   const saved = (response: Response) => {
@@ -145,8 +145,7 @@ export function attacks(
         method: "POST",
         path: JOBS,
         body: newJob({ training_file: "../../../../etc/passwd" }),
-        status: 400,
-        code: "invalid_training_file",
+        status: 404,
       },
       {
         what: "an upload whose name has folders",
@@ -680,7 +679,7 @@ export function attacks(
       {
         what: "an event of another job",
         path: `${JOBS}/${job}/events?after=ftevent-${"A".repeat(24)}-1`,
-        status: 400,
+        status: 404,
       },
       {
         what: "an upload that nobody began",
