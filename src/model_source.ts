@@ -156,7 +156,7 @@ export class ModelSource {
         : error;
     });
     if (at.note !== null) options.onNote?.(at.note);
-    const offline = hub.isOffline ? notCached(at.snapshot.uri) : null;
+    const offline = hub.isOffline && !at.isHere ? notCached(at.snapshot.uri) : null;
     const copy = await this.#copied(cache, at.snapshot, at.source, file, options, offline);
     const short = `${repository}${revision === "main" ? "" : `@${revision}`}`;
     return { name: copy.file === null ? short : `hf://${short}/${copy.file}`, ...copy };

@@ -9,6 +9,7 @@ import { HubStorageManager } from "../storage/hub.ts";
 import type { DataPurpose } from "../storage/hub_address.ts";
 import { HubDatasets } from "../storage/hub_datasets.ts";
 import { HubSnapshots } from "../storage/hub_snapshots.ts";
+import { HubToolsCache } from "../storage/hub_tools_cache.ts";
 import { SnapshotCache } from "../storage/snapshot_cache.ts";
 import { cacheFolder } from "./cache_folder.ts";
 
@@ -21,6 +22,7 @@ export function hubSnapshots(): HubSnapshots {
     cache: snapshotCache(),
     open: (repository) => new HubStorageManager(repository),
     offline: isOn(Deno.env.get("HF_HUB_OFFLINE")),
+    kept: (repository, revision) => new HubToolsCache().snapshot(repository, revision),
   });
 }
 

@@ -12,12 +12,14 @@
  * @module
  */
 import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
+import type { FileReader } from "../storage.ts";
 import type { Checksum, FilePage, PageRequest, StoredFile } from "../storage_manager.ts";
 import { bodyOf } from "./answer_body.ts";
 import { type Attempt, conflict, fetchFor } from "./failures.ts";
 import { type HubOptions, HubRequests, type HubState } from "./hub_requests.ts";
 import type { HubRepository } from "./hub_snapshots.ts";
 import { hubToken } from "./hub_token.ts";
+import { HubToolsCache } from "./hub_tools_cache.ts";
 import { nodeDigest } from "./node_digests.ts";
 import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { Digest, ObjectStore, PartUpload } from "./object_store.ts";
@@ -71,11 +73,19 @@ interface TreeEntry {
 export class HubStore implements ObjectStore {
   readonly uri: string;
   readonly largestPut = 0;
+  readonly #repository: string;
   readonly #client: HubRequests;
+  readonly #kept: HubToolsCache;
   readonly #stallMs: number | undefined;
 
-  constructor(repository: string, options: HubOptions & { readonly retries?: RetryPolicy } = {}) {
+  constructor(
+    repository: string,
+    options: HubOptions & { readonly retries?: RetryPolicy } = {},
+    kept: HubToolsCache = new HubToolsCache(),
+  ) {
     this.uri = `hf://${repository}`;
+    this.#repository = repository;
+    this.#kept = kept;
     this.#stallMs = options.retries?.stallMs;
     this.#client = new HubRequests(repository, { ...options, token: options.token ?? hubToken() });
   }
@@ -130,12 +140,15 @@ export class HubStore implements ObjectStore {
     }
   }
 
+  /** What the tools of the Hub have downloaded already is not asked for. */
   async open(
     file: StoredFile,
     offset: number,
     end: number,
     signal?: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
+    const kept = await this.#kept.open(this.#repository, file);
+    if (kept) return piecesOf(kept, offset, end, signal);
     const attempt = this.#attempt("read", file.name);
     const url = await this.#client.fileUrl(attempt, file.name, signal);
     const headers = { range: `bytes=${offset}-${end - 1}`, "accept-encoding": "identity" };
@@ -175,6 +188,25 @@ export class HubStore implements ObjectStore {
 
   #attempt(verb: Attempt["verb"], name: string): Attempt {
     return { verb, uri: `${this.uri}/${name}`, stallMs: this.#stallMs };
+  }
+}
+
+/** Bytes per read of a file of this machine. */
+const PIECE_BYTES = 1 << 20;
+
+async function* piecesOf(
+  file: FileReader,
+  offset: number,
+  end: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for (let at = offset; at < end; at += PIECE_BYTES) {
+      signal?.throwIfAborted();
+      yield await file.read(at, Math.min(PIECE_BYTES, end - at));
+    }
+  } finally {
+    await file.close();
   }
 }
 

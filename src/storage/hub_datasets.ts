@@ -46,10 +46,10 @@ export class HubDatasets {
 
   /** Opens a file, which is fetched first unless the cache has it. */
   async open(address: DatasetAddress, path: string): Promise<FileReader> {
-    const { snapshot, source } = await this.#snapshot(address), { cache, isOffline } = this.#hub;
+    const { snapshot, source, isHere } = await this.#snapshot(address), { cache, isOffline } = this.#hub;
     const uri = `${address.uri}/${path}`;
     if ((await cache.missing(snapshot, [path])).length > 0) {
-      if (isOffline) throw notCached(uri);
+      if (isOffline && !isHere) throw notCached(uri);
       await cache.fetch(snapshot, [path], source);
     }
     const slash = path.lastIndexOf("/"), root = cache.folderOf(snapshot);

@@ -5,7 +5,7 @@
  * @module
  */
 import { StorageInterruptedError, StorageNotFoundError } from "../errors.ts";
-import type { StorageManager } from "../storage_manager.ts";
+import type { StorageManager, StoredFile } from "../storage_manager.ts";
 import { NoNetworkError } from "./failures.ts";
 import type { HubState } from "./hub_requests.ts";
 import type { Snapshot, SnapshotCache, SnapshotSource } from "./snapshot_cache.ts";
@@ -26,6 +26,16 @@ export interface HubSnapshotsOptions {
   readonly open: (repository: string) => HubRepository;
   /** Ask nobody: take what the cache holds. Default false. */
   readonly offline?: boolean;
+  /** What somebody else has on this machine of a repository at a revision; asked where the Hub cannot be. */
+  readonly kept?: (repository: string, revision: string) => Promise<KeptSnapshot | null>;
+}
+
+/** Files of one state of a repository that are on this machine, outside of the cache. */
+export interface KeptSnapshot {
+  /** The state. */
+  readonly commit: string;
+  /** Those that are there, which need not be all of it. */
+  readonly files: readonly StoredFile[];
 }
 
 /** A state, and where its files come from. */
@@ -36,6 +46,8 @@ export interface HubSnapshot {
   readonly source: SnapshotSource;
   /** What the user should know of it; null for nothing. */
   readonly note: string | null;
+  /** Whether the source gives the files without asking the Hub. */
+  readonly isHere: boolean;
 }
 
 const COMMIT = /^[0-9a-f]{40}$/;
@@ -47,12 +59,16 @@ export class HubSnapshots {
   /** Whether nobody is asked. */
   readonly isOffline: boolean;
   readonly #open: HubSnapshotsOptions["open"];
+  readonly #kept: NonNullable<HubSnapshotsOptions["kept"]>;
 
   /** Asks nobody before a state is asked for. */
-  constructor({ cache, open, offline = false }: HubSnapshotsOptions) {
+  constructor(
+    { cache, open, offline = false, kept = () => Promise.resolve(null) }: HubSnapshotsOptions,
+  ) {
     this.cache = cache;
     this.isOffline = offline;
     this.#open = open;
+    this.#kept = kept;
   }
 
   /** Opens a repository; its files are those of the state that it is in when it is first asked. */
@@ -72,13 +88,21 @@ export class HubSnapshots {
     const uri = `hf://${repository}`;
     const storage = this.#open(revision === "main" ? repository : `${repository}@${revision}`);
     const found = (snapshot: Snapshot, note: string | null = null): HubSnapshot => {
-      return { snapshot, source: { storage, prefix: "" }, note };
+      return { snapshot, source: { storage, prefix: "" }, note, isHere: false };
+    };
+    const keptHere = async (note: string | null = null): Promise<HubSnapshot | null> => {
+      const kept = await this.#kept(repository, revision);
+      // not the whole state: under its own name the cache would take it for that
+      const snapshot = kept && { uri, revision: `${kept.commit}-kept`, files: kept.files };
+      return snapshot && { ...found(snapshot, note), isHere: true };
     };
     const known = COMMIT.test(revision) ? await this.cache.known(uri, revision) : null;
     if (known) return found(known);
     if (this.isOffline) {
       const latest = await this.cache.latest(uri, revision);
       if (latest) return found(latest);
+      const kept = await keptHere();
+      if (kept) return kept;
       throw notCached(revision === "main" ? uri : `${uri}@${revision}`);
     }
     let state: HubState;
@@ -87,7 +111,10 @@ export class HubSnapshots {
     } catch (error) {
       const isAway = error instanceof StorageInterruptedError || error instanceof NoNetworkError;
       const latest = isAway ? await this.cache.latest(uri, revision) : null;
-      if (latest) return found(latest, `${(error as Error).message}; what the cache holds is used`);
+      const instead = `${(error as Error).message}; what the cache holds is used`;
+      if (latest) return found(latest, instead);
+      const kept = isAway ? await keptHere(instead) : null;
+      if (kept) return kept;
       throw error;
     }
     const snapshot = await this.cache.known(uri, state.commit) ?? await listed(uri, state.commit, storage);

@@ -168,10 +168,10 @@ function refused(status: number, code: string): Response {
   return new Response(null, { status, headers: { "x-error-code": code } });
 }
 
-function sha256(bytes: Uint8Array): string {
+export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-function gitName(bytes: Uint8Array): string {
+export function gitName(bytes: Uint8Array): string {
   return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
