@@ -10,11 +10,13 @@ model, the model answers, and each way to be refused is met once.
     pip install openai && python examples/openai_client.py
 """
 
+import io
 import json
 import os
 import pathlib
 import time
 import uuid
+import zipfile
 
 import openai
 from openai import OpenAI
@@ -137,7 +139,10 @@ def results(job):
         elif file.filename == "metrics.jsonl":
             assert json.loads(content.splitlines()[0])["step"] >= 0
         else:
-            assert content[:2] == b"PK"
+            archive = zipfile.ZipFile(io.BytesIO(content))
+            assert archive.testzip() is None  # each sum is right
+            wanted = {"adapter.zip": "adapter_model.safetensors", "merged.zip": "config.json"}
+            assert wanted[file.filename] in archive.namelist()
         names.append(file.filename)
     print(f"results: {', '.join(names)}")
 

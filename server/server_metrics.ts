@@ -5,7 +5,8 @@
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AccessEntry } from "./app.ts";
-import type { JobStore } from "./job_store.ts";
+import { FINAL_STATUSES } from "../src/job_tracker.ts";
+import { type JobStore, UNFINISHED } from "./job_store.ts";
 
 /** A client may think up any other word, and each would be a row that is kept. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
@@ -39,8 +40,8 @@ export class ServerMetrics {
       labelNames: ["status"],
       registers,
       collect() {
-        this.reset();
-        for (const [status, count] of Object.entries(jobs.counts())) this.set({ status }, count);
+        const counts = jobs.counts(); // of states without jobs too: series that come and go are hard to watch
+        for (const status of [...UNFINISHED, ...FINAL_STATUSES]) this.set({ status }, counts[status] ?? 0);
       },
     });
     new Gauge({

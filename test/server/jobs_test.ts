@@ -456,4 +456,5 @@ Deno.test("metrics count requests and jobs", () =>
     const text = await (await server.app.request("/metrics")).text();
     assert.match(text, /^lowrank_http_requests_total\{method="POST",status="200"\} 2$/m);
     assert.match(text, /^lowrank_jobs\{status="(queued|validating)"\} 1$/m);
+    assert.match(text, /^lowrank_jobs\{status="failed"\} 0$/m);
   }));
