@@ -161,10 +161,10 @@ async function answer(address: string, request?: RequestInit): Promise<any> {
   return JSON.parse(text);
 }
 
-function post(value: unknown): RequestInit {
+function post(value: unknown, headers: Readonly<Record<string, string>>): RequestInit {
   return {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { ...headers, "content-type": "application/json" },
     body: JSON.stringify(value),
   };
 }
@@ -291,10 +291,15 @@ const CHECKS: Record<string, (container: Container) => Promise<string | void>> =
     expectCode(await process.result, 143);
     return `${((performance.now() - sent) / 1e3).toFixed(1)} s`;
   },
-  async "serve trains a job as any user, on a read-only root, and stops at SIGTERM"(container) {
+  async "serve takes a token, trains a job as any user, on a read-only root, and stops at SIGTERM"(
+    container,
+  ) {
     const port = freePort(), address = `http://127.0.0.1:${port}`;
     const options = { user: ANY_USER, env: { HOME: "/" }, network: true };
-    const server = container.start(["serve", `--port=${port}`], options);
+    const made = await container.run(["token", "create", "--name=laptop"], options);
+    expectCode(made, 0);
+    const headers = { authorization: `Bearer ${made.text.trim().split("\n").at(-1)!}` };
+    const server = container.start(["serve", "--host=0.0.0.0", `--port=${port}`], options);
     try {
       await untilServing(`${address}/readyz`, server);
       expectCode(await run(await serverHealth(port), container.options(options)), 0);
@@ -302,7 +307,11 @@ const CHECKS: Record<string, (container: Container) => Promise<string | void>> =
       form.set("purpose", "fine-tune");
       const data = await Deno.readFile(`${container.image.root}${EXAMPLE}/signals.jsonl`);
       form.set("file", new File([data], "signals.jsonl"));
-      const { id: training_file } = await answer(`${address}/v1/files`, { method: "POST", body: form });
+      const { id: training_file } = await answer(`${address}/v1/files`, {
+        method: "POST",
+        body: form,
+        headers,
+      });
       const hyperparameters = { n_epochs: 1, batch_size: 2, max_steps: 2, max_length: 64 };
       const wanted = {
         model: "lowrank-tiny",
@@ -310,14 +319,14 @@ const CHECKS: Record<string, (container: Container) => Promise<string | void>> =
         method: { type: "supervised", supervised: { hyperparameters } },
       };
       const jobs = `${address}/v1/fine_tuning/jobs`;
-      let job = await answer(jobs, post(wanted));
+      let job = await answer(jobs, post(wanted, headers));
       while (!["succeeded", "failed", "cancelled"].includes(job.status)) {
         await sleep(500);
-        job = await answer(`${jobs}/${job.id}`);
+        job = await answer(`${jobs}/${job.id}`, { headers });
       }
       assert.equal(job.status, "succeeded", JSON.stringify(job.error));
       const chat = { model: job.fine_tuned_model, messages: [{ role: "user", content: "?" }], max_tokens: 3 };
-      const { usage } = await answer(`${address}/v1/chat/completions`, post(chat));
+      const { usage } = await answer(`${address}/v1/chat/completions`, post(chat, headers));
       assert.ok(usage.completion_tokens >= 1);
     } finally {
       await server.kill("SIGTERM").catch(() => {}); // it may have ended
