@@ -142,6 +142,7 @@ export {
   type HubSnapshot,
   HubSnapshots,
   type HubSnapshotsOptions,
+  type KeptSnapshot,
 } from "./storage/hub_snapshots.ts";
 export {
   type CacheEntry,

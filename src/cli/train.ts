@@ -27,8 +27,13 @@ import { TerminalReport } from "./terminal.ts";
 const EXAMPLE =
   "no model, data or name is given: training the bundled example (lowrank train --help tells how to train yours)";
 const STOPPING = "stopping after this batch and saving a checkpoint; a second signal stops at once";
+/** Of a trainer that others brought, nobody but itself knows what it keeps. */
+const STOPPING_OTHER = "stopping; a second signal stops at once";
 const UPLOAD_STOPPED =
   "stopped while the results were uploaded: the same command with --resume auto uploads what is missing";
+
+/** Lowrank itself, which keeps checkpoints. */
+const OWN_TRAINER = "lowrank";
 
 type CheckpointEvent = Extract<TrainingEvent, { type: "checkpointed" | "resumed" }>;
 
@@ -73,8 +78,10 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
   await io.untilInterrupted(async (signal) => {
     const show = presenter(flags, io);
     if (resolved.isExample) show.note(EXAMPLE);
-    let checkpoint: CheckpointEvent | null = null, isUploading = false;
-    if (!dryRun) signal.addEventListener("abort", () => show.note(STOPPING), { once: true });
+    let checkpoint: CheckpointEvent | null = null, steps = 0, isUploading = false;
+    const { trainer } = resolved.config.job, isOwn = trainer === OWN_TRAINER;
+    const stopping = () => show.note(isOwn ? STOPPING : STOPPING_OTHER);
+    if (!dryRun) signal.addEventListener("abort", stopping, { once: true });
     try {
       const { logs } = io,
         job = await io.createJob(resolved.config, { dryRun, signal, ...(logs ? { logs } : {}) });
@@ -88,13 +95,14 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
       await consume(events, signal, dryRun || !leads, (event) => {
         show.event(event);
         if (event.type === "checkpointed" || event.type === "resumed") checkpoint = event;
+        if (event.type === "step") steps = event.step;
         isUploading ||= event.type === "phase" && event.stage === "upload";
       });
     } catch (error) {
       show.end();
       const isOfOther = leads && error instanceof RankStoppedError;
       if (!isOfOther && !isStop(error, signal)) throw error;
-      if (!dryRun) show.note(isUploading ? UPLOAD_STOPPED : howToGoOn(checkpoint));
+      if (!dryRun) show.note(isUploading ? UPLOAD_STOPPED : howToGoOn({ checkpoint, steps, trainer }));
       throw isOfOther ? new InterruptedError("SIGUSR1") : signal.reason;
     } finally {
       show.end();
@@ -114,10 +122,21 @@ function isStop(error: unknown, signal: AbortSignal): boolean {
     (error === signal.reason || (error instanceof Error && error.name === "AbortError"));
 }
 
-function howToGoOn(checkpoint: CheckpointEvent | null): string {
-  return checkpoint
-    ? `stopped after step ${checkpoint.step}: the same command with --resume auto goes on from there`
-    : "stopped before the first step was done: nothing is kept";
+function howToGoOn(
+  { checkpoint, steps, trainer }: {
+    readonly checkpoint: CheckpointEvent | null;
+    readonly steps: number;
+    readonly trainer: string;
+  },
+): string {
+  if (checkpoint) {
+    return `stopped after step ${checkpoint.step}: the same command with --resume auto goes on from there`;
+  }
+  if (trainer === OWN_TRAINER || steps === 0) {
+    return "stopped before the first step was done: nothing is kept";
+  }
+  return `stopped after step ${steps}: the trainer ${trainer} kept no checkpoint, so that the same command with ` +
+    "--resume auto begins anew";
 }
 
 async function resolve(flags: ParsedFlags, io: CliIo): Promise<ResolvedConfig> {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { InterruptedError } from "../../src/cli/exit_codes.ts";
+import type { CliIo } from "../../src/cli/io.ts";
 import { loadPlugins } from "../../src/cli/load_plugins.ts";
 import { runCommand } from "../../src/cli/run.ts";
 import { writeFile } from "../../src/storage.ts";
@@ -8,22 +10,29 @@ import { CommandProcess } from "../helpers/command_process.ts";
 import { onGpu } from "../helpers/device.ts";
 import { readJson } from "../helpers/job_runs.ts";
 import { writeTinyModel } from "../helpers/tiny_model.ts";
-import { fakeIo, FINISHED_EVENT, SUMMARY_EVENT } from "./fake_io.ts";
+import { fakeIo, type FakeIoOptions, FINISHED_EVENT, stepEvent, SUMMARY_EVENT } from "./fake_io.ts";
 
 const EXAMPLES = new URL("../../examples/plugins/", import.meta.url).pathname;
 const JOB = ["--base-model", "m", "--output-model-name", "ember", "--training-data-path", "t.jsonl"];
 
 /** Runs `train` with plugins of files in a new folder. */
-async function trained(args: readonly string[], files: Readonly<Record<string, string>> = {}) {
+async function trained(
+  args: readonly string[],
+  files: Readonly<Record<string, string>> = {},
+  more: Partial<CliIo> & Pick<FakeIoOptions, "events"> = {},
+) {
   const path = await Deno.makeTempDir();
   try {
     for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${path}/${name}`, text);
-    const { io, stderr, jobs } = fakeIo({ events: () => [SUMMARY_EVENT, FINISHED_EVENT] });
+    const { io, stdout, stderr, jobs } = fakeIo({
+      events: more.events ?? (() => [SUMMARY_EVENT, FINISHED_EVENT]),
+    });
     const code = await runCommand(["train", ...JOB, ...args.map((word) => word.replace("DIR", path))], {
       ...io,
+      ...more,
       loadPlugins,
     });
-    return { code, jobs, err: stderr.text.replaceAll(path, "DIR") };
+    return { code, jobs, out: stdout.text, err: stderr.text.replaceAll(path, "DIR") };
   } finally {
     await Deno.remove(path, { recursive: true });
   }
@@ -72,6 +81,25 @@ Deno.test("train exits 2 for plugins whose names clash, and for names that no pl
   const unknown = await trained(["--trainer", "peft"]);
   assert.equal(unknown.code, 2);
   assert.match(unknown.err, /^error: --trainer must be lowrank: current value is "peft"/);
+});
+
+Deno.test("train says at a signal what the trainer of a plugin keeps: nothing of its own", async () => {
+  const peft = ["--plugin", `${EXAMPLES}peft_trainer.ts`, "--trainer", "peft"];
+  const told = new AbortController();
+  function* events() {
+    yield SUMMARY_EVENT;
+    yield stepEvent(7, 1.5);
+    told.abort(new InterruptedError("SIGTERM"));
+    yield stepEvent(8, 1.4);
+  }
+  const { code, out } = await trained(peft, {}, { events, untilInterrupted: (work) => work(told.signal) });
+  assert.equal(code, 143);
+  assert.match(out, /^stopping; a second signal stops at once$/m);
+  assert.match(
+    out,
+    /^stopped after step 7: the trainer peft kept no checkpoint, .* --resume auto begins anew$/m,
+  );
+  assert.doesNotMatch(out, /saving a checkpoint|nothing is kept/);
 });
 
 /** Files of plugins: a model family, two data formats, and a scheme that stands for folders of this machine. */
