@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ALL_SCOPES } from "../../server/scopes.ts";
 import { ROWS, uploadForm, withServer } from "../helpers/server_app.ts";
 
 Deno.test("with tokens, nobody gets in without one, and nobody does more than theirs allows", () =>
@@ -178,6 +179,39 @@ Deno.test("the OpenAPI document names every route with its scope and refusals, a
       "file",
     ]);
   }));
+
+Deno.test("every route answers as the OpenAPI document says: without a token, with one that lacks the scope, and with all", () =>
+  withServer({ anonymous: false }, async ({ app, bearer }) => {
+    const { paths } = await (await app.request("/openapi.json")).json();
+    const nothing = bearer("metrics:read"), everything = bearer(...ALL_SCOPES);
+    for (const [path, operations] of Object.entries<Record<string, Documented>>(paths)) {
+      const address = path.replace("{kind}", "local").replace("{place}", "pages").replace(/\{\w+\}/g, "x");
+      for (const [method, { security, responses, operationId }] of Object.entries(operations)) {
+        const asked = async (headers: Record<string, string>) => {
+          const response = await app.request(address, { method: method.toUpperCase(), headers });
+          const { status } = response, told = responses[status], type = response.headers.get("content-type");
+          await response.body?.cancel();
+          assert.ok(told, `${operationId} answers ${status}, which is not documented`);
+          const kinds = Object.keys(told.content ?? {});
+          const isTold = kinds.length === 0 || kinds.some((kind) => type?.startsWith(kind));
+          assert.ok(isTold, `${operationId} ${status}: ${type} is not ${kinds}`);
+          return status;
+        };
+        const isOpen = security.length === 0, withAll = await asked(everything);
+        assert.ok(withAll !== 401 && withAll < 500, `${operationId}: ${withAll}`);
+        if (isOpen) continue;
+        assert.equal(await asked({}), 401, operationId);
+        if (operationId !== "metrics") assert.equal(await asked(nothing), 403, operationId);
+      }
+    }
+  }));
+
+/** What is looked at of an operation. */
+interface Documented {
+  readonly operationId: string;
+  readonly security: readonly unknown[];
+  readonly responses: Readonly<Record<number, { readonly content?: object }>>;
+}
 
 Deno.test("the page about the API is read by everybody, loads its own style sheet, and runs nothing", () =>
   withServer({ anonymous: false }, async ({ app }) => {
