@@ -115,7 +115,11 @@ export function App({ session }: ViewProps) {
       <a class="skip" href="#main" onClick={focusMain}>Skip to the content</a>
       <Header session={session} />
       <main id="main" tabIndex={-1}>
-        {(view === "train" || !session.gate.open) && <GateNotice gate={session.gate} />}
+        {(view === "train" || (!session.gate.open && view !== "server")) && (
+          <GateNotice
+            gate={session.gate}
+          />
+        )}
         {problem && <Problem title="That did not work" problem={problem} />}
         <WaitingRun session={session} />
         <CurrentView session={session} />

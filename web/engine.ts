@@ -14,9 +14,7 @@ import type {
   WorkerCommand,
   WorkerMessage,
 } from "./protocol.ts";
-
-/** What is used of a worker. */
-export type WorkerPort = Pick<Worker, "postMessage" | "addEventListener">;
+import type { LivingWorker } from "./worker_life.ts";
 
 /** A question that the worker refused, or could not answer. */
 export class RefusedError extends Error {
@@ -43,14 +41,16 @@ interface Waiting {
 export class Engine {
   /** Told how the running job goes. */
   onRun: (message: RunMessage) => void = () => {};
-  readonly #worker: WorkerPort;
+  readonly #start: () => LivingWorker;
   readonly #waiting = new Map<number, Waiting>();
+  #worker: LivingWorker;
   #lastId = 0;
+  #isRunning = false;
 
-  constructor(worker: WorkerPort) {
-    this.#worker = worker;
-    worker.addEventListener("message", (event) => this.#take((event as MessageEvent<WorkerMessage>).data));
-    worker.addEventListener("error", (event) => this.#fail((event as ErrorEvent).message));
+  /** @param start Starts a worker: at once, and again if that one is gone. */
+  constructor(start: () => LivingWorker) {
+    this.#start = start;
+    this.#worker = this.#begin();
   }
 
   /** @throws {RefusedError} */
@@ -69,6 +69,7 @@ export class Engine {
 
   /** @param server Told how the run stands; null for nobody. */
   start(config: Wire, server: ServerAccess | null = null): void {
+    this.#isRunning = true;
     this.#send({ type: "start", config, server });
   }
 
@@ -80,25 +81,43 @@ export class Engine {
     this.#send({ type: "finish" });
   }
 
+  #begin(): LivingWorker {
+    const worker = this.#start(), { port, ended } = worker;
+    port.addEventListener("message", (event) => this.#take((event as MessageEvent<WorkerMessage>).data));
+    port.addEventListener("error", (event) => {
+      const { message } = event as ErrorEvent;
+      this.#fail(`The worker cannot run: ${message || "its script did not load"}; reload the page`);
+    });
+    void ended.then(() => {
+      this.#worker = this.#begin();
+      this.#fail(
+        "The worker was ended, as browsers do where memory is short: what was saved is kept; go on from there",
+      );
+    });
+    return worker;
+  }
+
   #send(command: WorkerCommand): void {
-    this.#worker.postMessage(command);
+    this.#worker.port.postMessage(command);
   }
 
   #take(message: WorkerMessage): void {
     if (message.type === "note") return this.#waiting.get(message.id)?.onNote(message.note as never);
-    if (message.type !== "answer" && message.type !== "refused") return this.onRun(message);
+    if (message.type !== "answer" && message.type !== "refused") {
+      this.#isRunning = message.type === "event";
+      return this.onRun(message);
+    }
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (message.type === "answer") waiting?.answered(message.value as never);
     else waiting?.refused(new RefusedError(message.error));
   }
 
-  /** The worker is gone, with all that it was asked. */
-  #fail(text: string): void {
-    const message = `The worker cannot run: ${text || "its script did not load"}; reload the page`;
-    const error: PlainError = { name: "Error", message, issues: [] };
+  /** The worker is gone, with all that it was asked and did. */
+  #fail(message: string): void {
+    const error: PlainError = { name: "WorkerLostError", message, issues: [] };
     for (const { refused } of this.#waiting.values()) refused(new RefusedError(error));
     this.#waiting.clear();
-    this.onRun({ type: "failed", error, resumable: null });
+    if (this.#isRunning) this.#take({ type: "failed", error, resumable: null });
   }
 }

@@ -130,7 +130,7 @@ export class LowrankServer implements JobRecordStore {
     await this.#json("PUT", `api/runs/${id}/files/${path}`, { body: content });
   }
 
-  /** Events after one, as they happen, to the end of the job. @throws {ServerError} Where the stream is cut. */
+  /** Events after one, as they happen, until the job is over or the connection is. @throws {ServerError} */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<ServerEvent> {
     const headers = { accept: "text/event-stream", "last-event-id": String(after) };
     const { body } = await this.#answer("GET", `${JOBS}/${id}/events`, { headers, signal });
@@ -144,7 +144,6 @@ export class LowrankServer implements JobRecordStore {
       if (fields.data !== undefined) yield { ...JSON.parse(fields.data), seq: Number(fields.id) };
       fields = {};
     }
-    throw new ServerError(0, "The server ended the stream of events: following again.");
   }
 
   async write(jobId: string, { status, progress, error, metadata }: JobUpdate): Promise<void> {

@@ -14,6 +14,7 @@ import { followAddress } from "./router.ts";
 import { ServerJobs } from "./server_jobs.ts";
 import { PageSession } from "./session.ts";
 import { applyTheme, savedTheme } from "./theme.ts";
+import { startWorker } from "./worker_life.ts";
 import { Problem } from "./views/problem.tsx";
 
 // zod would try to compile its checks, which the page's content policy forbids
@@ -32,8 +33,8 @@ async function keepPage(): Promise<void> {
   await navigator.serviceWorker?.register(script).catch(() => {}); // as in private windows
 }
 
-function startWorker(script: string): Engine {
-  return new Engine(new Worker(new URL(script, document.baseURI), { type: "module" }));
+function engineOf(script: string): Engine {
+  return new Engine(() => startWorker(new URL(script, document.baseURI)));
 }
 
 /** @param api Address of the server's API; null where a plain file server has the page. */
@@ -50,8 +51,8 @@ try {
     webGpuGate(globalThis),
     readFile("server.json"),
   ]);
-  const engine = startWorker("worker.js");
-  const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => startWorker("onnx/writer.js"));
+  const engine = engineOf("worker.js");
+  const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => engineOf("onnx/writer.js"));
   const session = new PageSession(job, gate, engine, chat, serverAt(server.api));
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();

@@ -89,7 +89,7 @@ export class ServerJobs {
   async #follow(id: string, signal: AbortSignal): Promise<void> {
     let seq = 0, run: RunState | null = null;
     while (!signal.aborted) {
-      const isOver = await this.#told(async (server) => {
+      const isDone = await this.#told(async (server) => {
         const job = await server.job(id);
         run ??= new RunState(job.user_provided_suffix ?? id, {});
         if (signal.aborted) return true;
@@ -99,11 +99,12 @@ export class ServerJobs {
           tellRun(run, event);
           if (event.data?.step === undefined) this.#took(await server.job(id));
         }
-        this.#took(await server.job(id));
+        const now = await server.job(id);
+        this.#took(now);
         run.tellSummary();
-        return true;
+        return isOver(now);
       }, signal);
-      if (isOver) return;
+      if (isDone) return;
       await new Promise((wake) => setTimeout(wake, LOOK_MS));
     }
   }

@@ -172,6 +172,7 @@ export class PageSession {
   }
 
   #run(run: RunState, options: Wire): void {
+    void navigator.storage?.persist?.(); // or the browser may forget runs where the disk is full
     run.begin();
     this.run.value = run;
     this.busy.value = true;
@@ -197,7 +198,9 @@ export class PageSession {
     if (message.type === "failed") run.failed(message.error, message.resumable);
     await this.#told(async () => {
       this.runs.value = await this.engine.ask("runs", null);
-      if (!this.runs.value.some(({ name }) => name === run.name)) return;
+      const entry = this.runs.value.find(({ name }) => name === run.name);
+      if (!entry) return;
+      if (message.type === "failed") run.resumable.value = entry.resumable;
       await this.#look(run);
     });
   }

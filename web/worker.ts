@@ -35,6 +35,7 @@ import {
 } from "./protocol.ts";
 import { RunLibrary } from "./run_library.ts";
 import { copyTo } from "./stored_copy.ts";
+import { holdLife } from "./worker_life.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });
@@ -67,6 +68,7 @@ interface Session {
 const session = openSession();
 
 async function openSession(): Promise<Session> {
+  await holdLife();
   const { root, store } = await openRoot();
   const files = new PageFiles(root, self.location.href);
   const [library, shelf] = [new RunLibrary(root), new ModelShelf(files)];

@@ -76,6 +76,7 @@ export async function withTab(
   root: string,
   flags: readonly string[],
   use: (page: Page, server: TabServer) => Promise<void>,
+  prepare?: PageOptions["prepare"],
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
   let isServed = true;
@@ -84,7 +85,7 @@ export async function withTab(
     await server.shutdown();
   };
   try {
-    const options = { flags, mayFail: () => !isServed };
+    const options = { flags, mayFail: () => !isServed, ...(prepare ? { prepare } : {}) };
     await withPage(`http://127.0.0.1:${server.addr.port}/site/`, options, (page) => use(page, { stop }));
   } finally {
     if (isServed) await server.shutdown();

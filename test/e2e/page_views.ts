@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
+import { tellServer } from "./told_server.ts";
 import { FLAGS, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 
 /** Called for each view, by a name that may be a file's. */
@@ -101,4 +102,16 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
     await page.locator("#gate[data-missing]").waitFor();
     await look(page, "train-no-webgpu");
   });
+  await withTab(root, FLAGS, async (page) => {
+    const go = async (path: string) => await page.evaluate((path) => location.hash = `#/${path}`, path);
+    await go("server");
+    await page.locator("#server-jobs").waitFor();
+    await look(page, "server");
+    await go("server/ftjob-running");
+    await page.locator("#loss-table tr").nth(2).waitFor({ state: "attached" });
+    await look(page, "server-job");
+    await go("server/ftjob-failed");
+    await page.getByRole("heading", { name: "The job failed" }).waitFor();
+    await look(page, "server-job-failed");
+  }, tellServer);
 }

@@ -19,8 +19,15 @@ import { takeFolder } from "./page_files.ts";
 
 const JOB = {
   ...defaults,
-  ...{ max_steps: 12, batch_size: 2, eval_batch_size: 8, eval_data_path: null, train_test_split: 0.01 },
-  ...{ eval_steps: 4, save_steps: 4, num_generation_samples: 0, exact_match: false, seed: 7 },
+  ...{
+    max_steps: 100,
+    learning_rate: 2e-4,
+    batch_size: 2,
+    eval_batch_size: 8,
+    eval_data_path: null,
+    train_test_split: 0.01,
+  },
+  ...{ eval_steps: 0, save_steps: 100, num_generation_samples: 0, exact_match: false, seed: 7 },
 };
 
 /** Where the files of the page are in the checkout. */
@@ -72,6 +79,20 @@ async function withServerPage(
   }
 }
 
+/** Lets the page's run come so far, and pauses it. */
+async function pausedAfter(page: Page, least: number): Promise<void> {
+  await page.waitForFunction(
+    (least) => {
+      const run = document.querySelector<HTMLElement>("#run");
+      return run?.dataset.status === "running" && run.querySelector("progress")!.value >= least;
+    },
+    least,
+    { timeout: 120_000 },
+  );
+  await page.locator("#stop").click();
+  await shown(page, "resume");
+}
+
 /** Waits until the page shows a step of the server's job. */
 async function stepOfServer(page: Page, least: number): Promise<void> {
   await page.waitForFunction(
@@ -85,43 +106,40 @@ async function stepOfServer(page: Page, least: number): Promise<void> {
 }
 
 inChromium(
-  "a server's page starts, follows, hands over and brings back runs, and tells of its own",
+  "a run goes from the page to the server, back and there again, as if it had not moved",
   async () => {
     const wanted = await straightAdapter();
     await withServerPage(async (page, origin, data) => {
-      // a run of the page, told to the server's records
       await page.locator("#start:not([disabled])").click();
-      await page.waitForFunction(
-        () => document.querySelector<HTMLProgressElement>("#progress")!.value >= 5,
-        null,
-        {
-          timeout: 120_000,
-        },
-      );
-      await page.locator("#stop").click();
-      await shown(page, "resume");
-      const records = async () => (await (await fetch(`${origin}/api/jobs`)).json()).data;
-      const [record] = await records();
+      await pausedAfter(page, 3);
+      const { data: [record] } = await (await fetch(`${origin}/api/jobs`)).json();
       assert.match(record.job_id, /^page-/);
       assert.ok(record.progress > 0 && record.metadata.base_model === JOB.base_model, JSON.stringify(record));
-      // handed to the server, which ends it as an unbroken run does
+      await page.locator("#hand-over").click();
+      await stepOfServer(page, 5);
+      assert.match((await page.locator("#log").textContent())!, /Going on from the checkpoint of step \d+/);
+      await page.locator("#bring-back").click();
+      await page.locator("#run[data-status=paused]").waitFor({ timeout: 120_000 });
+      const offer = await page.locator("#resume").innerText(), step = Number(/\d+/.exec(offer)![0]);
+      assert.ok(step >= 5 && step < JOB.max_steps, offer);
+      await page.locator("#resume").click();
+      await pausedAfter(page, step + 1);
       await page.locator("#hand-over").click();
       await page.locator("#server-job[data-status=succeeded]").waitFor({ timeout: 180_000 });
-      assert.match((await page.locator("#log").textContent())!, /Going on from the checkpoint of step [5-9]/);
       assert.ok(await page.locator("#loss-table tbody tr").count() >= 3);
-      const [job] = (await (await fetch(`${origin}/v1/fine_tuning/jobs`)).json()).data;
+      const { data: [job] } = await (await fetch(`${origin}/v1/fine_tuning/jobs`)).json();
       await assertSameAdapter(new LocalFolder(`${data}/jobs/${job.id}/run/adapter`), wanted);
       await page.locator("#bring-back").click();
       await page.locator("#run[data-status=completed]").waitFor({ timeout: 60_000 });
       const disk = new MemoryFolder("disk");
       await takeFolder(page, "runs/signals", disk.folder("run"));
       await assertSameAdapter(disk.folder("run/adapter"), wanted);
-      // a job of the server, begun, paused and gone on with from the page
+      // and a job of the server's own, from the page to its end
       await page.locator("nav").getByText("Train").click();
       await page.locator("#start-on-server:not([disabled])").click();
       await stepOfServer(page, 1);
       await page.locator("nav").getByText("Server").click();
-      await page.locator("#server-jobs tbody tr").nth(1).waitFor();
+      await page.locator("#server-jobs tbody tr").nth(2).waitFor();
       await page.locator("#server-jobs a").first().click();
       await page.locator("#server-job[data-status=succeeded]").waitFor({ timeout: 180_000 });
     });

@@ -35,7 +35,8 @@ class AskedWorker extends EventTarget {
 /** The inputs of a form, and whether a run leaves room for questions. */
 function inputsOf(job: Readonly<Record<string, unknown>>) {
   const worker = new AskedWorker(), form = new JobForm(job), idle = signal(true);
-  const inputs = new JobInputs(new Engine(worker as unknown as Worker), form, "models/tiny");
+  const engine = new Engine(() => ({ port: worker as unknown as Worker, ended: new Promise(() => {}) }));
+  const inputs = new JobInputs(engine, form, "models/tiny");
   inputs.follow(() => idle.value);
   return { worker, form, inputs, idle };
 }

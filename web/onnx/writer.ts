@@ -12,6 +12,7 @@ import {
   type WorkerMessage,
   type WriterQuestion,
 } from "../protocol.ts";
+import { holdLife } from "../worker_life.ts";
 
 // deno-lint-ignore no-explicit-any -- packages that the rest of the tree does not know
 type Package = any;
@@ -108,7 +109,10 @@ function answer(id: number, question: WriterQuestion, input: unknown): Promise<u
   return write(id, input as Questions["write"]["input"], (note) => tell({ type: "note", id, note }));
 }
 
+const life = holdLife();
+
 self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCommand>) => {
+  await life;
   if (command.type === "cancel") return stoppers.get(command.id)?.interrupt();
   if (command.type !== "ask") return;
   const { id, question, input } = command;

@@ -4,7 +4,9 @@
  * @module
  */
 import type { ViewProps } from "../app.tsx";
-import { ago, count } from "../figures.ts";
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { ago, byteSize, count } from "../figures.ts";
 import type { RunEntry } from "../protocol.ts";
 import { modelName } from "./model_card.tsx";
 
@@ -43,6 +45,17 @@ function Row({ entry, session }: ViewProps & { entry: RunEntry }) {
   );
 }
 
+/** What the browser has for this page; nothing where it does not tell. */
+function StorageUse({ runs }: { runs: readonly RunEntry[] }) {
+  const text = useSignal("");
+  useEffect(() => {
+    void navigator.storage?.estimate?.().then(({ usage = 0, quota = 0 }) => {
+      text.value = `Stored in this browser: ${byteSize(usage)}, of up to ${byteSize(quota)}.`;
+    });
+  }, [runs]);
+  return <p id="storage-use" class="soft">{text.value}</p>;
+}
+
 export function HistoryView({ session }: ViewProps) {
   const runs = session.runs.value;
   return (
@@ -64,6 +77,7 @@ export function HistoryView({ session }: ViewProps) {
             </table>
           </div>
         )}
+      <StorageUse runs={runs} />
     </section>
   );
 }

@@ -117,7 +117,8 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
     : "in memory, until this page is closed";
   const isReady = session.isAble;
   const hasBadData = (inputs?.data.value.value?.badLines ?? 0) > 0;
-  const isWrong = issues.length > 0 || hasBadData;
+  const fitsNot = plan?.waiting === false && plan.problem?.name === "GpuMemoryError";
+  const isWrong = issues.length > 0 || hasBadData || fitsNot;
   const state = !session.gate.open
     ? "No GPU"
     : isWrong
