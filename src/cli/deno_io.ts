@@ -84,11 +84,12 @@ function endUnread(): void {
 
 /**
  * Signals that ask this process for an orderly stop. Of several ranks `mpirun` ends those that are left by SIGTERM a second before
- * SIGKILL, when another is gone and nothing can be saved any more; SIGUSR1 it hands on.
+ * SIGKILL, when another is gone and nothing can be saved any more; SIGUSR2 it hands on (SIGUSR1, too, but that has Deno
+ * open a port for a debugger).
  */
-export function stopSignals(): readonly ("SIGINT" | "SIGTERM" | "SIGUSR1")[] {
+export function stopSignals(): readonly ("SIGINT" | "SIGTERM" | "SIGUSR2")[] {
   if (Deno.build.os === "windows") return ["SIGINT"];
-  return isOneOfSeveral() ? ["SIGUSR1"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
+  return isOneOfSeveral() ? ["SIGUSR2"] : ["SIGINT", "SIGTERM", "SIGUSR2"];
 }
 
 /** The first signal asks for an orderly stop, the second ends the process. */

@@ -20,7 +20,7 @@ import { STORAGE_ERRORS } from "../storage_manager/storage_errors.ts";
 export class InterruptedError extends Error {
   override readonly name = "InterruptedError";
 
-  constructor(readonly signalName: "SIGINT" | "SIGTERM" | "SIGPIPE" | "SIGUSR1") {
+  constructor(readonly signalName: "SIGINT" | "SIGTERM" | "SIGPIPE" | "SIGUSR2") {
     super(`interrupted by ${signalName}`);
   }
 }
@@ -33,7 +33,7 @@ interface ExitRow {
   readonly errors: readonly ErrorClass[];
 }
 
-/** Codes 130, 138, 141 and 143 are 128 + the number of the signal, as shells have it. */
+/** Codes 130, 140, 141 and 143 are 128 + the number of the signal, as shells have it. */
 export const EXIT_CODES = [
   { code: 0, meaning: "done", errors: [] },
   { code: 1, meaning: "the run failed", errors: [] },
@@ -51,7 +51,7 @@ export const EXIT_CODES = [
   },
   { code: 6, meaning: "the loss or a gradient became non-finite", errors: [DivergedError] },
   { code: 130, meaning: "interrupted (SIGINT)", errors: [] },
-  { code: 138, meaning: "told to stop (SIGUSR1, as mpirun and Slurm hand on)", errors: [] },
+  { code: 140, meaning: "told to stop (SIGUSR2, as mpirun and Slurm hand on)", errors: [] },
   { code: 141, meaning: "nobody reads the output any more (SIGPIPE)", errors: [] },
   { code: 143, meaning: "terminated (SIGTERM)", errors: [] },
 ] as const satisfies readonly ExitRow[];
@@ -59,7 +59,7 @@ export const EXIT_CODES = [
 /** A code of the table. */
 export type ExitCode = (typeof EXIT_CODES)[number]["code"];
 
-const SIGNAL_CODES = { SIGINT: 130, SIGUSR1: 138, SIGPIPE: 141, SIGTERM: 143 } as const;
+const SIGNAL_CODES = { SIGINT: 130, SIGUSR2: 140, SIGPIPE: 141, SIGTERM: 143 } as const;
 
 /** The code of the table for what a run threw; 1 for what the table does not name. */
 export function exitCodeOf(error: unknown): ExitCode {

@@ -82,6 +82,6 @@ export interface CliIo {
   loadPlugins?(paths: readonly string[]): Promise<readonly Plugin[]>;
   /** Loads a model for writing. */
   openModel(request: ModelRequest): Promise<WritingModel>;
-  /** Calls `work` with a signal that SIGINT, SIGTERM and SIGUSR1 abort with an `InterruptedError`. */
+  /** Calls `work` with a signal that SIGINT, SIGTERM and SIGUSR2 abort with an `InterruptedError`. */
   untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }

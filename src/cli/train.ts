@@ -103,7 +103,7 @@ export async function runResolved(resolved: ResolvedConfig, flags: ParsedFlags, 
       const isOfOther = leads && error instanceof RankStoppedError;
       if (!isOfOther && !isStop(error, signal)) throw error;
       if (!dryRun) show.note(isUploading ? UPLOAD_STOPPED : howToGoOn({ checkpoint, steps, trainer }));
-      throw isOfOther ? new InterruptedError("SIGUSR1") : signal.reason;
+      throw isOfOther ? new InterruptedError("SIGUSR2") : signal.reason;
     } finally {
       show.end();
     }
