@@ -1,5 +1,5 @@
 # The image of lowrank with Open MPI, and an SSH server of the user's own, through which the MPI operator's mpirun starts
-# ranks on its workers.
+# ranks on its workers. A session has none of the image's variables: SetEnv names those that the command needs.
 FROM lowrank
 USER root
 RUN apt-get update \
@@ -8,7 +8,6 @@ RUN apt-get update \
   && printf '%s\n' 'Host *' '  StrictHostKeyChecking no' '  UserKnownHostsFile /dev/null' '  Port 2222' \
     '  LogLevel ERROR' > /etc/ssh/ssh_config.d/lowrank.conf \
   && printf '%s\n' 'Port 2222' 'PidFile /tmp/sshd.pid' 'StrictModes no' 'HostKey /home/lowrank/.ssh/id_rsa' \
-    'AcceptEnv OMPI_* LOWRANK_*' > /home/lowrank/.sshd_config
-# Other memory is not read without a right that containers lack; the driver's share of it stays as it is.
-ENV OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_btl_tcp_if_exclude=lo,docker0
+    "SetEnv DENO_DIR=$DENO_DIR DENO_NO_UPDATE_CHECK=1 XDG_CACHE_HOME=$XDG_CACHE_HOME XDG_RUNTIME_DIR=/tmp NO_COLOR=1" \
+    > /home/lowrank/.sshd_config
 USER 10001

@@ -10,7 +10,7 @@ import { writeOrder } from "./order_file.ts";
 
 /** How ranks are started. */
 export interface MpiLauncherOptions extends LocalLauncherOptions {
-  /** Processes of a job. */
+  /** Most processes of a job. */
   readonly ranks: number;
 }
 
@@ -25,7 +25,7 @@ export class MpiLauncher implements JobLauncher {
   }
 
   launch(order: JobOrder): JobProcess {
-    const { command, ranks, patienceMs } = this.#options;
+    const { command, patienceMs } = this.#options, ranks = ranksOf(order.config, this.#options.ranks);
     const child = Child.start({
       // a rank is a GPU, not a core, and a process of several threads; standard input is that of rank 0
       command: [
@@ -39,6 +39,11 @@ export class MpiLauncher implements JobLauncher {
     });
     return jobOf(child, patienceMs, rankThatDied);
   }
+}
+
+/** A rank without a micro-batch of its own would have nothing to do. */
+export function ranksOf(config: JobOrder["config"], most: number): number {
+  return Math.min(most, Number(config.gradient_accumulation_steps ?? 1));
 }
 
 /** Which rank died and how, as `mpirun` tells it. */

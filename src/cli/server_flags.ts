@@ -61,7 +61,7 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
     placeholder: "local|mpi|kubernetes",
     defaultText: "local",
   }),
-  serve("Jobs", "ranks", "Ranks of a job with --launcher mpi; LOWRANK_RANK_ENV shows each its GPU", {
+  serve("Jobs", "ranks", "Most ranks of a job with --launcher mpi; LOWRANK_RANK_ENV shows each its GPU", {
     placeholder: "N",
     defaultText: "2",
   }),

@@ -3,11 +3,14 @@
  */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
+import { manifestOf, readTemplate } from "../../server/launchers/job_manifest.ts";
 import { pythonPrograms, withoutPython } from "../helpers/python_packages.ts";
 import { type DiscoverySchemas, problemsOf } from "./discovery_schema.ts";
 
 const DEPLOY = decodeURIComponent(new URL("../../deploy/", import.meta.url).pathname);
-const KUBERNETES = "kubernetes/train-job.yaml", CLOUD_RUN = "cloud-run/train-job.yaml";
+const KUBERNETES = "kubernetes/train-job.yaml";
+const OTHERS = ["kubernetes/server-job.yaml", "kubernetes/server.yaml"];
+const CLOUD_RUN = "cloud-run/train-job.yaml";
 /** The oldest and the newest whose fields the package knows. */
 const VERSIONS = ["1.33.0", "1.37.0"];
 
@@ -18,9 +21,10 @@ async function output(program: string, ...args: readonly string[]): Promise<{ co
 
 const withoutKubernetes = withoutPython("kubernetes-validate");
 Deno.test({
-  name: `the Kubernetes Job has the fields of its schema alone${
-    withoutKubernetes ? ` (skipped: ${withoutKubernetes})` : ""
-  }`,
+  name:
+    `the manifests of Kubernetes, and what the server makes of them, have the fields of its schemas alone${
+      withoutKubernetes ? ` (skipped: ${withoutKubernetes})` : ""
+    }`,
   ignore: withoutKubernetes !== null,
   async fn() {
     const validate = `${pythonPrograms("kubernetes-validate")}/kubernetes-validate`;
@@ -28,6 +32,25 @@ Deno.test({
     for (const version of VERSIONS) {
       const { code, text } = await check(version, DEPLOY + KUBERNETES);
       assert.equal(code, 0, text);
+    }
+    for (const file of OTHERS) {
+      const { code, text } = await check(VERSIONS.at(-1)!, DEPLOY + file);
+      assert.equal(code, 0, text);
+    }
+    const request = await Deno.makeTempFile({ suffix: ".yaml" });
+    try {
+      const text = await Deno.readTextFile(DEPLOY + OTHERS[0]!);
+      const order = {
+        jobId: "ftjob-a",
+        folder: "/data/jobs/a",
+        slot: { name: "a", env: { DRI_PRIME: "1" } },
+      };
+      const job = { template: readTemplate(text, OTHERS[0]!), name: "lowrank-a", command: ["deno"], order };
+      await Deno.writeTextFile(request, JSON.stringify(manifestOf(job)));
+      const { code, text: said } = await check(VERSIONS.at(-1)!, request);
+      assert.equal(code, 0, said);
+    } finally {
+      await Deno.remove(request);
     }
     const wrong = await Deno.makeTempFile({ suffix: ".yaml" });
     try {

@@ -17,7 +17,7 @@ import { openCluster } from "../../server/launchers/cluster.ts";
 import { readTemplate } from "../../server/launchers/job_manifest.ts";
 import { KubernetesLauncher } from "../../server/launchers/kubernetes.ts";
 import type { JobOrder, JobProcess } from "../../server/launchers/launcher.ts";
-import { MpiLauncher, rankThatDied } from "../../server/launchers/mpi.ts";
+import { MpiLauncher, ranksOf, rankThatDied } from "../../server/launchers/mpi.ts";
 import { parseFlags } from "../../src/cli/flags.ts";
 import { SERVE_FLAGS } from "../../src/cli/server_flags.ts";
 import type { ConfigIssue } from "../../src/errors.ts";
@@ -246,6 +246,15 @@ Deno.test("manifests of deploy/kubernetes are valid by the published schema", as
     }
   }
   assert.ok(count >= 9, `${count}`);
+});
+
+Deno.test("ranksOf() gives each rank of a job a micro-batch at least", () => {
+  assert.deepEqual(
+    [{}, { gradient_accumulation_steps: 3 }, { gradient_accumulation_steps: 9 }].map((config) =>
+      ranksOf(config, 4)
+    ),
+    [1, 3, 4],
+  );
 });
 
 Deno.test("rankThatDied() reads mpirun's words over their line ends", () => {
