@@ -13,7 +13,10 @@ import { device, onGpu } from "../helpers/device.ts";
 import { examples, flat, openModel, settings } from "../helpers/trained_model.ts";
 
 const DATA = { train: examples(11), eval: examples(7), padId: 0 };
-const WIRE = { batch_size: 2, eval_batch_size: 2, max_steps: 5, learning_rate: 1e-2, eval_steps: 3 };
+const WIRE = {
+  ...{ batch_size: 2, eval_batch_size: 2, max_steps: 5, learning_rate: 1e-2 },
+  ...{ eval_steps: 3, logging_steps: 2 }, // sums over several steps, broken off by an evaluation
+};
 
 const configOf = (passes: number, wire: Record<string, unknown> = {}) =>
   settings({ ...WIRE, gradient_accumulation_steps: passes, ...wire });

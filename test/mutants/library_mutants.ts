@@ -341,4 +341,34 @@ const FILES: readonly Mutant[] = [
   ]),
 ];
 
-export const LIBRARY_MUTANTS: readonly Mutant[] = [...LAYERS, ...MODEL, ...OPTIMIZER, ...DATA, ...FILES];
+const SHARED_TRAINING = ["test/distributed/shared_training_test.ts"];
+
+const RANKS: readonly Mutant[] = [
+  ...inFile("src/trainer.ts", SHARED_TRAINING, [
+    ["every rank takes every micro-batch", "if (i % size === rank) {", "if (i % size >= 0) {"],
+  ]),
+  ...inFile("src/trainer/step_exchange.ts", SHARED_TRAINING, [
+    [
+      "every rank brings the losses of the steps before",
+      "if (this.#ranks.rank > 0) this",
+      "if (this.#ranks.size < 0) this",
+    ],
+    ["a rank that is told to stop stops alone", "stops ? 1 : 0]", "0]"],
+  ]),
+  ...inFile("src/fine_tune_job/agreement.ts", ["test/fine_tune_job/agreement_test.ts"], [
+    [
+      "options of ranks may differ",
+      "for (const name of Object.keys(lead.identity.config)) {",
+      "for (const name of []) {",
+    ],
+    ["parameters of ranks may differ", "if (odd === 0) return;", "if (odd >= 0) return;"],
+  ]),
+  ...inFile("server/launchers/kubernetes.ts", ["test/server/launchers_test.ts"], [
+    ["a log that is read again is told again", "if (++line <= log.lines) continue;", "line++;"],
+  ]),
+];
+
+export const LIBRARY_MUTANTS: readonly Mutant[] = [
+  ...[...LAYERS, ...MODEL, ...OPTIMIZER],
+  ...[...DATA, ...FILES, ...RANKS],
+];
