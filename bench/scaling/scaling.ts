@@ -207,8 +207,14 @@ async function main(): Promise<void> {
     `${cluster.requests} requests, ${cluster.cpuSeconds.toFixed(1)} s of processor time, ` +
     `${(cluster.residentBytes / 2 ** 20).toFixed(0)} MiB resident.`,
   ];
-  await Deno.writeTextFile(`${RESULTS}/scaling.md`, `${report.join("\n\n")}\n`);
+  const written = [
+    "scaling.md",
+    ...["allreduce", ...RUNS.map(({ id }) => id)].map((id) => `scaling-${id}.svg`),
+  ]
+    .map((name) => `${RESULTS}/${name}`);
+  await Deno.writeTextFile(written[0]!, `${report.join("\n\n")}\n`);
   console.log(report.join("\n\n"));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", ...written] }).output();
 }
 
 if (import.meta.main) await main();
