@@ -23,6 +23,7 @@ import type { BaseModel } from "./model_manager.ts";
 import { CONFIG_FILE } from "./models/config.ts";
 import { samePath } from "./output_folder.ts";
 import type { PreparedRun } from "./prepared_run.ts";
+import { redactedData } from "./redact.ts";
 import { trainedAdapter } from "./run_output.ts";
 import type { Progress } from "./run_progress.ts";
 import { type Folder, readText } from "./storage.ts";
@@ -117,7 +118,7 @@ export async function chosenCheckpoint(
   return { checkpoint: await openCheckpoint(output.folder(name)), warnings: [] };
 }
 
-/** What decides the bits of a run's adapter, but for the GPU. */
+/** What decides the bits of a run's adapter, but for the GPU; without secrets, since it is written into checkpoints. */
 export async function runIdentity(
   config: FineTuneJobConfig,
   base: BaseModel,
@@ -125,7 +126,7 @@ export async function runIdentity(
   { totalSteps }: StepCount,
 ): Promise<Omit<RunIdentity, "gpu">> {
   return {
-    config: toWire(config),
+    config: redactedData(toWire(config)),
     total_steps: totalSteps,
     data: { train: dataset.report.sha256, eval: dataset.evalReport?.sha256 ?? null },
     rows: await rowsFingerprint(dataset.train, dataset.eval),
