@@ -34,7 +34,13 @@ export async function startPauseContinue(page: Page, afterReload: () => Promise<
     watch.observe(document.body, { childList: true, characterData: true, subtree: true });
   });
   await page.locator("#start:not([disabled])").click();
-  await page.locator("#run[data-status=paused]").waitFor({ timeout: 180_000 });
+  await page.locator("#run:is([data-status=paused], [data-status=completed], [data-status=failed])")
+    .waitFor({ timeout: 180_000 });
+  assert.equal(
+    await page.locator("#run").getAttribute("data-status"),
+    "paused",
+    await page.locator("main").innerText(),
+  );
   await page.reload();
   await page.locator("#resume:not([disabled])").waitFor();
   await afterReload();

@@ -9,10 +9,11 @@ import { type LossPoint, shortLoss } from "../loss_summary.ts";
 import { chatPath } from "../router.ts";
 import type { RunState } from "../run_state.ts";
 
-/** The loss at a step, or before it where none was told then. */
+/** The loss at a step, or the last one before it with its own step. */
 function lossAt(points: readonly LossPoint[], step: number): string {
   const point = points.findLast((one) => one.step <= step);
-  return point ? shortLoss(point.loss) : "–";
+  if (!point) return "–";
+  return point.step === step ? shortLoss(point.loss) : `${shortLoss(point.loss)} at ${point.step}`;
 }
 
 export function RunCheckpoints({ session, run }: ViewProps & { run: RunState }) {

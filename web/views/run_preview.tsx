@@ -134,20 +134,7 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         <h2 id="preview-title">Run preview</h2>
         <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
       </div>
-      <dl id="job">
-        {[...facts(form, current), ["Kept", kept]].map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-      {issues.length > 0 && (
-        <ul id="issues" class="issues" role="alert">
-          {issues.map(({ path, message }) => <li key={path}>{path ? `${path}: ` : ""}{message}</li>)}
-        </ul>
-      )}
-      <Verdict form={form} plan={plan} />
+      {/* above all that changes when an option is left for it, or the press would miss it */}
       <div class="go">
         <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
           Start training
@@ -164,6 +151,20 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
           </button>
         )}
       </div>
+      <dl id="job">
+        {[...facts(form, current), ["Kept", kept]].map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {issues.length > 0 && (
+        <ul id="issues" class="issues" role="alert">
+          {issues.map(({ path, message }) => <li key={path}>{path ? `${path}: ` : ""}{message}</li>)}
+        </ul>
+      )}
+      <Verdict form={form} plan={plan} />
       <Export form={form} />
     </aside>
   );
