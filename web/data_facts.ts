@@ -18,6 +18,7 @@ import { ModelManager } from "../src/model_manager.ts";
 import { fileAt } from "../src/storage.ts";
 import type { PageFiles } from "./page_files.ts";
 import type { DataFacts, TextPiece } from "./protocol.ts";
+import { type Watch, watchedFolder } from "./watched_folder.ts";
 
 /** Rows of the preview. */
 const SHOWN_ROWS = 8;
@@ -27,10 +28,15 @@ const SHOWN_TOKENS = 2000;
 const MOST_BARS = 24;
 
 /** @throws {StorageNotFoundError} @throws {ModelFormatError} If the model's tokenizer cannot be used. */
-export async function dataFacts({ job, training }: FineTuneJobConfig, files: PageFiles): Promise<DataFacts> {
+export async function dataFacts(
+  { job, training }: FineTuneJobConfig,
+  files: PageFiles,
+  watch: Watch,
+): Promise<DataFacts> {
   const tokenizer = await tokenizerOf(job.baseModel, files);
   const { allowSpecialTokens } = training;
-  const manager = new DataManager({ files: (uri) => fileAt(files.at, uri), tokenizer, allowSpecialTokens });
+  const watched = (uri: string) => watchedFolder(files.at(uri), watch);
+  const manager = new DataManager({ files: (uri) => fileAt(watched, uri), tokenizer, allowSpecialTokens });
   const { train, eval: held, heldOut, leaked } = await manager.check({ ...job, ...training }, SHOWN_ROWS);
   const { report, lengths, issues, badLines, warnings } = train;
   return {

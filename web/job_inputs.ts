@@ -8,10 +8,12 @@ import { batch, effect, type Signal, signal } from "@preact/signals";
 import { type Engine, RefusedError } from "./engine.ts";
 import type { JobForm } from "./job_form.ts";
 import {
+  type ByteProgress,
   type DataFacts,
   type JobPlan,
   type ModelFacts,
   type NamedContent,
+  type NoteOf,
   type PickedFiles,
   type PlainError,
   plainError,
@@ -50,12 +52,16 @@ export class JobInputs {
   readonly model = signal<Asked<ModelFacts>>(NOTHING);
   readonly data = signal<Asked<DataFacts>>(NOTHING);
   readonly plan = signal<Asked<JobPlan>>(NOTHING);
+  /** How far the data is read; null before the first piece. */
+  readonly reading = signal<ByteProgress | null>(null);
   /** Paths of the models that can be chosen. */
   readonly models = signal<readonly string[]>([]);
   readonly #engine: Engine;
   readonly #form: JobForm;
   /** Rises with all that is taken: other files may come by the name of those before. */
   readonly #taken = signal(0);
+  /** What ends the questions whose answers are waited for. */
+  readonly #asking = new Map<Signal<Asked<unknown>>, AbortController>();
 
   /** @param bundled Path of the page's own model. */
   constructor(engine: Engine, form: JobForm, readonly bundled: string) {
@@ -77,12 +83,28 @@ export class JobInputs {
       isIdle,
       this.data,
       DATA_OPTIONS,
-      () => this.#ask(this.data, "dataFacts", this.#form.values.value),
+      () => {
+        this.reading.value = null;
+        const onNote = (progress: ByteProgress) => void (this.reading.value = progress);
+        return this.#ask(this.data, "dataFacts", this.#form.values.value, onNote);
+      },
     );
     this.#whenSettled(isIdle, this.plan, null, async () => {
+      const { value } = this.#form.values;
+      await this.#dataRead(); // the plan reads it too, and large files take minutes
+      if (value !== this.#form.values.value || !isIdle()) return;
       // bad data is told with the data; a plan could say no more
-      if (this.#form.checked.value.config) await this.#ask(this.plan, "plan", this.#form.values.value);
+      if (this.#form.checked.value.config) await this.#ask(this.plan, "plan", value);
       else this.plan.value = NOTHING;
+    });
+  }
+
+  /** Resolves when no answer about the data is waited for. */
+  #dataRead(): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = effect(() => {
+        if (!this.data.value.waiting) queueMicrotask(() => (stop(), resolve()));
+      });
     });
   }
 
@@ -143,6 +165,7 @@ export class JobInputs {
       const state = JSON.stringify([this.#taken.value, given]), former = into.peek();
       if (!isIdle()) {
         clearTimeout(timer);
+        this.#asking.get(into)?.abort();
         if (former.waiting || former.value === null) last = null;
         return;
       }
@@ -150,6 +173,7 @@ export class JobInputs {
       const pauseMs = last === null ? 0 : SETTLED_MS;
       last = state;
       clearTimeout(timer);
+      this.#asking.get(into)?.abort();
       into.value = { ...former, waiting: true };
       timer = setTimeout(() => void act(), pauseMs);
     });
@@ -159,14 +183,18 @@ export class JobInputs {
     into: Signal<Asked<Questions[Q]["answer"]>>,
     question: Q,
     input: Questions[Q]["input"],
+    onNote: (note: NoteOf<Q>) => void = () => {},
   ): Promise<void> {
     const asked = into.value = { ...into.value, problem: null, waiting: true };
+    const controller = new AbortController(), { signal } = controller;
+    this.#asking.set(into as Signal<Asked<unknown>>, controller);
     const settle = (end: Partial<Asked<Questions[Q]["answer"]>>) => {
-      // a later question has taken the place of this one
-      if (into.value === asked) into.value = { value: null, problem: null, waiting: false, ...end };
+      // a later question has taken the place of this one, or will
+      if (into.value !== asked || signal.aborted) return;
+      into.value = { value: null, problem: null, waiting: false, ...end };
     };
     try {
-      settle({ value: await this.#engine.ask(question, input) });
+      settle({ value: await this.#engine.ask(question, input, { signal, onNote }) });
     } catch (error) {
       settle({ problem: asPlain(error) });
     }

@@ -68,7 +68,7 @@ export interface Questions {
   /** Keeps data on the device, so that a run can go on with it after a reload; answered with its path. */
   readonly keepData: { readonly input: NamedContent; readonly answer: string };
   /** Reads the data of a job as training would. */
-  readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts };
+  readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts; readonly note: ByteProgress };
   /** Plans a job as a dry run does; nothing is allocated. */
   readonly plan: { readonly input: Wire; readonly answer: JobPlan };
   /** Starts a job on the page's server; answered with its id there. */

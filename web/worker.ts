@@ -195,7 +195,8 @@ function answersOf(current: Session): Answers {
       await copyTo(files.at(DATA_FOLDER), name, content);
       return `${DATA_FOLDER}/${name}`;
     },
-    dataFacts: (wire) => dataFacts(parseFineTuneJobConfig(wire), files),
+    dataFacts: (wire, { signal, note }) =>
+      dataFacts(parseFineTuneJobConfig(wire), files, { signal, onProgress: note }),
     plan: (wire) => {
       current.planning.abort(); // of two plans the later one is wanted
       current.planning = new AbortController();

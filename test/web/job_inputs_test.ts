@@ -10,9 +10,11 @@ const JOB = { base_model: "models/tiny", training_data_path: "data/a.jsonl", out
 /** A worker that keeps what it is asked, for the test to answer. */
 class AskedWorker extends EventTarget {
   readonly asked: Extract<WorkerCommand, { type: "ask" }>[] = [];
+  readonly cancelled: number[] = [];
 
   postMessage(command: WorkerCommand): void {
     if (command.type === "ask") this.asked.push(structuredClone(command));
+    if (command.type === "cancel") this.cancelled.push(command.id);
   }
 
   /** Names of the questions so far. */
@@ -43,8 +45,11 @@ function inputsOf(job: Readonly<Record<string, unknown>>) {
 
 const soon = (ms = 0) => new Promise((done) => setTimeout(done, ms));
 
-Deno.test("a plan is marked as that of other options until there is a new one", async () => {
+Deno.test("a plan waits for the data, and is marked as that of other options until there is a new one", async () => {
   const { worker, form, inputs } = inputsOf(JOB);
+  await soon();
+  assert.equal(worker.questions.includes("plan"), false);
+  worker.answer("dataFacts", {});
   await soon();
   worker.answer("plan", { summary: {} });
   await soon();
@@ -55,25 +60,31 @@ Deno.test("a plan is marked as that of other options until there is a new one", 
   assert.equal(worker.questions.filter((name) => name === "plan").length, 2);
 });
 
-Deno.test("data that comes by the name of the former is read anew", async () => {
+Deno.test("data that comes by the name of the former is read anew, and the former no further", async () => {
   const { worker, inputs } = inputsOf(JOB), file = { name: "rows.jsonl", content: new Blob(["{}"]) };
   await soon();
   for (const times of [2, 3]) {
+    const { id } = worker.asked.findLast(({ question }) => question === "dataFacts")!;
     const taken = inputs.takeData(file);
     worker.answer("keepData", "device/data/rows.jsonl");
     await taken;
     await soon(400);
     assert.equal(worker.questions.filter((name) => name === "dataFacts").length, times);
+    assert.ok(worker.cancelled.includes(id));
   }
 });
 
 Deno.test("a plan that a run took the place of is made after the run", async () => {
   const { worker, inputs, idle } = inputsOf(JOB);
   await soon();
-  idle.value = false;
-  worker.refuse("plan", "a run was started");
+  worker.answer("dataFacts", {});
   await soon();
-  assert.equal(inputs.plan.value.problem?.message, "a run was started");
+  const { id } = worker.asked.findLast(({ question }) => question === "plan")!;
+  idle.value = false;
+  assert.ok(worker.cancelled.includes(id));
+  worker.refuse("plan", "no longer wanted");
+  await soon();
+  assert.equal(inputs.plan.value.problem, null);
   idle.value = true;
   await soon(400);
   worker.answer("plan", { summary: {} });

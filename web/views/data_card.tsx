@@ -4,7 +4,7 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
-import { counted } from "../figures.ts";
+import { byteSize, counted } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
 import type { JobInputs } from "../job_inputs.ts";
 import { dataFile, pastedData } from "../picking.ts";
@@ -114,6 +114,20 @@ function BadLines({ facts: { issues, badLines } }: { facts: DataFacts }) {
   );
 }
 
+/** Large files take minutes. */
+function Reading({ inputs }: { inputs: JobInputs }) {
+  const reading = inputs.reading.value;
+  return (
+    <div>
+      <p class="soft">
+        <span role="status">Reading the data.</span>
+        {reading && ` ${byteSize(reading.bytes)} of ${byteSize(reading.totalBytes)}`}
+      </p>
+      {reading && <progress value={reading.bytes} max={reading.totalBytes} aria-label="Data read" />}
+    </div>
+  );
+}
+
 export function DataCard({ form, inputs }: CardProps) {
   const { value: facts, problem, waiting } = inputs.data.value;
   const path = String([form.value("training_data_path")].flat()[0]);
@@ -139,7 +153,7 @@ export function DataCard({ form, inputs }: CardProps) {
         )}
       </div>
       {facts && <Summary facts={facts} path={path} />}
-      {waiting && <p class="soft" role="status">Reading the data.</p>}
+      {waiting && <Reading inputs={inputs} />}
       {problem && <Problem id="data-problem" title="This data cannot be read" problem={problem} />}
       {facts && <BadLines facts={facts} />}
       {facts && <ColumnMapping form={form} facts={facts} />}
