@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
+import { gathered } from "../src/storage/gathered.ts";
 import { ApiError, badRequest } from "./errors.ts";
 import { piecesInTime } from "./request_body.ts";
 
@@ -21,6 +21,9 @@ export interface FormLimits {
   readonly maxFileBytes: number;
   readonly idleMs: number;
 }
+
+/** Bytes that are written to the disk at once: each write costs, however small it is. */
+const WRITE_BYTES = 2 ** 20;
 
 /** Fields that are no files, and bytes of each, at most. */
 export const MOST_FIELDS = 32, LONGEST_FIELD = 4096;
@@ -46,6 +49,11 @@ export async function receiveForm(
   if (!request.body) throw badRequest("The form is empty: send the fields file and purpose.", "file");
   const parser = parserOf(type, maxFileBytes), fields = new Map<string, string>();
   const refuse = (error: ApiError) => void parser.destroy(error);
+  let diskError: unknown;
+  const giveUp = (error: Error) => {
+    diskError = error;
+    parser.destroy(error); // or it would wait for ever for somebody who takes the file's bytes
+  };
   /** The file, once its part has begun. */
   const received: { filename: string; stream: BusboyFileStream; written: Promise<number> }[] = [];
   parser.on("field", (name: string | undefined, value, isNameCut, isValueCut) => {
@@ -61,7 +69,7 @@ export async function receiveForm(
       return refuse(badRequest(`The field ${shown(name ?? "")} must not be a file.`, shown(name ?? "")));
     }
     stream.on("limit", () => refuse(tooLarge(maxFileBytes)));
-    const written = writeAll(stream, path);
+    const written = writeAll(stream, path, giveUp);
     written.catch(() => {}); // waited for below, unless the parser fails first
     received.push({ filename: filename ?? "", stream, written });
   });
@@ -76,7 +84,9 @@ export async function receiveForm(
       stream.destroy(); // the parser leaves a part that it gave up neither ended nor failed
       await written.catch(() => {});
     }
-    throw error instanceof ApiError ? error : badRequest("The form is broken or was cut off.");
+    throw error instanceof ApiError || error === diskError
+      ? error
+      : badRequest("The form is broken or was cut off.");
   }
   const [file] = received;
   return { fields, file: file ? { filename: file.filename, bytes: await file.written } : null };
@@ -86,6 +96,7 @@ function parserOf(type: string, maxFileBytes: number): BusboyInstance {
   try {
     return new Busboy({
       headers: { "content-type": type },
+      fileHwm: WRITE_BYTES, // so much comes while as much is written
       limits: {
         fileSize: maxFileBytes,
         files: 1,
@@ -102,10 +113,27 @@ function parserOf(type: string, maxFileBytes: number): BusboyInstance {
   }
 }
 
-async function writeAll(stream: NodeJS.ReadableStream, path: string): Promise<number> {
-  const target = createWriteStream(path, { flags: "wx", mode: 0o600 });
-  await pipeline(stream, target);
-  return target.bytesWritten;
+/** @param giveUp Told of what the disk refuses. @returns How many bytes it wrote. */
+async function writeAll(
+  stream: BusboyFileStream,
+  path: string,
+  giveUp: (error: Error) => void,
+): Promise<number> {
+  let bytes = 0;
+  const done = <T>(work: Promise<T>) =>
+    work.catch((error) => {
+      giveUp(error);
+      throw error;
+    });
+  // a pipeline hears from the first moment on that the part is broken
+  await pipeline(stream, async (pieces: AsyncIterable<Uint8Array>) => {
+    using file = await done(Deno.open(path, { write: true, createNew: true, mode: 0o600 }));
+    for await (const piece of gathered(pieces, WRITE_BYTES)) {
+      for (let from = 0; from < piece.length;) from += await done(file.write(piece.subarray(from)));
+      bytes += piece.length;
+    }
+  });
+  return bytes;
 }
 
 /** The refusal of a file that is too large. */

@@ -135,6 +135,14 @@ Deno.test("forms that lack, repeat or overfill something are refused, and leave 
     assert.deepEqual(await leftovers(server.folder), []);
   }));
 
+Deno.test("a disk that refuses a file ends its upload, however much is still to come", () =>
+  withServer({}, async (server) => {
+    await Deno.remove(`${server.folder}/incoming`);
+    const { status, body } = await upload(server, uploadForm(ROWS.repeat(100_000)));
+    assert.deepEqual([status, body.error.type], [500, "server_error"]);
+    assert.ok(server.log.at(-1)!.error instanceof Deno.errors.NotFound);
+  }));
+
 Deno.test("files are listed in pages, both ways, by purpose, without those that expired", () =>
   withServer({}, async (server) => {
     const { app, clock } = server, ids: string[] = [];
