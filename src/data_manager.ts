@@ -13,11 +13,11 @@ import { GrowingArray } from "./data/growing_array.ts";
 import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
 import { LengthCounts } from "./data/length_counts.ts";
 import type { LabelledIds, TrainOn } from "./data/mask.ts";
-import { isPattern, matching } from "./data/path_pattern.ts";
+import { foundFiles } from "./data/path_pattern.ts";
 import { type DataReport, reportWarnings } from "./data/report.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { type ExampleRows, RowSubset, TokenRows } from "./data/token_rows.ts";
-import { DatasetFormatError, type DatasetIssue, StorageNotFoundError } from "./errors.ts";
+import { DatasetFormatError, type DatasetIssue } from "./errors.ts";
 import { logger } from "./logger.ts";
 import { permutation, STREAM } from "./random.ts";
 import type { ReadableFolder, Scratch } from "./storage.ts";
@@ -277,7 +277,9 @@ export class DataManager {
     const how = tokenizer
       ? { tokenizer, template, allowSpecialTokens, ...(trainOn ? { trainOn } : {}) }
       : null;
-    for await (const { folder, name } of this.#found(paths, source.purpose)) {
+    const { dataFiles = (path) => Promise.resolve([path]), files } = this.#options;
+    const named = [paths].flat().map((path) => dataFiles(path, source.purpose));
+    for await (const { folder, name } of foundFiles((await Promise.all(named)).flat(), files)) {
       const file = await folder.open(name);
       try {
         for await (const { example, ...at } of source.reader.read(file)) {
@@ -300,29 +302,6 @@ export class DataManager {
       } finally {
         await file.close();
       }
-    }
-  }
-
-  /** The files that the paths name, in their order; those of a pattern sorted. */
-  async *#found(
-    paths: DataPaths,
-    purpose: DataPurpose,
-  ): AsyncGenerator<{ folder: ReadableFolder; name: string }> {
-    const { dataFiles = (path) => Promise.resolve([path]) } = this.#options;
-    const named = [paths].flat().map((path) => dataFiles(path, purpose));
-    for (const path of (await Promise.all(named)).flat()) {
-      const { folder, name } = this.#options.files(path);
-      if (!isPattern(name) || await folder.exists(name)) {
-        yield { folder, name };
-        continue;
-      }
-      const names = matching(await folder.list(), name);
-      if (names.length === 0) {
-        throw new StorageNotFoundError(
-          `Cannot find a file like "${name}" in "${folder.uri}": correct the pattern`,
-        );
-      }
-      for (const found of names) yield { folder, name: found };
     }
   }
 

@@ -5,6 +5,7 @@
  */
 import { ConfigError } from "../errors.ts";
 import { CHECK_FLAGS } from "./check_flags.ts";
+import { CONVERT_FLAGS } from "./convert_flags.ts";
 import { DOCTOR_FLAGS } from "./doctor_flags.ts";
 import { EVAL_FLAGS } from "./eval_flags.ts";
 import { EXPLAIN_FLAGS } from "./explain_flags.ts";
@@ -25,6 +26,7 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
   chat: CHAT_FLAGS,
   doctor: DOCTOR_FLAGS,
   check: CHECK_FLAGS,
+  convert: CONVERT_FLAGS,
   eval: EVAL_FLAGS,
   explain: EXPLAIN_FLAGS,
   export: flagsOfFormats(),

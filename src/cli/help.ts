@@ -58,6 +58,7 @@ Use
 
 Data and models
   check DATA...             Count what training would make of data files, and list bad lines
+  convert DATA...           Write data files as JSON Lines of another format
   inspect MODEL             Show what a model, a GGUF file or an adapter holds
   models                    List the models that can be fine-tuned
   pull MODEL                Bring a model of the Hub or a bucket into the cache

@@ -10,6 +10,7 @@ import { ConfigError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { chat } from "./chat.ts";
 import { checkHelp } from "./check_flags.ts";
+import { convertHelp } from "./convert_flags.ts";
 import { completion, completionHelp } from "./completion.ts";
 import { configHelp, configVerb } from "./config_verb.ts";
 import { doctorHelp } from "./doctor_flags.ts";
@@ -43,6 +44,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   export: () => exportHelp(),
   eval: evalHelp,
   check: checkHelp,
+  convert: convertHelp,
   models: modelsHelp,
   resume: resumeHelp,
   inspect: inspectHelp,
@@ -74,6 +76,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   export: async (args, io) => (await import("./export.ts")).exportModel(args, io),
   eval: async (args, io) => (await import("./eval.ts")).evaluate(args, io),
   check: async (args, io) => (await import("./check.ts")).check(args, io),
+  convert: async (args, io) => (await import("./convert.ts")).convert(args, io),
   resume: async (args, io) => (await import("./resume.ts")).resume(args, io),
   runs: async (args, io) => (await import("./runs.ts")).runs(args, io),
   inspect: async (args, io) => (await import("./inspect.ts")).inspect(args, io),
@@ -91,8 +94,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   "--version": (_, io) => io.stdout.write(`lowrank ${VERSION}\n`),
 };
 
-/** Verbs whose standard output is a model's words, which stay as they are. */
-const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat"]);
+/** Verbs whose standard output is the words of a model or of data, which stay as they are. */
+const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat", "convert"]);
 
 /** Verbs that several processes may run together; each of the others works for itself. */
 const SHARED_VERBS: ReadonlySet<string> = new Set(["train", "resume"]);
