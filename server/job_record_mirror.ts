@@ -115,14 +115,14 @@ export class JobRecordMirror {
 
   async #tell(job: StoredJob): Promise<void> {
     const { records, now } = this.#deps, before = this.#told(job.id), told = toldOf(job);
+    const { status, ...facts } = told, isNews = status !== (before?.status ?? "queued");
     if (!before) {
-      const { metadata } = told;
-      await records.write(job.id, redactedData({ at: job.createdAt, status: "queued" as const, metadata }));
+      await records.write(job.id, redactedData({ at: job.createdAt, status: "queued" as const, ...facts }));
     }
-    const { status, ...facts } = told;
     // stores note when a job began at the word that it runs: it is said once
-    const isNews = status !== (before?.status ?? "queued");
-    await records.write(job.id, redactedData({ at: now(), ...facts, ...(isNews ? { status } : {}) }));
+    if (before || isNews) {
+      await records.write(job.id, redactedData({ at: now(), ...facts, ...(isNews ? { status } : {}) }));
+    }
     this.#deps.database.run(
       "INSERT INTO told_records (store, job_id, told) VALUES (?, ?, ?) " +
         "ON CONFLICT DO UPDATE SET told = excluded.told",

@@ -2,6 +2,7 @@
  * The commands serve and token as processes of their own.
  */
 import assert from "node:assert/strict";
+import { startFirestore } from "../helpers/firestore.ts";
 import { ROWS, uploadForm } from "../helpers/server_app.ts";
 import { serverCommand, startServer } from "../helpers/server_process.ts";
 
@@ -63,26 +64,43 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the launcher starts a server that reads and writes the folders of --storage",
+  name:
+    "the launcher starts a server that reads and writes the folders of --storage, and tells Firestore of its jobs",
   ignore: Deno.build.os !== "linux",
   fn: () =>
     withFolder(async (folder) => {
       for (const name of ["data", "kept", "out"]) await Deno.mkdir(`${folder}/${name}`);
       await Deno.writeTextFile(`${folder}/kept/a.txt`, "kept");
-      const places = `kept=${folder}/kept,out=${folder}/out:rw`;
-      const server = await startServer(`${folder}/data`, ["--storage", places], {
+      const places = `kept=${folder}/kept,out=${folder}/out:rw`, firestore = await startFirestore();
+      await Deno.mkdir(`${folder}/models/unfinished`, { recursive: true });
+      await Deno.writeTextFile(`${folder}/models/unfinished/config.json`, "{}"); // a job on it fails at once
+      const stores = ["--storage", places, "--firestore-project", "test", "--models-dir", `${folder}/models`];
+      const server = await startServer(`${folder}/data`, stores, {
         launched: true,
-        env: { VK_DRIVER_FILES: "/made/up.json" }, // so that none is looked for
+        env: {
+          VK_DRIVER_FILES: "/made/up.json", // so that none is looked for
+          FIRESTORE_EMULATOR_HOST: firestore.host,
+          METADATA_SERVER_DETECTION: "none",
+        },
       });
       try {
+        const post = async (path: string, init: RequestInit) =>
+          await (await fetch(`${server.origin}/v1/${path}`, { method: "POST", ...init })).json();
+        const { id: training_file } = await post("files", { body: uploadForm(ROWS) });
+        const body = JSON.stringify({ model: "unfinished", training_file });
+        const job = await post("fine_tuning/jobs", { body, headers: { "content-type": "application/json" } });
+        const watch = await firestore.watch("jobs", job.id);
         const write = async (path: string) =>
           (await fetch(`${server.origin}/api/storage/local/${path}`, { method: "PUT", body: "new" })).status;
         const read = await fetch(`${server.origin}/api/storage/local/kept/a.txt`);
         assert.deepEqual([read.status, await read.text()], [200, "kept"]);
         assert.deepEqual([await write("out/below/b.txt"), await write("kept/a.txt")], [200, 403]);
         assert.equal(await Deno.readTextFile(`${folder}/out/below/b.txt`), "new");
+        const { error } = (await watch.until("failed")).at(-1)!;
+        assert.match(error!, /^Cannot read "config\.json"/);
       } finally {
         const { code, err } = await server.stop();
+        await firestore.stop();
         assert.equal(code, 0, err);
       }
     }),
