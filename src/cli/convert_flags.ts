@@ -38,10 +38,10 @@ Usage: lowrank convert DATA... [--to FORMAT] [--out FILE] [options]
 
 ${flagTable(CONVERT_FLAGS, ["Data", "Output", "General"])}
 
-DATA is JSON Lines, a JSON array, CSV, TSV or Parquet; a pattern such as "data/*.jsonl" names several
-files. Rows say the same afterwards: one that the format cannot say, such as a conversation of many
-turns as prompt and completion, is an error. Where a line cannot be used, all of those are listed, and
-no file is written.
+DATA is JSON Lines, a JSON array, CSV, TSV or Parquet; a pattern such as "data/*.jsonl" names
+several files. Rows say the same afterwards: one that the format cannot say, such as a conversation
+of many turns as prompt and completion, is an error. Where a line cannot be used, all of those are
+listed, and no file is written.
 
 Exit codes
 ${exitCodeTable([0, 1, 2, 3, 4])}
