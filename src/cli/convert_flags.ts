@@ -48,7 +48,7 @@ ${exitCodeTable([0, 1, 2, 3, 4])}
 
 Examples
   lowrank convert alpaca.json --out train.jsonl
-  lowrank convert train.csv --column-mapping prompt=question,completion=answer --to prompt_completion
+  lowrank convert train.csv --column-mapping prompt=question,completion=answer --to instruction
   lowrank convert 'sharegpt/*.jsonl' | head -1
 `;
 }
