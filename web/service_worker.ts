@@ -68,6 +68,20 @@ async function serverFirst(request: Request, url: string): Promise<Response> {
   }
 }
 
+/** What is large and needed by few is kept once it was used. */
+async function keepUsed(request: Request): Promise<Response> {
+  const cache = await scope.caches.open(cacheName);
+  try {
+    const response = await fetch(request);
+    if (response.status === 200) await cache.put(request.url, response.clone());
+    return response;
+  } catch (error) {
+    const found = await cache.match(request.url);
+    if (found) return found;
+    throw error;
+  }
+}
+
 /** Address of the kept file that a request means, without what stands after its path; undefined for all others. */
 function keptFile({ method, url }: Request): string | undefined {
   const { origin, pathname } = new URL(url), plain = origin + pathname;
@@ -80,4 +94,7 @@ scope.addEventListener("activate", (event) => (event as LifecycleEvent).waitUnti
 scope.addEventListener("fetch", (event) => {
   const { request } = event as FetchEvent, file = keptFile(request);
   if (file !== undefined) (event as FetchEvent).respondWith(serverFirst(request, file));
+  else if (request.method === "GET" && request.url.startsWith(`${base}onnx/`)) {
+    (event as FetchEvent).respondWith(keepUsed(request));
+  }
 });

@@ -11,6 +11,9 @@ const built = await buildSite({
   ...{ eval_data_path: null, train_test_split: 0 },
 });
 
+await Deno.mkdir(`${built}/site/onnx`);
+await Deno.writeTextFile(`${built}/site/onnx/used.txt`, "used");
+
 globalThis.addEventListener("unload", () => Deno.removeSync(built, { recursive: true }));
 
 inChromium("a page that was opened once opens and trains without its server", async () => {
@@ -23,7 +26,10 @@ inChromium("a page that was opened once opens and trains without its server", as
     for (const name of ["index.html", "main.js", "worker.js", "models/lowrank-tiny/model.safetensors"]) {
       assert.ok(kept.includes(`/site/${name}`), `${name} is not among ${kept}`);
     }
+    const used = () => page.evaluate(async () => await (await fetch("onnx/used.txt")).text());
+    assert.equal(await used(), "used"); // stands for what only browsers without WebGPU load
     await server.stop();
+    assert.equal(await used(), "used");
     await page.reload();
     assert.match(await page.locator("header .adapter").innerText(), /swiftshader/i);
     await page.locator("#data-summary").waitFor();

@@ -135,6 +135,13 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
       </div>
       {/* above all that changes when an option is left for it, or the press would miss it */}
+      {session.runs.value.some(({ name }) => name === form.value("output_model_name")) && (
+        <p id="replaces" class="soft">
+          <small>
+            A run of this name is kept: starting puts the new one in its place. Another name keeps both.
+          </small>
+        </p>
+      )}
       <div class="go">
         <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
           Start training
