@@ -42,3 +42,10 @@ export function ago(date: Date, now: Date): string {
   if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ago`;
   return date.toLocaleDateString("en", { year: "numeric", month: "short", day: "numeric" });
 }
+
+/** A number beside an axis, in a few characters: 0.002, 2e-4, 1500. Nothing where an axis leaves a place empty. */
+export function axisNumber(value: number | null): string {
+  if (value === null) return "";
+  const isSmall = value !== 0 && Math.abs(value) < 0.001;
+  return isSmall ? Number(value.toPrecision(2)).toExponential() : String(Number(value.toPrecision(6)));
+}

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ago, byteSize, clock, counted, percent } from "../../web/figures.ts";
+import { ago, axisNumber, byteSize, clock, counted, percent } from "../../web/figures.ts";
 
 Deno.test("figures carry their units", () => {
   assert.equal(percent(0.4523), "45.2 %");
@@ -19,4 +19,10 @@ Deno.test("ago() tells near times from now and far ones by their date", () => {
   const before = (minutes: number) => ago(new Date(now.getTime() - 60_000 * minutes), now);
   assert.deepEqual([0.2, 12, 130].map(before), ["just now", "12 min ago", "2 h ago"]);
   assert.match(before(3 * 24 * 60), /^Mar \d, 2026$/);
+});
+
+Deno.test("axisNumber() keeps learning rates apart from nothing", () => {
+  assert.deepEqual([0, 2e-4, 0.00015, 0.002, 12.5, 1500, -3, null].map(axisNumber), [
+    ...["0", "2e-4", "1.5e-4", "0.002", "12.5", "1500", "-3", ""],
+  ]);
 });

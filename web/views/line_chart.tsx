@@ -5,6 +5,7 @@
  */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { axisNumber } from "../figures.ts";
 
 /** One curve. */
 export interface Curve {
@@ -60,7 +61,10 @@ function optionsOf(
       x: { time: false, range: (_, __, last) => [0, Math.max(totalSteps, last, 1)] },
       y: { distr: logarithmic ? 3 : 1 },
     },
-    axes: [{ ...axis(element, 28), incrs: STEP_INCREMENTS }, axis(element, 52)],
+    axes: [{ ...axis(element, 28), incrs: STEP_INCREMENTS }, {
+      ...axis(element, 52),
+      values: (_, splits) => splits.map(axisNumber),
+    }],
     series: [
       {},
       ...curves.map((curve): uPlot.Series => ({
