@@ -17,6 +17,12 @@ RUN apt-get update \
 COPY deno.json deno.lock /build/
 COPY deploy/image_config.ts deploy/licenses.ts /build/deploy/
 RUN deno run --no-config --allow-read --allow-write /build/deploy/image_config.ts /build
+# The page that the server serves; bundling it fetches a bundler, which a container cannot.
+COPY examples /build/examples
+COPY kernels /build/kernels
+COPY src /build/src
+COPY web /build/web
+RUN deno run --config /build/deno.json --allow-read --allow-write --allow-run /build/web/build.ts /build/page
 
 FROM debian:trixie-slim
 # libx11-6, libxext6 and libegl1 are what NVIDIA's Vulkan driver links, which the container runtime mounts. What is
@@ -35,6 +41,7 @@ RUN apt-get update \
   && install -d -o lowrank -g 0 -m 775 /work /var/cache/lowrank
 COPY --from=deno /usr/local/bin/deno /usr/local/bin/deno
 COPY --from=deno /build/deno.json /build/deno.lock /opt/lowrank/
+COPY --from=deno /build/page /opt/lowrank/page
 COPY deploy/vulkan/nvidia_icd.json /usr/share/vulkan/icd.d/nvidia_icd.json
 COPY lowrank LICENSE README.md THIRD_PARTY_NOTICES.md /opt/lowrank/
 COPY examples /opt/lowrank/examples

@@ -303,6 +303,8 @@ const CHECKS: Record<string, (container: Container) => Promise<string | void>> =
     try {
       await untilServing(`${address}/readyz`, server);
       expectCode(await run(await serverHealth(port), container.options(options)), 0);
+      const page = await fetch(`${address}/page/`);
+      assert.ok(page.ok && (await page.text()).includes("main.js"), `the page: ${page.status}`);
       const form = new FormData();
       form.set("purpose", "fine-tune");
       const data = await Deno.readFile(`${container.image.root}${EXAMPLE}/signals.jsonl`);
