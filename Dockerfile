@@ -16,12 +16,12 @@ RUN apt-get update \
 # Deno fetches all that these two files name; those of the image name no package of the tests.
 COPY deno.json deno.lock /build/
 COPY deploy/image_config.ts deploy/licenses.ts /build/deploy/
+COPY web /build/web
 RUN deno run --no-config --allow-read --allow-write /build/deploy/image_config.ts /build
 # The page that the server serves; bundling it fetches a bundler, which a container cannot.
 COPY examples /build/examples
 COPY kernels /build/kernels
 COPY src /build/src
-COPY web /build/web
 RUN deno run --config /build/deno.json --allow-read --allow-write --allow-run /build/web/build.ts /build/page
 
 FROM debian:trixie-slim

@@ -5,7 +5,7 @@ import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
 import { resolveConfig } from "../../src/cli/sources.ts";
 import { VERSION } from "../../src/version.ts";
 import { withoutDevelopment } from "../../deploy/image_config.ts";
-import { copyOf, parseDockerfile } from "./dockerfile.ts";
+import { copyOf, parseDockerfile, type Stage } from "./dockerfile.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
@@ -62,6 +62,28 @@ Deno.test("the image has the launcher's Deno and every path that it copies", asy
     );
     assert.ok(isAllowed, `.dockerignore leaves out ${path}`);
   }
+});
+
+Deno.test("the image's build has every module that it runs", async () => {
+  const [{ instructions }] = parseDockerfile(await read("Dockerfile")) as [Stage];
+  const copied: string[] = [];
+  let runs = 0;
+  for (const { name, text } of instructions) {
+    if (name === "COPY") copied.push(...copyOf(text).sources);
+    const script = name === "RUN" ? / \/build\/(\S+\.ts)/.exec(text)?.[1] : undefined;
+    if (!script) continue;
+    runs++;
+    const args = ["info", "--json", new URL(script, ROOT).pathname];
+    const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+    const { modules } = JSON.parse(new TextDecoder().decode(stdout));
+    for (const { specifier } of modules as { specifier: string }[]) {
+      if (!specifier.startsWith(ROOT.href)) continue;
+      const path = specifier.slice(ROOT.href.length);
+      const isThere = copied.some((source) => path === source || path.startsWith(`${source}/`));
+      assert.ok(isThere, `${script} imports ${path}, which is not copied before it runs`);
+    }
+  }
+  assert.equal(runs, 2);
 });
 
 Deno.test("parseDockerfile() joins lines, leaves comments out and parts stages", () => {
