@@ -234,7 +234,7 @@ const OPTIMIZER: readonly Mutant[] = [
   ...inFile("src/storage/download.ts", ["test/storage/hub_test.ts"], [
     [
       "damaged downloads are shown",
-      "checkReceived(`${transfer.store.uri}/${file.name}`, file, size, digest);",
+      "checkReceived(`${store.uri}/${file.name}`, file, size, digest);",
       "",
     ],
   ]),
