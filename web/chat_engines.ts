@@ -47,7 +47,7 @@ export class OnnxChat implements ChatEngine {
       signal.throwIfAborted();
       await this.#writer!.ask("write", { name, messages, options }, {
         signal,
-        onNote: ({ text, end }) => onPiece({ side, text, end: signal.aborted ? null : end }),
+        onNote: (piece) => onPiece({ ...piece, side, end: signal.aborted ? null : piece.end }),
       });
       signal.throwIfAborted();
     }

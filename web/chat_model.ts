@@ -52,7 +52,9 @@ export class ChatModel {
           const model = await this.#on(await this.#load(this.#place), side);
           const prompt = model.promptOf(model.chatTemplate ? messages : messages.at(-1)!.content);
           const options = { ...order.options, signal, reuseCache: true };
-          for await (const { text, end } of model.generate([prompt], options)) note({ side, text, end });
+          for await (const { text, end } of model.generate([prompt], options)) {
+            note({ side, text, tokens: 1, end });
+          }
         }
         return null;
       } catch (error) {

@@ -95,10 +95,10 @@ export class ChatSession {
         seed,
         maxNewTokens: this.maxNewTokens.value,
       };
-      await this.#engine.say({ turns, options }, stopped, ({ side, text, end }) => {
+      await this.#engine.say({ turns, options }, stopped, ({ side, text, tokens, end }) => {
         const answer = answers.find((one) => one.side === side)!;
         if (!clocks.has(side)) clocks.set(side, new Clock());
-        clocks.get(side)!.count();
+        clocks.get(side)!.count(tokens);
         answer.text.value += text;
         if (end !== null) {
           answer.verdict.value = `${clocks.get(side)!.told}${end === "length" ? ", cut" : ""}`;
@@ -155,8 +155,9 @@ class Clock {
   #tokens = 0;
   #start = 0;
 
-  count(): void {
-    if (this.#tokens++ === 0) this.#start = performance.now(); // the first one waits for the prompt
+  count(tokens: number): void {
+    if (this.#tokens === 0) this.#start = performance.now(); // the first one waits for the prompt
+    this.#tokens += tokens;
   }
 
   get told(): string {

@@ -248,6 +248,8 @@ export interface ExportedModel extends Omit<ChatFacts, "sides"> {
 export interface ChatPiece {
   readonly side: ChatSide;
   readonly text: string;
+  /** New tokens that it stands for. */
+  readonly tokens: number;
   /** Why the answer ends here; null while it goes on. */
   readonly end: StopReason | null;
 }

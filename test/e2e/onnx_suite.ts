@@ -106,11 +106,13 @@ inChromium("a page without WebGPU talks with a run and its base, which it export
     await writeAdapter(files(`${root}/adapter`), tinyAdapter(base));
     await base.weights.close();
     const model = await LanguageModel.open({ files, model: MODEL, device: device! });
-    const ours: string[] = [];
+    const ours: string[] = [], tokens: number[] = [];
     for (const adapter of [null, `${root}/adapter`]) {
       await model.useAdapter(adapter);
       const ids = [model.promptOf([{ role: "user", content: PROMPTS[0]! }])];
-      ours.push(...await collectTexts(model.generate(ids, { maxNewTokens: NEW_TOKENS }), 1));
+      const pieces = await Array.fromAsync(model.generate(ids, { maxNewTokens: NEW_TOKENS }));
+      ours.push(pieces.map(({ text }) => text).join(""));
+      tokens.push(pieces.length);
     }
     await model.close();
     await withTab(root, FLAGS, async (page) => {
@@ -133,6 +135,8 @@ inChromium("a page without WebGPU talks with a run and its base, which it export
       });
       assert.deepEqual(await page.locator("#chat-problem").allInnerTexts(), []);
       assert.deepEqual(await page.locator("#turns .said").allTextContents(), ours);
+      const titles = await page.locator("#turns .answer h2").allInnerTexts();
+      for (const [i, count] of tokens.entries()) assert.match(titles[i]!, new RegExp(`\\b${count} tokens`));
       assert.ok(asked.some((path) => path.endsWith("/onnx/ort-wasm-simd-threaded.wasm")), `${asked}`);
     });
   } finally {

@@ -20,10 +20,10 @@ class EchoEngine implements ChatEngine {
   async say(order: ChatOrder, signal: AbortSignal, onPiece: Parameters<ChatEngine["say"]>[2]) {
     this.orders.push(order);
     for (const { side, messages } of order.turns) {
-      onPiece({ side, text: `${side} `, end: null });
+      onPiece({ side, text: `${side} `, tokens: 1, end: null });
       await this.wait?.(signal);
       if (this.refuses) throw new RefusedError({ name: "ConfigError", message: "too long", issues: [] });
-      onPiece({ side, text: String(messages.length), end: "stop" });
+      onPiece({ side, text: String(messages.length), tokens: 2, end: "stop" });
     }
   }
 
@@ -45,6 +45,8 @@ Deno.test("ChatSession keeps a conversation with each side, and each side hears 
   chat.mode.value = "both";
   await chat.send("two");
   assert.deepEqual(said(chat), [["adapter 1"], ["base 1", "adapter 3"]]);
+  const verdicts = chat.turns.value[1]!.answers.map(({ verdict }) => verdict.value);
+  for (const verdict of verdicts) assert.match(verdict, /^3 tokens\b/);
   const [, { turns, options }] = engine.orders as [ChatOrder, ChatOrder];
   assert.deepEqual(turns[0]!.messages, [{ role: "user", content: "two" }]);
   assert.deepEqual(turns[1]!.messages.map(({ content }) => content), ["one", "adapter 1", "two"]);

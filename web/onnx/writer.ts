@@ -77,11 +77,15 @@ async function write(
   const { pipe, hasTemplate } = models.get(name)!;
   const stopper = new InterruptableStoppingCriteria();
   stoppers.set(id, stopper);
-  let tokens = 0;
+  let tokens = 0, told = 0;
+  const say = (text: string, end: NoteOf<"write">["end"]) => {
+    note({ text, tokens: tokens - told, end });
+    told = tokens;
+  };
   const streamer = new TextStreamer(pipe.tokenizer, {
     skip_prompt: true,
     skip_special_tokens: true,
-    callback_function: (text: string) => note({ text, end: null }),
+    callback_function: (text: string) => say(text, null),
     token_callback_function: () => void tokens++,
   });
   random.seed(seed);
@@ -96,7 +100,7 @@ async function write(
   } finally {
     stoppers.delete(id);
   }
-  note({ text: "", end: tokens >= maxNewTokens ? "length" : "stop" });
+  say("", tokens >= maxNewTokens ? "length" : "stop");
   return null;
 }
 
