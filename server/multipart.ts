@@ -20,6 +20,8 @@ export interface UploadedForm {
 export interface FormLimits {
   readonly maxFileBytes: number;
   readonly idleMs: number;
+  /** Whether the request has a Content-Length. */
+  readonly isLengthTold: boolean;
 }
 
 /** Bytes that are written to the disk at once: each write costs, however small it is. */
@@ -40,7 +42,7 @@ const MOST_PARTS = 40;
 export async function receiveForm(
   request: Request,
   path: string,
-  { maxFileBytes, idleMs }: FormLimits,
+  { maxFileBytes, idleMs, isLengthTold }: FormLimits,
 ): Promise<UploadedForm> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^multipart\/form-data\s*;/i.test(type)) {
@@ -68,7 +70,7 @@ export async function receiveForm(
       stream.resume();
       return refuse(badRequest(`The field ${shown(name ?? "")} must not be a file.`, shown(name ?? "")));
     }
-    stream.on("limit", () => refuse(tooLarge(maxFileBytes)));
+    stream.on("limit", () => refuse(tooLarge(maxFileBytes, isLengthTold)));
     const written = writeAll(stream, path, giveUp);
     written.catch(() => {}); // waited for below, unless the parser fails first
     received.push({ filename: filename ?? "", stream, written });
@@ -136,10 +138,14 @@ async function writeAll(
   return bytes;
 }
 
-/** The refusal of a file that is too large. */
-export function tooLarge(maxFileBytes: number): ApiError {
-  const megabytes = Math.floor(maxFileBytes / 1e6);
-  return new ApiError(413, `The file is too large: this server takes up to ${megabytes} MB.`, {
+/**
+ * The refusal of a file that is too large.
+ *
+ * @param isLengthTold Whether the request has a Content-Length, without which less is taken.
+ */
+export function tooLarge(maxFileBytes: number, isLengthTold = true): ApiError {
+  const megabytes = Math.floor(maxFileBytes / 1e6), mend = isLengthTold ? "" : " without a Content-Length";
+  return new ApiError(413, `The file is too large: this server takes up to ${megabytes} MB${mend}.`, {
     param: "file",
     code: "file_too_large",
   });

@@ -121,13 +121,13 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
     }),
     requires("files:write"),
     async (c) => {
-      const { maxFileBytes, bodyIdleMs: idleMs } = settings;
-      if (Number(c.req.header("content-length") ?? 0) > maxFileBytes + FORM_OVERHEAD) {
-        throw tooLarge(maxFileBytes);
-      }
+      const { bodyIdleMs: idleMs } = settings, length = c.req.header("content-length");
+      const isLengthTold = length !== undefined;
+      const maxFileBytes = Math.min(settings.maxFileBytes, isLengthTold ? Infinity : MOST_UNTOLD);
+      if (Number(length ?? 0) > maxFileBytes + FORM_OVERHEAD) throw tooLarge(maxFileBytes);
       const incoming = files.incoming();
       try {
-        const form = await receiveForm(c.req.raw, incoming.path, { maxFileBytes, idleMs });
+        const form = await receiveForm(c.req.raw, incoming.path, { maxFileBytes, idleMs, isLengthTold });
         return c.json(fileToWire(await keep(incoming, form)));
       } finally {
         await files.discard(incoming);
@@ -241,6 +241,9 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
 
   return app;
 }
+
+/** Bytes of a file in chunks of no told sum: Deno reads those ahead of whoever takes them, into memory. */
+const MOST_UNTOLD = 100e6;
 
 /** Bytes of a form beside its file, at most. */
 const FORM_OVERHEAD = 1 << 18;
