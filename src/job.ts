@@ -109,6 +109,18 @@ export type TrainingEvent =
   /** Told by a dry run of a model that is not quantised already. */
   | { readonly type: "planned"; readonly quantizations: readonly QuantizationPlan[] }
   | { readonly type: "started"; readonly summary: RunSummary }
+  /** Told by a dry run that measures: what the steps would take, without evaluations, answers and saving. */
+  | {
+    readonly type: "estimated";
+    /** Optimizer steps to do. */
+    readonly steps: number;
+    /** Of all of them. */
+    readonly seconds: number;
+    /** Of one with as many tokens as the mean. */
+    readonly stepSeconds: number;
+    /** Real (unpadded) tokens per second of the step that was measured. */
+    readonly tokensPerSecond: number;
+  }
   | {
     readonly type: "step";
     /** Optimizer steps done, 1-based. */

@@ -48,6 +48,8 @@ function logEvent(event: TrainingEvent): void {
       return logger("job").warn("{warning}", { warning: event.message });
     case "started":
       return logSummary(event.summary);
+    case "estimated":
+      return logger("job").info("{steps} steps would take {seconds} s", { ...event });
     case "step": {
       const { type: _, ...facts } = event;
       return logger("train").debug(

@@ -203,6 +203,32 @@ onGpu("run() with dryRun tells the plan and writes nothing", async () => {
 });
 
 onGpu(
+  "run() with measuresStep foretells all steps by the second one's rate, and writes nothing",
+  async () => {
+    const root = await jobDisk();
+    const events = await run(root, { num_train_epochs: 5 }, { dryRun: true, measuresStep: true });
+    const estimate = events.at(-1)!;
+    assert.ok(estimate.type === "estimated", estimate.type);
+    const { steps, seconds, stepSeconds, tokensPerSecond } = estimate;
+    assert.equal(steps, summaryOf(events).totalSteps);
+    assert.equal(seconds, steps * stepSeconds);
+    const trained = await run(root, { num_train_epochs: 5 });
+    const tokens = trained.findLast((event) => event.type === "step")!.tokens;
+    assert.ok(
+      Math.abs(seconds * tokensPerSecond / tokens - 1) < 1e-9,
+      `${seconds * tokensPerSecond} of ${tokens}`,
+    );
+  },
+);
+
+onGpu("run() with measuresStep tells of one step where there is no second", async () => {
+  const events = await run(await jobDisk(), { max_steps: 1 }, { dryRun: true, measuresStep: true });
+  const estimate = events.at(-1)!;
+  assert.ok(estimate.type === "estimated", estimate.type);
+  assert.ok(estimate.steps === 1 && estimate.seconds > 0 && Number.isFinite(estimate.seconds));
+});
+
+onGpu(
   "run() answers the user's prompts and held-out ones before and after, and counts the exact ones",
   async () => {
     const root = await jobDisk({}, jsonl(CHATS));

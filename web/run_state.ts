@@ -144,6 +144,7 @@ export class RunState {
         return;
       }
       case "planned":
+      case "estimated":
       case "transfer":
         return; // of dry runs and of buckets
       case "compared":

@@ -122,7 +122,7 @@ export const TRAIN_FLAGS: readonly FlagSpec[] = [
     })
   ),
   general(flagName(NO_TRACKING), "Record nothing, as --tracker none", { section: "Tracking" }),
-  general("dry-run", "Check everything, count, plan the memory; train nothing"),
+  general("dry-run", "Check everything, count, plan memory and time; train nothing"),
   general("print-config", "Show every option and where its value comes from"),
   general("ranks", "Processes that share the steps, each with a GPU of its own, through Open MPI", {
     placeholder: "N",

@@ -67,7 +67,7 @@ export interface CliIo {
   readonly logs?: LogOutput;
   /** Options of the job that runs where neither model, data nor a name for the result is given; absent: none. */
   readonly example?: Readonly<Record<string, unknown>>;
-  /** The job of a configuration. `signal` stops it; a dry run plans and stops before the first step. */
+  /** The job of a configuration. `signal` stops it; a dry run plans, measures a step and keeps nothing. */
   createJob(
     config: FineTuneJobConfig,
     options: { dryRun: boolean; signal: AbortSignal; logs?: LogOutput },

@@ -59,6 +59,7 @@ async function run(
       dataFiles,
       scratch: () => openLocalScratch(tuning?.uri ?? null),
       dryRun,
+      measuresStep: dryRun,
       ranks,
       signal: stop.signal,
       availableMemoryBytes: machineMemory().availableBytes,

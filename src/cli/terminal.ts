@@ -30,6 +30,7 @@ export interface TerminalOptions {
 }
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
+type EstimatedEvent = Extract<TrainingEvent, { type: "estimated" }>;
 type EvaluatedEvent = Extract<TrainingEvent, { type: "evaluated" }>;
 type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
 type ComparedEvent = Extract<TrainingEvent, { type: "compared" }>;
@@ -70,6 +71,8 @@ export class TerminalReport {
         return this.#line(quantizationTable(event.quantizations).join("\n"));
       case "started":
         return this.#line(headerPanel(event.summary, this.#paint).join("\n"));
+      case "estimated":
+        return this.#line(estimateLine(event));
       case "step":
         return this.#step(event);
       case "evaluated":
@@ -152,6 +155,12 @@ export class TerminalReport {
 function lossLine({ message, step, recovery, mostRecoveries }: DeviceLostEvent): string {
   const goesOn = step > 0 ? `going on from step ${step}` : "beginning anew";
   return `${message}; ${goesOn} on another device (recovery ${recovery} of ${mostRecoveries})`;
+}
+
+function estimateLine({ steps, seconds, stepSeconds, tokensPerSecond }: EstimatedEvent): string {
+  return `a step takes ${stepSeconds.toPrecision(2)} s (${formatRate(tokensPerSecond)} tok/s): ${
+    formatCount(steps)
+  } steps would take ${formatDuration(seconds)}, evaluations and saving apart`;
 }
 
 function evaluationLine({ step, evalLoss, evalTokens, evalTokenAccuracy }: EvaluatedEvent): string {

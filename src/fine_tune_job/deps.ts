@@ -28,6 +28,8 @@ export interface FineTuneJobDeps {
   readonly plugins?: readonly Plugin[];
   /** Plan and tell, then stop before anything is trained or written. Default false. */
   readonly dryRun?: boolean;
+  /** In a dry run, do two steps and tell how long all would take; what they train is thrown away. Default false. */
+  readonly measuresStep?: boolean;
   /** Stops the run after the batch it is at, with a checkpoint. */
   readonly signal?: AbortSignal;
   /**

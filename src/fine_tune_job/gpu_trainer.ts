@@ -15,6 +15,7 @@ import type { Trainer, TrainerFacts } from "../training_session.ts";
 import { reasonLines } from "../tuning/describe.ts";
 import { tilesOf } from "../tuning/for_run.ts";
 import { closeAll, type Closers, type FineTuneJobDeps, type OpenDevice } from "./deps.ts";
+import { estimated } from "./estimate.ts";
 import type { JobSession } from "./job_session.ts";
 import { openDevice, planRun } from "./plan.ts";
 import { type DeviceLoss, fromLastCheckpoint, lossBehind, Recoveries } from "./recovery.ts";
@@ -61,7 +62,7 @@ export class GpuTrainer implements Trainer {
         if (this.#ranks.rank === 0) await this.#tilesOfLead(run.identity.tiles!);
         yield* this.#compareGpus(run);
         yield* session.describe(factsOf(run, this.#ranks, config));
-        if (session.dryRun) return;
+        if (session.dryRun) return yield* this.#estimate(run, session);
         yield* this.#trainOn(run, session);
         if (this.#ranks.rank > 0) return;
         return yield* this.#save(run, session);
@@ -75,6 +76,11 @@ export class GpuTrainer implements Trainer {
         await closeAll(closers);
       }
     }
+  }
+
+  async *#estimate(run: PreparedRun, { config, signal }: JobSession): AsyncGenerator<TrainingEvent> {
+    if (!this.#deps.measuresStep) return;
+    yield* estimated(run, { config, models: this.#models, ranks: this.#ranks, signal });
   }
 
   async *#trainOn(run: PreparedRun, session: JobSession): AsyncGenerator<TrainingEvent> {
