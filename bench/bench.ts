@@ -1,7 +1,7 @@
 /**
  * Measures this machine's adapter, alone or beside other libraries:
  *
- *     deno task bench [--smollm2 HF_DIR] [--only kernels,step,memory,quantization,length,generate,startup]
+ *     ./lowrank bench [--smollm2 HF_DIR] [--only kernels,step,memory,quantization,length,generate,startup]
  *     deno task bench:peers [--smollm2 HF_DIR] [--peft VENV_DIR] [--only matmul,mlp,step,...]
  *
  * `--quantization none|8bit|4bit|all` says what the part `quantization` compares, `--gguf FILE` adds that file's own format.
@@ -12,9 +12,12 @@
  * @module
  */
 import { cpus, loadavg } from "node:os";
-import { parseArgs } from "node:util";
+import { BENCH_FLAGS, benchHelp } from "../src/cli/bench_flags.ts";
 import { thisMachine } from "../src/cli/doctor_machine.ts";
+import { parseFlags } from "../src/cli/flags.ts";
+import { isOn, textOf } from "../src/cli/generate_flags.ts";
 import { quietMesa } from "../src/cli/quiet_mesa.ts";
+import { ConfigError } from "../src/errors.ts";
 import { type Gpu, openGpu } from "../src/gpu/device.ts";
 import { chooseVariants, VARIANTS } from "../src/nn/variants.ts";
 import { VERSION } from "../src/version.ts";
@@ -43,20 +46,35 @@ const OURS: readonly Part[] = [
 ];
 const WITH_PEERS: readonly Part[] = [productContest, mlpContest, ...OURS.slice(1)];
 
-const { values: flags } = parseArgs({
-  options: {
-    peers: { type: "boolean", default: false },
-    smollm2: { type: "string" },
-    gguf: { type: "string" },
-    quantization: { type: "string", default: "all" },
-    peft: { type: "string" },
-    only: { type: "string" },
-    rounds: { type: "string", default: "5" },
-    variant: { type: "string" },
-    quick: { type: "boolean", default: false },
-    json: { type: "string" },
-  },
-});
+const flags = readFlags();
+
+function readFlags() {
+  try {
+    const parsed = parseFlags(Deno.args, BENCH_FLAGS);
+    if (parsed.issues.length > 0) throw new ConfigError(parsed.issues);
+    if (isOn(parsed, "help")) {
+      console.log(benchHelp());
+      Deno.exit(0);
+    }
+    const [word] = parsed.positionals;
+    if (word !== undefined) usage(`takes no words beside its options: current value is "${word}"`);
+    return {
+      peers: isOn(parsed, "peers"),
+      quick: isOn(parsed, "quick"),
+      quantization: textOf(parsed, "quantization") ?? "all",
+      rounds: textOf(parsed, "rounds") ?? "5",
+      smollm2: textOf(parsed, "smollm2"),
+      gguf: textOf(parsed, "gguf"),
+      peft: textOf(parsed, "peft"),
+      only: textOf(parsed, "only"),
+      variant: textOf(parsed, "variant"),
+      json: textOf(parsed, "json"),
+    };
+  } catch (error) {
+    if (error instanceof ConfigError) usage(error.message);
+    throw error;
+  }
+}
 
 function usage(problem: string): never {
   console.error(`error: ${problem}`);
@@ -98,7 +116,7 @@ const rounds = Number(flags.rounds);
 if (!(Number.isInteger(rounds) && rounds >= 1)) {
   usage(`--rounds must be a whole number from 1: current value is "${flags.rounds}"`);
 }
-if (flags.variant !== undefined && !(flags.variant in VARIANTS)) {
+if (flags.variant !== null && !(flags.variant in VARIANTS)) {
   usage(`--variant must be one of ${Object.keys(VARIANTS).join(", ")}: current value is "${flags.variant}"`);
 }
 const quantizations = chosenQuantizations(flags.quantization) ??

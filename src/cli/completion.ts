@@ -4,6 +4,7 @@
  * @module
  */
 import { ConfigError } from "../errors.ts";
+import { BENCH_FLAGS } from "./bench_flags.ts";
 import { CHECK_FLAGS } from "./check_flags.ts";
 import { CONVERT_FLAGS } from "./convert_flags.ts";
 import { DOCTOR_FLAGS } from "./doctor_flags.ts";
@@ -38,6 +39,7 @@ const FLAGS_OF: Readonly<Record<string, readonly FlagSpec[]>> = {
   cache: CACHE_FLAGS,
   serve: SERVE_FLAGS,
   token: TOKEN_FLAGS,
+  bench: BENCH_FLAGS,
 };
 
 /** Words after verbs that take one of a few. */

@@ -70,6 +70,7 @@ Server
 
 Other
   doctor                    Show what this machine computes on, and what to install
+  bench                     Measure products, steps, memory and start-up of its adapter
   config init               Print a configuration file with every option, to fill in
   config schema             Print the JSON Schema of a configuration file
   config validate FILE      Check a configuration file

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { benchHelp } from "./bench_flags.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { launchedRank } from "../distributed/launched.ts";
 import { ConfigError } from "../errors.ts";
@@ -54,6 +55,7 @@ const HELP_TEXTS: Readonly<Record<string, () => string>> = {
   cache: cacheHelp,
   serve: serveHelp,
   token: tokenHelp,
+  bench: benchHelp,
   config: configHelp,
   completion: completionHelp,
 };
@@ -83,8 +85,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
   merge: async (args, io) => (await import("./merge.ts")).merge(args, io),
   pull: async (args, io) => (await import("./pull.ts")).pull(args, io),
   cache: async (args, io) => (await import("./cache.ts")).cache(args, io),
-  serve: ofServer("serve", serveHelp),
-  token: ofServer("token", tokenHelp),
+  serve: ofProgram("serve", serveHelp),
+  token: ofProgram("token", tokenHelp),
+  bench: ofProgram("bench", benchHelp),
   config: configVerb,
   completion,
   help,
@@ -100,16 +103,11 @@ const WRITES_TEXT: ReadonlySet<string> = new Set(["generate", "chat", "convert"]
 /** Verbs that several processes may run together; each of the others works for itself. */
 const SHARED_VERBS: ReadonlySet<string> = new Set(["train", "resume"]);
 
-/** Verbs that have a fixed meaning but no implementation yet. */
-const LATER_VERBS = [
-  "bench",
-];
-
-/** A verb of the server, which the launcher starts by itself: the library does without one. */
-function ofServer(name: string, help: () => string): Verb {
+/** A verb that the launcher starts by itself: the library does without the server and the benchmark. */
+function ofProgram(name: string, help: () => string): Verb {
   return (args, io) => {
     if (args.includes("--help") || args.includes("-h")) return io.stdout.write(help());
-    const message = `is a command of the server: run ./lowrank ${name} in the program's folder`;
+    const message = `is no command of the library: run ./lowrank ${name} in the program's folder`;
     throw new ConfigError([{ path: `"${name}"`, message }]);
   };
 }
@@ -117,9 +115,7 @@ function ofServer(name: string, help: () => string): Verb {
 function verbFor(name: string): Verb {
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb) return verb;
-  const message = LATER_VERBS.includes(name)
-    ? "comes with a later version"
-    : `is not a command${didYouMean(name, Object.keys(VERBS))}`;
+  const message = `is not a command${didYouMean(name, Object.keys(VERBS))}`;
   throw new ConfigError([{ path: `"${name}"`, message }]);
 }
 
