@@ -120,6 +120,7 @@ inChromium("a page without WebGPU talks with a run and its base, which it export
       page.context().on("request", (request) => asked.push(new URL(request.url()).pathname));
       await page.locator("#gate[data-missing]").waitFor();
       await putRun(page, files(`${root}/adapter`));
+      await page.waitForLoadState("networkidle"); // a reload would give up what is still being loaded
       await page.reload();
       await page.locator("#start[disabled]").waitFor();
       assert.deepEqual(asked.filter((path) => path.includes("/onnx/")), []);
