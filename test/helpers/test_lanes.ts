@@ -35,8 +35,11 @@ const COMPUTING = [
   "generate",
   "tuning",
   "export",
-]
-  .map((folder) => `test/${folder}`);
+  "trainer",
+  "train",
+  "fine_tune_job",
+  "distributed",
+].map((folder) => `test/${folder}`);
 
 /** Every test file is in exactly one of them. */
 export const LANES: readonly Lane[] = [
