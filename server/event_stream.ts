@@ -26,10 +26,10 @@ const BATCH = 100;
 const MOST_KEPT = 64;
 
 /**
- * Milliseconds from telling events to telling those after them: what a quick run tells meanwhile goes out as one piece to each
- * of those who follow it.
+ * Milliseconds from telling events to telling those after them, for so many who follow: what a quick run tells meanwhile goes
+ * out as one piece to each. A piece costs about as much whatever is in it, so that many wait a little longer.
  */
-const GATHER_MS = 200;
+const gatherMs = (followers: number) => 100 + followers;
 
 /** Events on the wire. */
 interface Batch {
@@ -100,7 +100,8 @@ export class EventFeed {
       wokenAt: -Infinity,
       timer: undefined,
       unlisten: this.#events.listen(jobId, () => {
-        following.timer ??= setTimeout(tell, Math.max(0, following.wokenAt + GATHER_MS - performance.now()));
+        const nextAt = following.wokenAt + gatherMs(following.wakes.size);
+        following.timer ??= setTimeout(tell, Math.max(0, nextAt - performance.now()));
       }),
     };
     const tell = () => {
