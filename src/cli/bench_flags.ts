@@ -11,8 +11,8 @@ export const BENCH_FLAGS: readonly FlagSpec[] = [
   general("only", "Parts to measure, by commas; all without it", { placeholder: "NAMES" }),
   general("smollm2", "Folder of SmolLM2-135M in f32, for the parts that measure it", { placeholder: "DIR" }),
   general("gguf", "A GGUF file of it, to measure beside it", { placeholder: "FILE" }),
-  general("quantization", "What the part quantization compares", {
-    placeholder: "none|8bit|4bit|all",
+  general("quantization", "What the part quantization compares: none, 8bit, 4bit or all", {
+    placeholder: "WORD",
     defaultText: "all",
   }),
   general("rounds", "Rounds of each measurement, of which the median is told", {
