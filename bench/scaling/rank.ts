@@ -1,7 +1,7 @@
 /**
  * One rank of what `scaling.ts` measures; it writes what it found as `rank-N.json` into a folder.
  *
- *     mpirun -np 2 deno run ... rank.ts '{"layers":30,"length":64,"microBatches":2,"steps":3,"bytes":[65536],"into":"/tmp/x"}'
+ *     mpirun -np 2 deno run ... rank.ts '{"layers":30,"length":64,"microBatches":2,"steps":3,"bytes":[65536],"into":"ranks"}'
  *
  * @module
  */

@@ -5,6 +5,7 @@
  */
 import type { ViewProps } from "../app.tsx";
 import type { RunState } from "../run_state.ts";
+import { BringBack } from "./bring_back.tsx";
 
 /** Has the server go on with a run; or leads to it there, and takes it back. */
 export function HandOver({ session, run }: ViewProps & { run: RunState }) {
@@ -14,15 +15,7 @@ export function HandOver({ session, run }: ViewProps & { run: RunState }) {
     return (
       <>
         <a class="button second" href={`#/server/${entry.serverJob}`}>On the server</a>
-        <button
-          id="bring-back"
-          type="button"
-          class="second"
-          disabled={isMoving}
-          onClick={() => void session.bringBack(run.name)}
-        >
-          {isMoving ? "Bringing back …" : "Bring back"}
-        </button>
+        <BringBack session={session} name={run.name} label="Bring back" />
       </>
     );
   }

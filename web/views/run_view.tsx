@@ -14,6 +14,7 @@ import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";
 import { RunCheckpoints } from "./run_checkpoints.tsx";
 import { RunFiles } from "./run_files.tsx";
+import { RunLog } from "./run_log.tsx";
 import { RunSamples } from "./run_samples.tsx";
 
 const WORDS: Readonly<Record<RunStatus, string>> = {
@@ -141,12 +142,7 @@ function Details({ run }: { run: RunState }) {
   const memory = run.started.value?.memory ?? [];
   return (
     <section class="card details" aria-label="Details of this run">
-      <details>
-        <summary>Log</summary>
-        <ol id="log" tabIndex={0} aria-label="Log">
-          {run.log.value.map((line, i) => <li key={i}>{line}</li>)}
-        </ol>
-      </details>
+      <RunLog run={run} />
       <details>
         <summary>Configuration of this run</summary>
         <pre

@@ -10,9 +10,11 @@ import type { ServerJob } from "../lowrank_server.ts";
 import { route } from "../router.ts";
 import { isOver, type ServerJobs } from "../server_jobs.ts";
 import type { PageSession } from "../session.ts";
+import { BringBack } from "./bring_back.tsx";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";
+import { RunLog } from "./run_log.tsx";
 
 interface ServerProps {
   readonly session: PageSession;
@@ -103,21 +105,11 @@ function List({ server }: { server: ServerJobs }) {
 }
 
 function Actions({ session, server, job }: ServerProps & { job: ServerJob }) {
-  const { id, status } = job, isMoving = session.moving.value;
+  const { id, status } = job;
   const mine = session.runs.value.find(({ serverJob }) => serverJob === id);
   return (
     <div class="actions">
-      {mine && (
-        <button
-          id="bring-back"
-          type="button"
-          class="second"
-          disabled={isMoving}
-          onClick={() => void session.bringBack(mine.name)}
-        >
-          {isMoving ? "Bringing back …" : "Bring back to this browser"}
-        </button>
-      )}
+      {mine && <BringBack session={session} name={mine.name} label="Bring back to this browser" />}
       {["queued", "validating_files", "running"].includes(status) && (
         <button
           id="server-pause"
@@ -184,12 +176,7 @@ function Job({ session, server, id }: ServerProps & { id: string }) {
         </section>
       )}
       <section class="card details" aria-label="Details of this job">
-        <details>
-          <summary>Log</summary>
-          <ol id="log" tabIndex={0} aria-label="Log">
-            {run.log.value.map((line, i) => <li key={i}>{line}</li>)}
-          </ol>
-        </details>
+        <RunLog run={run} />
       </section>
     </>
   );
