@@ -6,6 +6,7 @@
 import { useEffect } from "preact/hooks";
 import { route, type View } from "./router.ts";
 import type { PageSession } from "./session.ts";
+import { VIEW_TITLES } from "./tab_title.ts";
 import { applyTheme, otherTheme } from "./theme.ts";
 import { ChatView } from "./views/chat_view.tsx";
 import { DeviceView } from "./views/device_view.tsx";
@@ -22,15 +23,6 @@ export interface ViewProps {
   readonly session: PageSession;
 }
 
-const TITLES: Readonly<Record<View, string>> = {
-  train: "Train",
-  run: "Run",
-  chat: "Chat",
-  history: "History",
-  server: "Server",
-  device: "Device",
-};
-
 function Navigation({ session }: ViewProps) {
   const { view } = route.value, run = session.run.value, runs = session.runs.value.length;
   const shown = run ?? session.runs.value[0] ?? null;
@@ -46,7 +38,7 @@ function Navigation({ session }: ViewProps) {
     <nav aria-label="Views">
       {links.map(([name, path]) => (
         <a key={name} href={`#/${path}`} aria-current={view === name ? "page" : undefined}>
-          {TITLES[name]}
+          {VIEW_TITLES[name]}
           {name === "history" && runs > 0 && <span class="badge">{runs}</span>}
           {name === "run" && session.busy.value && <span class="pulse" aria-label="a run is going on" />}
         </a>
@@ -106,7 +98,6 @@ function CurrentView({ session }: ViewProps) {
 export function App({ session }: ViewProps) {
   const { view, rest } = route.value, ready = session.ready.value;
   useEffect(() => {
-    document.title = view === "train" ? "Lowrank" : `${TITLES[view]} · Lowrank`;
     if (view === "run" && rest !== null && ready) void session.show(rest);
   }, [view, rest, ready]);
   const problem = session.problem.value;

@@ -6,6 +6,7 @@
 import * as z from "zod/mini";
 import { render } from "preact";
 import { App } from "./app.tsx";
+import { attend } from "./attendance.ts";
 import { gpuChat, OnnxChat } from "./chat_engines.ts";
 import { Engine } from "./engine.ts";
 import { webGpuGate } from "./gate.ts";
@@ -57,6 +58,7 @@ try {
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();
   });
+  attend(session);
   root.replaceChildren();
   render(<App session={session} />, root);
   await session.open();

@@ -7,8 +7,10 @@ import { signal } from "@preact/signals";
 import type { Engine } from "./engine.ts";
 import { RefusedError } from "./engine.ts";
 import type { Gate } from "./gate.ts";
+import { FinishNotice } from "./finish_notice.ts";
 import { JobForm } from "./job_form.ts";
 import { JobInputs } from "./job_inputs.ts";
+import { keepStorage } from "./keep_storage.ts";
 import {
   type PlainError,
   plainError,
@@ -42,6 +44,7 @@ export class PageSession {
   readonly inputs: JobInputs | null;
   readonly downloads: RunDownloads;
   readonly chat: ChatSession;
+  readonly notice = new FinishNotice();
   /** Whether the running job is to leave nothing. */
   #discards = false;
 
@@ -172,7 +175,7 @@ export class PageSession {
   }
 
   #run(run: RunState, options: Wire): void {
-    void navigator.storage?.persist?.(); // or the browser may forget runs where the disk is full
+    void keepStorage();
     run.begin();
     this.run.value = run;
     this.busy.value = true;
@@ -196,6 +199,7 @@ export class PageSession {
     }
     if (message.type === "stopped") run.stopped(message.resumable);
     if (message.type === "failed") run.failed(message.error, message.resumable);
+    void this.notice.tell(run);
     await this.#told(async () => {
       this.runs.value = await this.engine.ask("runs", null);
       const entry = this.runs.value.find(({ name }) => name === run.name);

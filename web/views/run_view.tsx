@@ -5,6 +5,7 @@
  */
 import type { ViewProps } from "../app.tsx";
 import { byteSize, clock, count } from "../figures.ts";
+import type { FinishNotice } from "../finish_notice.ts";
 import { chatPath, route } from "../router.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
@@ -47,6 +48,30 @@ function figures(run: RunState): [string, string][] {
   ] as [string, string][];
 }
 
+/** Asks for a notification, never by itself. */
+function NoticeButton({ notice }: { notice: FinishNotice }) {
+  const state = notice.state.value;
+  if (state === "missing") return null;
+  if (state === "refused") {
+    return (
+      <small id="notice-refused" role="status">
+        This browser does not let the page notify you. Its settings of this site decide.
+      </small>
+    );
+  }
+  return (
+    <button
+      id="notify"
+      type="button"
+      class="second quiet"
+      title="A notification when the run ends while you look elsewhere"
+      onClick={() => void notice.toggle()}
+    >
+      {state === "on" ? "Do not notify me" : "Notify me"}
+    </button>
+  );
+}
+
 function Actions({ session, run }: ViewProps & { run: RunState }) {
   const resumable = run.resumable.value, isMine = session.busy.value;
   const isStopping = run.status.value === "stopping";
@@ -78,6 +103,7 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
           disabled={isStopping}
           onConfirm={() => session.discard()}
         />
+        <NoticeButton notice={session.notice} />
       </div>
     );
   }
