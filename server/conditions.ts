@@ -34,7 +34,7 @@ export interface WantedRange {
  * @throws {ApiError} 416 if the file ends before it.
  */
 export function rangeOf(
-  file: StoredFile,
+  file: Pick<StoredFile, "size" | "version">,
   { range, ifRange }: { readonly range: string | undefined; readonly ifRange: string | undefined },
 ): WantedRange | null {
   const [, first = "", last = ""] = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/.exec(range ?? "") ?? [];

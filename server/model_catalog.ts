@@ -21,6 +21,17 @@ export interface CatalogModel extends BaseKeeping {
   readonly adapterPath: string | null;
 }
 
+/** A file of a base model. */
+export interface ModelFile {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly changedAt: number;
+  /** Absolute. */
+  readonly path: string;
+}
+
 export class ModelCatalog {
   readonly #folder: string;
   readonly #bundled: ReadonlyMap<string, string>;
@@ -57,6 +68,18 @@ export class ModelCatalog {
     if (base) return base;
     const job = this.#jobs.byModel(id);
     return job && this.#tuned(job, bases);
+  }
+
+  /** Files of a model's base, by name: what stands beside its config.json, or the one file that it is. */
+  async files({ basePath }: CatalogModel): Promise<ModelFile[]> {
+    const isFile = basePath.endsWith(".gguf"), slash = basePath.lastIndexOf("/");
+    const folder = isFile ? basePath.slice(0, slash) : basePath;
+    const found: ModelFile[] = [];
+    for (const name of isFile ? [basePath.slice(slash + 1)] : await visible(basePath)) {
+      const path = `${folder}/${name}`, stat = await Deno.stat(path).catch(() => null);
+      if (stat?.isFile) found.push({ name, size: stat.size, changedAt: stat.mtime?.getTime() ?? 0, path });
+    }
+    return found;
   }
 
   /**

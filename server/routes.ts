@@ -11,6 +11,7 @@ import { type HealthDeps, healthRoutes } from "./routes/health.ts";
 import { type JobRecordRouteDeps, jobRecordRoutes } from "./routes/job_records.ts";
 import { type JobRouteDeps, jobRoutes } from "./routes/jobs.ts";
 import { type MetricsRouteDeps, metricsRoutes } from "./routes/metrics.ts";
+import { type ModelFileRouteDeps, modelFileRoutes } from "./routes/model_files.ts";
 import { type ModelRouteDeps, modelRoutes } from "./routes/models.ts";
 import { type OpenApiDeps, openApiRoutes } from "./routes/openapi.ts";
 import { type PageRouteDeps, pageRoutes } from "./routes/page.ts";
@@ -26,6 +27,7 @@ export type RouteDeps =
   & StorageRouteDeps
   & UploadRouteDeps
   & ModelRouteDeps
+  & ModelFileRouteDeps
   & CompletionRouteDeps
   & HealthDeps
   & MetricsRouteDeps
@@ -42,6 +44,7 @@ export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
   app.route("/api/storage", storageRoutes(deps));
   app.route("/api/uploads", uploadRoutes(deps));
   app.route("/api/jobs", jobRecordRoutes(deps));
+  app.route("/api/models", modelFileRoutes(deps));
   app.route("/api/runs", runFileRoutes(deps));
   app.route("/", pageRoutes(deps));
   app.route("/", healthRoutes(deps));

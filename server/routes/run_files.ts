@@ -5,6 +5,8 @@
  */
 import { Hono } from "hono";
 import * as z from "zod/mini";
+import { RUN_FILE, type RunRecord } from "../../src/run_files.ts";
+import { readText } from "../../src/storage.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import type { ServerEnv } from "../env.ts";
 import { ApiError, notFound } from "../errors.ts";
@@ -14,6 +16,7 @@ import { requires } from "../middleware/authentication.ts";
 import { tooLarge } from "../multipart.ts";
 import { operation } from "../operations.ts";
 import { piecesInTime } from "../request_body.ts";
+import { withoutPaths } from "../training_events.ts";
 
 /** What these routes need. */
 export interface RunFileRouteDeps {
@@ -34,6 +37,13 @@ const listSchema = z.object({
   data: z.array(z.object({ path: z.string(), bytes: z.int() })),
 });
 
+const runSchema = z.object({
+  object: z.literal("run"),
+  id: z.string(),
+  options: z.record(z.string(), z.any()),
+  record: z.nullable(z.record(z.string(), z.any())),
+});
+
 const fileSchema = z.object({ path: z.string(), bytes: z.int() });
 
 export function runFileRoutes({ jobs, runner, runsFolder, settings }: RunFileRouteDeps): Hono<ServerEnv> {
@@ -49,6 +59,30 @@ export function runFileRoutes({ jobs, runner, runsFolder, settings }: RunFileRou
       retryAfter: 1,
     });
   };
+
+  app.get(
+    "/:id",
+    operation({
+      id: "retrieveRun",
+      tag: "Run files",
+      summary: "Look at the run of a job: its options, and its record as run.json has it",
+      description:
+        "Options by their names in configuration files, without those that name places here. The " +
+        "record is null before the run began; models and data have the names in it that clients know.",
+      scope: "jobs:read",
+      isProblem: true,
+      ok: { description: "The run", schema: runSchema },
+      refusals: [404],
+    }),
+    requires("jobs:read"),
+    async (c) => {
+      const job = jobs.get(c.req.param("id"));
+      if (!job) throw notFound("job", c.req.param("id"));
+      const options = { ...job.options, seed: job.seed };
+      const record = await recordOf(new LocalFolder(runFolder(runsFolder, job.id)), job.model, options);
+      return c.json({ object: "run" as const, id: job.id, options, record });
+    },
+  );
 
   app.get(
     "/:id/files",
@@ -133,6 +167,19 @@ export function runFileRoutes({ jobs, runner, runsFolder, settings }: RunFileRou
   );
 
   return app;
+}
+
+/** A run's record without the paths of this machine; null where there is none yet. */
+async function recordOf(
+  run: LocalFolder,
+  model: string,
+  config: RunRecord["config"],
+): Promise<Record<string, unknown> | null> {
+  if (!await run.exists(RUN_FILE).catch(() => false)) return null;
+  const record: RunRecord = JSON.parse(await readText(run, RUN_FILE));
+  const data = record.data.map((one) => ({ ...one, file: one.file.slice(one.file.lastIndexOf("/") + 1) }));
+  const error = record.error === null ? null : withoutPaths(record.error);
+  return { ...record, config, data, error, base_model: { ...record.base_model, path: model } };
 }
 
 /** Writes a body under a name that appears when all of it has come. */

@@ -123,6 +123,11 @@ export function attacks(
       { what: "the events of one", path: `${JOBS}/..%2f..%2f/events`, status: 404 },
       { what: "a record by a path", path: "/api/jobs/..%2f..%2fetc", status: 400 },
       {
+        what: "the database as a file of a model",
+        path: "/api/models/tiny/files/..%2f..%2flowrank.db",
+        status: 404,
+      },
+      {
         what: "a bucket's file above its prefix",
         path: "/api/storage/gs/b/data/..%2fsecret",
         status: 400,
