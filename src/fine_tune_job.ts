@@ -93,7 +93,9 @@ export class FineTuneJob {
       await destination?.check(this.#config.job, dryRun, this.#signal);
       const saved = writes ? await savedRun(this.#output, this.#config) : null;
       const mirror = this.#mirrorAt(destination);
-      if (mirror && !saved && this.#config.job.resume === "auto") yield* mirror.restore(this.#signal);
+      if (writes && !saved && this.#config.job.resume === "auto") {
+        yield* destination?.mirror(this.#output).restore(this.#signal) ?? []; // though no more may be copied there
+      }
       const [todo] = await this.#ranks.gather(saved && destination ? "upload" : "train");
       if (todo === "upload") {
         if (!saved || !destination) return;

@@ -28,7 +28,9 @@ function hintFor(error: unknown, verb: string): string | null {
     return `"lowrank help" lists the commands, "lowrank ${verb} --help" the options`;
   }
   if (error instanceof DatasetFormatError) return "mend or remove these lines of the data file";
-  if (error instanceof StorageNotFoundError) return "paths are relative to the current folder";
+  if (error instanceof StorageNotFoundError) {
+    return /"[a-z][a-z0-9+.-]+:\/\//.test(error.message) ? null : "paths are relative to the current folder";
+  }
   return exitCodeOf(error) === 1 ? "LOWRANK_DEBUG=1 shows where it happened" : null;
 }
 

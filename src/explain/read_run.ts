@@ -5,7 +5,7 @@
  */
 import { ModelFormatError, StorageNotFoundError } from "../errors.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, RUN_FORMAT_VERSION, type RunRecord } from "../run_files.ts";
-import { type Folder, readText } from "../storage.ts";
+import { type ReadableFolder, readText } from "../storage.ts";
 
 /** A run as its files tell it. */
 export interface RecordedRun {
@@ -26,16 +26,8 @@ const NEEDED = ["config", "adapter", "base_model", "micro_batch", "versions"] as
  * @throws {ModelFormatError} If run.json is damaged, of an earlier make or a newer version, or a line of metrics.jsonl is
  * no JSON.
  */
-export async function readRun(folder: Folder): Promise<RecordedRun> {
-  if (!await folder.exists(RUN_FILE)) {
-    const files = await folder.list();
-    const found = files.length === 0 ? "is empty or does not exist" : `holds ${files.slice(0, 5).join(", ")}`;
-    throw new StorageNotFoundError(
-      `Cannot find a run at "${folder.uri}": the folder ${found}, and a run's folder holds ${RUN_FILE}; ` +
-        "name the output_dir of a training run",
-    );
-  }
-  const record = checkedRecord(await readText(folder, RUN_FILE), `${folder.uri}/${RUN_FILE}`);
+export async function readRun(folder: ReadableFolder): Promise<RecordedRun> {
+  const record = await readRunRecord(folder);
   const hasMetrics = await folder.exists(METRICS_FILE);
   const lines = hasMetrics ? (await readText(folder, METRICS_FILE)).split("\n") : [];
   const metrics = lines.flatMap((line, i): MetricsRow[] => {
@@ -44,6 +36,24 @@ export async function readRun(folder: Folder): Promise<RecordedRun> {
     return [parsed(line, `${folder.uri}/${METRICS_FILE} line ${i + 1}`) as unknown as MetricsRow];
   });
   return { uri: folder.uri, record, metrics };
+}
+
+/**
+ * Reads run.json alone.
+ *
+ * @throws {StorageNotFoundError} If it is not the folder of a run.
+ * @throws {ModelFormatError} If it is damaged, of an earlier make or a newer version.
+ */
+export async function readRunRecord(folder: ReadableFolder): Promise<RunRecord> {
+  if (!await folder.exists(RUN_FILE)) {
+    const files = await folder.list();
+    const found = files.length === 0 ? "is empty or does not exist" : `holds ${files.slice(0, 5).join(", ")}`;
+    throw new StorageNotFoundError(
+      `Cannot find a run at "${folder.uri}": the folder ${found}, and a run's folder holds ${RUN_FILE}; ` +
+        "name the output_dir of a training run",
+    );
+  }
+  return checkedRecord(await readText(folder, RUN_FILE), `${folder.uri}/${RUN_FILE}`);
 }
 
 function checkedRecord(text: string, where: string): RunRecord {

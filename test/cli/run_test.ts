@@ -168,6 +168,7 @@ Deno.test("train turns each error of a run into its exit code, with at most one 
       new errors.StorageNotFoundError("m/config.json is not there"),
       /error: m\/config\.json is not there\nhint: /,
     ],
+    [4, new errors.StorageNotFoundError('Cannot find "gs://b/x"'), /error: Cannot find "gs:\/\/b\/x"\n$/],
     [4, new errors.ModelFormatError("truncated"), /error: truncated\n$/],
     [5, new errors.GpuMemoryError("too big"), /error: too big\n$/],
     [5, new errors.GpuLostError("driver reset"), /error: driver reset\n$/],

@@ -12,6 +12,8 @@ import { CONFIG_FIELDS, parseFineTuneJobConfig, toWire } from "../../src/config.
 import { ConfigError, ModelFormatError, StorageNotFoundError } from "../../src/errors.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import { MemoryStorageManager } from "../../src/storage/memory_store.ts";
+import { parseStorageUri } from "../../src/storage_uri.ts";
 import { writeFile } from "../../src/storage.ts";
 import { fakeIo, FINISHED_EVENT, RecordingSink } from "./fake_io.ts";
 import { TINY_PARAMETERS, writeTinyModel } from "../helpers/tiny_model.ts";
@@ -137,15 +139,44 @@ Deno.test("resume starts the job that run.json tells of, in its folder, from its
   const { root, files } = await disk();
   await writeFile(root.folder("moved"), "run.json", runJson());
   const fake = fakeIo({ events: () => [FINISHED_EVENT], env: { LOWRANK_LORA_R: "64" } });
-  await resume(["moved/", "--num-train-epochs", "7"], fake.io, files);
+  await resume(["moved/", "--num-train-epochs", "7"], fake.io, { files });
   const { job, lora, training } = fake.jobs[0]!.config;
   assert.deepEqual(
     [job.outputDir, job.resume, job.overwrite, lora.r, training.numTrainEpochs],
     ["moved", "auto", false, 4, 7],
   );
-  await assert.rejects(resume(["base"], fake.io, files), StorageNotFoundError);
-  await assert.rejects(resume(["moved", "--config", "x.yaml"], fake.io, files), /recorded/);
-  await assert.rejects(resume([], fake.io, files), /RUN: is missing/);
+  await assert.rejects(resume(["base"], fake.io, { files }), StorageNotFoundError);
+  await assert.rejects(resume(["moved", "--config", "x.yaml"], fake.io, { files }), /recorded/);
+  await assert.rejects(resume([], fake.io, { files }), /RUN: is missing/);
+});
+
+Deno.test("resume starts the job whose checkpoints were copied to a bucket, with its results going there", async () => {
+  const bucket = new MemoryStorageManager("moved"), bytes = (text: string) => new TextEncoder().encode(text);
+  const open = (uri: string) => Promise.resolve({ storage: bucket, name: parseStorageUri(uri).name });
+  const recorded = { ...OPTIONS, output_uri: "gs://before/models/ember", output_dir: "runs/here" };
+  const config = toWire(parseFineTuneJobConfig(recorded));
+  await bucket.write("models/ember/checkpoints/run.json", bytes(runJson({ status: "running", config })));
+  await bucket.write("models/done/run.json", bytes(runJson()));
+  const fake = fakeIo({ events: () => [FINISHED_EVENT] });
+  await resume(["gs://moved/models/ember/", "--num-train-epochs", "7"], fake.io, { open });
+  const { job, lora, training } = fake.jobs[0]!.config;
+  assert.deepEqual(
+    [job.outputDir, job.uploadUri, job.resume, job.overwrite, lora.r, training.numTrainEpochs],
+    ["runs/here", "gs://moved/models/ember", "auto", false, 4, 7],
+  );
+  await assert.rejects(resume(["gs://moved/models/done"], fake.io, { open }), {
+    name: "ConfigError",
+    message:
+      /gs:\/\/moved\/models\/done.* is complete, .* --adapter-path gs:\/\/moved\/models\/done\/adapter$/,
+  });
+  await assert.rejects(resume(["gs://moved"], fake.io, { open }), {
+    name: "StorageNotFoundError",
+    message: /^Cannot find a run at "gs:\/\/moved": it has neither checkpoints\/run\.json/,
+  });
+  await assert.rejects(resume(["hf://owner/model"], fake.io, { open }), /is on the Hub, and checkpoints/);
+  await bucket.write("checkpoints/run.json", bytes(runJson({ config })));
+  await resume(["gs://moved"], fake.io, { open });
+  assert.equal(fake.jobs[1]!.config.job.uploadUri, "gs://moved");
 });
 
 Deno.test("config init prints a file that names every option and validates", async () => {
