@@ -2,6 +2,7 @@ import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { ModelFormatError } from "../errors.ts";
 import type { ReadableFolder } from "../storage.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
+import { anyOf, WordEncoder } from "./word_encoder.ts";
 
 /** Breaks up special-token text that is meant literally; encode() drops it. Unicode reserves it for inner use. */
 const LITERAL = "\uFDD0";
@@ -29,18 +30,19 @@ export class Tokenizer {
 
   readonly #files: TokenizerFiles;
   readonly #encoder: Encoder;
-  readonly #special: readonly string[];
+  readonly #words: WordEncoder;
   readonly #specialText: RegExp | null;
   /** What the tokenizer puts around a text, by its own rule. */
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
-  #markedEncoder: Encoder | null = null;
+  #markedWords: WordEncoder | null = null;
 
   private constructor(files: TokenizerFiles) {
     this.#files = files;
     this.#encoder = newEncoder(files.uri, files.tokenizer, files.config);
-    this.#special = files.addedTokens.filter(({ special }) => special).map(({ content }) => content);
-    this.#specialText = alternatives(this.#special);
+    this.#words = new WordEncoder(this.#encoder, files.tokenizer, files.config);
+    const special = files.addedTokens.filter(({ special }) => special).map(({ content }) => content);
+    this.#specialText = special.length === 0 ? null : new RegExp(anyOf(special), "g");
     this.bosToken = files.specialTokens.bos_token ?? null;
     this.eosToken = files.specialTokens.eos_token ?? null;
     this.padToken = files.specialTokens.pad_token ?? this.eosToken;
@@ -76,7 +78,7 @@ export class Tokenizer {
   encode(text: string, options: { addSpecialTokens?: boolean; allowSpecialTokens?: boolean } = {}): number[] {
     const { addSpecialTokens = false, allowSpecialTokens = true } = options;
     const source = allowSpecialTokens ? text : this.literal(text);
-    const ids = source.includes(LITERAL) ? this.#encodeMixed(source) : idsOf(this.#encoder, source);
+    const ids = source.includes(LITERAL) ? this.#encodeMixed(source) : this.#words.encode(source);
     return addSpecialTokens ? [...this.#prefix, ...ids, ...this.#suffix] : ids;
   }
 
@@ -118,17 +120,21 @@ export class Tokenizer {
    */
   #encodeMixed(text: string): number[] {
     const marked = text.replaceAll(MARK, "").replace(this.#specialText!, (found) => MARK + found);
-    this.#markedEncoder ??= newEncoder(this.#files.uri, {
-      ...this.#files.tokenizer,
-      added_tokens: this.#files.addedTokens.map((token) =>
-        token.special ? { ...token, content: MARK + token.content } : token
-      ),
-    }, this.#files.config);
-    return idsOf(this.#markedEncoder, marked.replaceAll(LITERAL, ""));
+    this.#markedWords ??= this.#newMarkedWords();
+    return this.#markedWords.encode(marked.replaceAll(LITERAL, ""));
+  }
+
+  #newMarkedWords(): WordEncoder {
+    const { uri, tokenizer, config, addedTokens } = this.#files;
+    const spelled = addedTokens.map((token) =>
+      token.special ? { ...token, content: MARK + token.content } : token
+    );
+    const marked = { ...tokenizer, added_tokens: spelled };
+    return new WordEncoder(newEncoder(uri, marked, config), marked, config);
   }
 
   #surroundings(): [number[], number[]] {
-    const bare = idsOf(this.#encoder, "a");
+    const bare = this.#words.encode("a");
     const whole = this.#encoder.encode("a", { add_special_tokens: true }).ids;
     const at = whole.findIndex((_, i) => bare.every((id, j) => whole[i + j] === id));
     let prefix = whole.slice(0, Math.max(at, 0));
@@ -165,17 +171,6 @@ function newEncoder(uri: string, tokenizer: object, config: object): Encoder {
       { cause: error },
     );
   }
-}
-
-function idsOf(encoder: Encoder, text: string): number[] {
-  return encoder.encode(text, { add_special_tokens: false }).ids;
-}
-
-/** Matches any of the words, longer ones first; null for no words. */
-function alternatives(words: readonly string[]): RegExp | null {
-  if (words.length === 0) return null;
-  const sorted = [...words].sort((a, b) => b.length - a.length);
-  return new RegExp(sorted.map((word) => word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
 }
 
 function afterFirst(text: string, inserted: string): string {
