@@ -5,6 +5,7 @@
  */
 import type { Hono } from "hono";
 import type { ServerEnv } from "./env.ts";
+import { EventResponses, type StreamLimits } from "./server_sent_events.ts";
 import { type CompletionRouteDeps, completionRoutes } from "./routes/completions.ts";
 import { type FileRouteDeps, fileRoutes } from "./routes/files.ts";
 import { type HealthDeps, healthRoutes } from "./routes/health.ts";
@@ -22,8 +23,8 @@ import { type UploadRouteDeps, uploadRoutes } from "./routes/uploads.ts";
 /** What all routes need together. */
 export type RouteDeps =
   & FileRouteDeps
-  & JobRouteDeps
-  & JobRecordRouteDeps
+  & Omit<JobRouteDeps & JobRecordRouteDeps, "streams">
+  & { readonly settings: StreamLimits }
   & StorageRouteDeps
   & UploadRouteDeps
   & ModelRouteDeps
@@ -37,13 +38,14 @@ export type RouteDeps =
 
 /** Puts every group of routes in its place. */
 export function mountRoutes(app: Hono<ServerEnv>, deps: RouteDeps): void {
+  const streams = new EventResponses(deps.settings);
   app.route("/v1/files", fileRoutes(deps));
-  app.route("/v1/fine_tuning/jobs", jobRoutes(deps));
+  app.route("/v1/fine_tuning/jobs", jobRoutes({ ...deps, streams }));
   app.route("/v1/models", modelRoutes(deps));
   app.route("/v1", completionRoutes(deps));
   app.route("/api/storage", storageRoutes(deps));
   app.route("/api/uploads", uploadRoutes(deps));
-  app.route("/api/jobs", jobRecordRoutes(deps));
+  app.route("/api/jobs", jobRecordRoutes({ ...deps, streams }));
   app.route("/api/models", modelFileRoutes(deps));
   app.route("/api/runs", runFileRoutes(deps));
   app.route("/", pageRoutes(deps));

@@ -91,21 +91,52 @@ export function eventResponse(body: ReadableStream<Uint8Array>): Response {
   });
 }
 
+/** How many streams may be open at a time. */
+export interface StreamLimits {
+  /** Of all callers. */
+  readonly maxEventStreams: number;
+  /** Of one, so that nobody takes all of them. */
+  readonly maxCallerStreams: number;
+}
+
 /** Answers with streams, a limited number at a time. */
 export class EventResponses {
-  readonly #most: number;
-  #open = 0;
+  readonly #limits: StreamLimits;
+  /** Streams that are open, by caller; none is 0. */
+  readonly #open = new Map<string, number>();
+  #total = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(limits: StreamLimits) {
+    this.#limits = limits;
   }
 
-  /** @param streamOf Makes the stream, which must call what it is given when it has ended. @throws {ApiError} 429 */
-  answer(streamOf: (onEnd: () => void) => ReadableStream<Uint8Array>): Response {
-    if (this.#open >= this.#most) {
-      throw new ApiError(429, "Too many streams are open. Try again later.", { retryAfter: 10 });
+  /**
+   * @param caller Who asks, as `callerKey` tells them apart.
+   * @param streamOf Makes the stream, which must call what it is given when it has ended.
+   * @throws {ApiError} 429
+   */
+  answer(caller: string, streamOf: (onEnd: () => void) => ReadableStream<Uint8Array>): Response {
+    const { maxEventStreams, maxCallerStreams } = this.#limits, own = this.#open.get(caller) ?? 0;
+    if (own >= maxCallerStreams) {
+      throw tooMany(
+        `You have ${own} streams of events open, as many as one key or address may. Close one, or try again later.`,
+      );
     }
-    this.#open++;
-    return eventResponse(streamOf(() => this.#open--));
+    if (this.#total >= maxEventStreams) {
+      throw tooMany(`All ${maxEventStreams} streams of events of this server are taken. Try again later.`);
+    }
+    this.#count(caller, 1);
+    return eventResponse(streamOf(() => this.#count(caller, -1)));
   }
+
+  #count(caller: string, change: 1 | -1): void {
+    const own = (this.#open.get(caller) ?? 0) + change;
+    if (own > 0) this.#open.set(caller, own);
+    else this.#open.delete(caller);
+    this.#total += change;
+  }
+}
+
+function tooMany(message: string): ApiError {
+  return new ApiError(429, message, { code: "too_many_streams", retryAfter: 10 });
 }

@@ -20,6 +20,8 @@ export interface ServerSettings {
   readonly requestsPerSecond: number;
   /** Streams of events open at a time, of all callers. */
   readonly maxEventStreams: number;
+  /** Of those, the most of one caller. */
+  readonly maxCallerStreams: number;
   /** Jobs that may wait in line. */
   readonly maxQueuedJobs: number;
   /** Requests for text at a time: one is answered, the others wait. */
@@ -38,6 +40,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   bodyIdleMs: 60_000,
   requestsPerSecond: 100,
   maxEventStreams: 1000,
+  maxCallerStreams: 250,
   maxQueuedJobs: 1000,
   maxGenerations: 32,
   generationIdleMs: 300_000,

@@ -197,6 +197,8 @@ function optionsOf(flags: ParsedFlags) {
       maxFileBytes: number("max_file_mb", Math.floor(DEFAULT_SETTINGS.maxFileBytes / 1e6), 1, 1_000_000) *
         1e6,
       requestsPerSecond: number("max_requests", DEFAULT_SETTINGS.requestsPerSecond, 1, 1_000_000),
+      maxEventStreams: number("max_streams", DEFAULT_SETTINGS.maxEventStreams, 1, 1_000_000),
+      maxCallerStreams: number("max_caller_streams", DEFAULT_SETTINGS.maxCallerStreams, 1, 1_000_000),
       maxGenerations: number("max_chats", DEFAULT_SETTINGS.maxGenerations, 1, 10_000),
       generationIdleMs: number("chat_idle_seconds", DEFAULT_SETTINGS.generationIdleMs / 1000, 1, 1_000_000) *
         1000,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import type { ServerEnv } from "../env.ts";
 import { ApiError } from "../errors.ts";
@@ -31,6 +32,11 @@ export function authentication(tokens: TokenStore, anonymous: boolean) {
     else c.set("caller", header === undefined ? null : callerOf(tokens, header));
     await next();
   });
+}
+
+/** What tells callers apart where each may have so much of something: their token, or else their address. */
+export function callerKey(c: Context<ServerEnv>): string {
+  return c.var.caller?.tokenId ?? `address ${c.env?.remoteAddress ?? ""}`;
 }
 
 function callerOf(tokens: TokenStore, header: string): Caller | null {

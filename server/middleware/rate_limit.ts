@@ -6,6 +6,7 @@
 import { createMiddleware } from "hono/factory";
 import type { ServerEnv } from "../env.ts";
 import { ApiError } from "../errors.ts";
+import { callerKey } from "./authentication.ts";
 
 interface Bucket {
   left: number;
@@ -19,7 +20,7 @@ const MOST_BUCKETS = 10_000;
 export function rateLimit(perSecond: number, now: () => number = Date.now) {
   const buckets = new Map<string, Bucket>(), capacity = 2 * perSecond;
   return createMiddleware<ServerEnv>(async (c, next) => {
-    const key = c.var.caller?.tokenId ?? `address ${c.env?.remoteAddress ?? ""}`, time = now();
+    const key = callerKey(c), time = now();
     const bucket = buckets.get(key) ?? { left: capacity, at: time };
     bucket.left = Math.min(capacity, bucket.left + Math.max(0, time - bucket.at) * perSecond / 1000);
     bucket.at = time;

@@ -10,16 +10,18 @@ import { FINAL_STATUSES, type JobRecord, type WatchableJobRecords } from "../../
 import { redactedData } from "../../src/redact.ts";
 import type { ServerEnv } from "../env.ts";
 import { ApiError, badRequest } from "../errors.ts";
-import { requires } from "../middleware/authentication.ts";
+import { callerKey, requires } from "../middleware/authentication.ts";
 import { jsonBody, type JsonSchema, operation, query } from "../operations.ts";
 import { RecordWatches } from "../record_watches.ts";
-import { EventResponses, wantsEvents } from "../server_sent_events.ts";
+import { type EventResponses, wantsEvents } from "../server_sent_events.ts";
 
 /** What these routes need. */
 export interface JobRecordRouteDeps {
   /** Null where the server keeps no records. */
   readonly records: WatchableJobRecords | null;
-  readonly settings: { readonly maxEventStreams: number; readonly heartbeatMs: number };
+  readonly settings: { readonly heartbeatMs: number };
+  /** Shared by all that tells events. */
+  readonly streams: EventResponses;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -110,10 +112,9 @@ function recordToWire(record: JobRecord): z.output<typeof recordSchema> {
   };
 }
 
-export function jobRecordRoutes({ records, settings, now }: JobRecordRouteDeps): Hono<ServerEnv> {
+export function jobRecordRoutes({ records, settings, streams, now }: JobRecordRouteDeps): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   const watches = records && new RecordWatches(records);
-  const streams = new EventResponses(settings.maxEventStreams);
 
   const store = (): WatchableJobRecords => {
     if (records) return records;
@@ -165,13 +166,18 @@ export function jobRecordRoutes({ records, settings, now }: JobRecordRouteDeps):
     requires("records:read"),
     async (c) => {
       const record = await recordOf(c.req.param("id"));
-      return wantsEvents(c.req.header("accept")) ? followed(record.jobId) : c.json(recordToWire(record));
+      return wantsEvents(c.req.header("accept"))
+        ? followed(callerKey(c), record.jobId)
+        : c.json(recordToWire(record));
     },
   );
 
-  function followed(jobId: string): Response {
+  function followed(caller: string, jobId: string): Response {
     const { heartbeatMs } = settings;
-    return streams.answer((onEnd) => watches!.stream(jobId, { heartbeatMs, toWire: recordToWire, onEnd }));
+    return streams.answer(
+      caller,
+      (onEnd) => watches!.stream(jobId, { heartbeatMs, toWire: recordToWire, onEnd }),
+    );
   }
 
   app.patch(

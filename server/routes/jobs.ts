@@ -33,11 +33,11 @@ import {
   modelNameOf,
   newJobSchema,
 } from "../job_wire.ts";
-import { requires } from "../middleware/authentication.ts";
+import { callerKey, requires } from "../middleware/authentication.ts";
 import type { ModelCatalog } from "../model_catalog.ts";
 import { jsonBody, operation, pageQuery, query } from "../operations.ts";
 import { pageToWire } from "../pages.ts";
-import { EventResponses, wantsEvents } from "../server_sent_events.ts";
+import { type EventResponses, wantsEvents } from "../server_sent_events.ts";
 
 /** What these routes need. */
 export interface JobRouteDeps {
@@ -51,9 +51,10 @@ export interface JobRouteDeps {
   readonly runner: JobControl;
   readonly settings: {
     readonly maxQueuedJobs: number;
-    readonly maxEventStreams: number;
     readonly heartbeatMs: number;
   };
+  /** Shared by all that tells events. */
+  readonly streams: EventResponses;
   readonly now: () => number;
 }
 
@@ -92,9 +93,10 @@ const MOVES = {
 }>;
 
 export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
-  const { database, jobs, events, checkpoints, files, models, idempotency, runner, settings, now } = deps;
+  const { database, jobs, events, checkpoints, files, models, idempotency, runner, settings, streams, now } =
+    deps;
   const app = new Hono<ServerEnv>();
-  const streams = new EventResponses(settings.maxEventStreams), feed = new EventFeed(events);
+  const feed = new EventFeed(events);
 
   const jobOf = (id: string): StoredJob => {
     const job = jobs.get(id);
@@ -297,7 +299,7 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
       if (!LAST_EVENT_ID.test(lastEventId)) {
         throw badRequest("'Last-Event-ID' is not the id of an event.", "Last-Event-ID", "invalid_value");
       }
-      if (wantsEvents(c.req.header("accept"))) return followed(id, lastEventId);
+      if (wantsEvents(c.req.header("accept"))) return followed(callerKey(c), id, lastEventId);
       const before = after === undefined ? null : eventSeq(id, after);
       if (after !== undefined && before === null) throw notFound("event", after);
       const page = events.list(id, before, limit);
@@ -305,18 +307,17 @@ export function jobRoutes(deps: JobRouteDeps): Hono<ServerEnv> {
     },
   );
 
-  function followed(jobId: string, lastEventId: string): Response {
+  function followed(caller: string, jobId: string, lastEventId: string): Response {
     const after = lastEventId === "" ? 0 : eventSeq(jobId, lastEventId);
     if (after === null) throw notFound("event", lastEventId, "Last-Event-ID");
-    return streams.answer((onEnd) =>
+    return streams.answer(caller, (onEnd) =>
       feed.stream({
         jobId,
         after,
         heartbeatMs: settings.heartbeatMs,
         isOver: () => FINAL_STATUSES.includes(jobs.statusOf(jobId) ?? "failed"),
         onEnd,
-      })
-    );
+      }));
   }
 
   app.get(

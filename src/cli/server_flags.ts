@@ -88,6 +88,14 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
     placeholder: "N",
     defaultText: "100",
   }),
+  serve("Limits", "max-streams", "Streams of events open at a time, of all callers", {
+    placeholder: "N",
+    defaultText: "1000",
+  }),
+  serve("Limits", "max-caller-streams", "Those of one caller, known by token or else by address", {
+    placeholder: "N",
+    defaultText: "250",
+  }),
   serve("Jobs", "max-queued-jobs", "Jobs that may wait", { placeholder: "N", defaultText: "1000" }),
   serve(
     "Jobs",

@@ -1,11 +1,25 @@
 import assert from "node:assert/strict";
+import type { App } from "../../server/app.ts";
 import { CheckpointStore } from "../../server/checkpoint_store.ts";
 import { Database } from "../../server/database.ts";
 import { EventStore } from "../../server/event_store.ts";
 import { EventFeed } from "../../server/event_stream.ts";
+import { MemoryJobRecords } from "../../src/job_tracker/memory.ts";
 import { withServer } from "../helpers/server_app.ts";
 
 const JOB = "ftjob-a";
+const NEW_JOB = {
+  id: "ftjob-abc",
+  model: "tiny",
+  trainingFile: "file-a",
+  validationFile: null,
+  suffix: null,
+  seed: 0,
+  metadata: null,
+  method: { type: "supervised", hyperparameters: {} },
+  options: {},
+  createdBy: null,
+} as const;
 
 /** Reads a stream until it has so many frames. */
 async function frames(reader: ReadableStreamDefaultReader<Uint8Array>, count: number): Promise<string[]> {
@@ -98,18 +112,7 @@ Deno.test("a hundred who follow a quick run each get every event, and the store 
 
 Deno.test("events over HTTP: streams by Accept, goes on after Last-Event-ID, and so many at a time", () =>
   withServer({ maxEventStreams: 1 }, async ({ app, deps }) => {
-    const { id } = deps.jobs.create({
-      id: "ftjob-abc",
-      model: "tiny",
-      trainingFile: "file-a",
-      validationFile: null,
-      suffix: null,
-      seed: 0,
-      metadata: null,
-      method: { type: "supervised", hyperparameters: {} },
-      options: {},
-      createdBy: null,
-    });
+    const { id } = deps.jobs.create(NEW_JOB);
     for (const message of ["one", "two", "three"]) deps.events.append(id, { message });
     const ask = (headers: Record<string, string>) =>
       app.request(`/v1/fine_tuning/jobs/${id}/events`, {
@@ -126,6 +129,41 @@ Deno.test("events over HTTP: streams by Accept, goes on after Last-Event-ID, and
     await again.body!.cancel();
     assert.equal((await ask({ "last-event-id": "x; DROP" })).status, 400);
   }));
+
+Deno.test("no caller, by token or else by address, takes all streams of events from the others", async () => {
+  const limits = { maxEventStreams: 3, maxCallerStreams: 2 };
+  const ask = async (app: App, headers: Record<string, string>, remoteAddress: string, path: string) => {
+    const response = await app.request(path, { headers: { accept: "text/event-stream", ...headers } }, {
+      remoteAddress,
+    });
+    if (response.status === 200) return () => response.body!.cancel();
+    const text = await response.text();
+    return `${response.status} ${response.headers.get("retry-after")} ${/You have 2|All 3/.exec(text)?.[0]}`;
+  };
+  const close = (end: string | (() => Promise<void>)) => typeof end === "string" ? assert.fail(end) : end();
+  const records = new MemoryJobRecords();
+  await withServer({ ...limits, anonymous: false }, async ({ app, deps, bearer }) => {
+    const job = `/v1/fine_tuning/jobs/${deps.jobs.create(NEW_JOB).id}/events`, record = "/api/jobs/run";
+    await records.write("run", { at: 1, status: "running" });
+    const one = bearer("jobs:read", "records:read"), other = bearer("jobs:read", "records:read");
+    const open = [await ask(app, one, "192.0.2.1", job), await ask(app, one, "192.0.2.2", record)];
+    for (const path of [job, record]) {
+      assert.equal(await ask(app, one, "192.0.2.3", path), "429 10 You have 2");
+    }
+    open.push(await ask(app, other, "192.0.2.1", job));
+    assert.equal(await ask(app, other, "192.0.2.1", job), "429 10 All 3");
+    await close(open.shift()!);
+    open.push(await ask(app, one, "192.0.2.1", record));
+    for (const end of open) await close(end);
+  }, { records });
+  await withServer(limits, async ({ app, deps }) => {
+    const job = `/v1/fine_tuning/jobs/${deps.jobs.create(NEW_JOB).id}/events`;
+    const open = [await ask(app, {}, "192.0.2.1", job), await ask(app, {}, "192.0.2.1", job)];
+    assert.equal(await ask(app, {}, "192.0.2.1", job), "429 10 You have 2");
+    open.push(await ask(app, {}, "192.0.2.2", job));
+    for (const end of open) await close(end);
+  });
+});
 
 Deno.test("CheckpointStore keeps what is on the disk, the latest first", () => {
   const database = new Database(), checkpoints = new CheckpointStore(database);
