@@ -10,6 +10,7 @@ import { attend } from "./attendance.ts";
 import { gpuChat, OnnxChat } from "./chat_engines.ts";
 import { Engine } from "./engine.ts";
 import { webGpuGate } from "./gate.ts";
+import { keptGpuMemory } from "./gpu_memory.ts";
 import { plainError, type Wire } from "./protocol.ts";
 import { followAddress } from "./router.ts";
 import { ServerJobs } from "./server_jobs.ts";
@@ -54,7 +55,7 @@ try {
   ]);
   const engine = engineOf("worker.js");
   const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => engineOf("onnx/writer.js"));
-  const session = new PageSession(job, gate, engine, chat, serverAt(server.api));
+  const session = new PageSession({ ...job, ...keptGpuMemory() }, gate, engine, chat, serverAt(server.api));
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();
   });

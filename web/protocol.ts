@@ -80,8 +80,8 @@ export interface Questions {
   readonly handOver: { readonly input: RunOfServer; readonly answer: string };
   /** Takes such a run back, with what it has become. */
   readonly bringBack: { readonly input: RunOfServer; readonly answer: null };
-  /** Opens the adapter (GPU) and measures the engine's own matrix product on it. */
-  readonly device: { readonly input: null; readonly answer: DeviceFacts };
+  /** Opens the adapter (GPU) and, where that is wanted, measures the engine's own matrix product on it. */
+  readonly device: { readonly input: { readonly measure: boolean }; readonly answer: DeviceFacts };
 }
 
 /** Name of a question. */
@@ -363,8 +363,8 @@ export interface DeviceFacts {
   readonly features: readonly string[];
   /** Granted limits by WebGPU's names. */
   readonly limits: Readonly<Record<string, number>>;
-  /** Of a product of two square f32 matrices of this size, 10⁹ operations a second. */
-  readonly matmul: { readonly size: number; readonly gigaflops: number };
+  /** Of a product of two square f32 matrices of this size, 10⁹ operations a second; null where it was not measured. */
+  readonly matmul: { readonly size: number; readonly gigaflops: number } | null;
 }
 
 /** An error as plain data. */

@@ -21,6 +21,7 @@ import {
 } from "./protocol.ts";
 import { type ChatEngine, ChatSession } from "./chat_session.ts";
 import { RunDownloads } from "./run_downloads.ts";
+import { freeRunName } from "./run_name.ts";
 import { RunState } from "./run_state.ts";
 import { route, routeTo } from "./router.ts";
 import type { ServerJobs } from "./server_jobs.ts";
@@ -91,11 +92,17 @@ export class PageSession {
     });
   }
 
-  /** Starts the form's job; what was kept under its name goes. */
+  /** The name that a run of the form's job would have. */
+  get nextName(): string {
+    return freeRunName(String(this.form.value("output_model_name")), this.runs.value.map(({ name }) => name));
+  }
+
+  /** Starts the form's job. Kept runs stay: where one has its name, it gets the next number. */
   start(): void {
-    const { values } = this.form, name = String(this.form.value("output_model_name"));
+    const { values } = this.form, name = this.nextName;
     const jobId = this.server ? { job_id: `page-${crypto.randomUUID()}` } : {};
-    this.#run(new RunState(name, { ...values.value, ...jobId }), { overwrite: true });
+    const config = { ...values.value, ...jobId, output_model_name: name };
+    this.#run(new RunState(name, config), { overwrite: true }); // of a run that ended before its record was written
   }
 
   /** Starts the form's job on the server, and follows it. */

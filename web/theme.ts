@@ -3,30 +3,22 @@
  *
  * @module
  */
+import { keepChoice, keptChoice } from "./kept_choice.ts";
 
 /** What the user chose; `system` for nothing. */
 export type Theme = "system" | "light" | "dark";
 
-const KEY = "lowrank theme";
+const NAME = "theme";
 
 /** The choice of an earlier visit. */
 export function savedTheme(): Theme {
-  try {
-    const saved = localStorage.getItem(KEY);
-    return saved === "light" || saved === "dark" ? saved : "system";
-  } catch {
-    return "system"; // the browser keeps nothing for this page
-  }
+  const saved = keptChoice(NAME);
+  return saved === "light" || saved === "dark" ? saved : "system";
 }
 
 export function applyTheme(theme: Theme): void {
   document.documentElement.dataset.theme = theme;
-  try {
-    if (theme === "system") localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, theme);
-  } catch {
-    // for this visit only, then
-  }
+  keepChoice(NAME, theme === "system" ? null : theme);
 }
 
 /** The other one of what is shown now. */

@@ -35,6 +35,7 @@ import {
 } from "./protocol.ts";
 import { RunLibrary } from "./run_library.ts";
 import { copyTo } from "./stored_copy.ts";
+import { webLock } from "./web_lock.ts";
 import { holdLife } from "./worker_life.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids
@@ -107,7 +108,13 @@ async function start(current: Session, wire: Wire, server: ServerAccess | null):
   current.finishing = new AbortController();
   let name: string | null = null;
   const resumable = async () => name === null ? null : await library.resumable(name);
+  const lock = await webLock("lowrank training");
   try {
+    if (!lock) {
+      throw new Error(
+        "Another tab of this page is training and takes the GPU: wait for its end, or pause it there",
+      );
+    }
     await (await current.chat)?.close(); // its memory is the run's
     const config = parseFineTuneJobConfig(wire);
     name = config.job.outputDir.replace(/^runs\//, "");
@@ -128,6 +135,7 @@ async function start(current: Session, wire: Wire, server: ServerAccess | null):
     else tell({ type: "failed", error: plainError(error), resumable: await resumable().catch(() => null) });
   } finally {
     current.running = null;
+    await lock?.release();
   }
 }
 
@@ -202,7 +210,7 @@ function answersOf(current: Session): Answers {
       current.planning = new AbortController();
       return planJob(parseFineTuneJobConfig(wire), files, current.planning.signal);
     },
-    device: () => deviceFacts(),
+    device: ({ measure }) => deviceFacts(measure),
     startOnServer: async ({ config, server }) => {
       const { startOnServer } = await import("./hand_over.ts");
       return await startOnServer(config, server, files);

@@ -85,7 +85,7 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
     await look(page, "history");
     await go("device");
     await page.locator("#measure:not([disabled])").click();
-    await page.locator("#device-facts").waitFor({ timeout: 60_000 });
+    await page.getByText("GFLOP/s").waitFor({ timeout: 60_000 });
     await look(page, "device");
     await go("run/nothing");
     await page.getByText("There is no such run here.").or(page.locator(".problem")).first().waitFor();

@@ -4,6 +4,7 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
 import { byteSize, count } from "../figures.ts";
 import { type DeviceFacts, type PlainError, plainError } from "../protocol.ts";
@@ -13,16 +14,17 @@ function limitText(name: string, value: number): string {
   return /Size$/.test(name) ? byteSize(value) : count(value);
 }
 
-function Facts({ facts }: { facts: DeviceFacts }) {
-  const { name, software, features, limits, matmul } = facts;
+function rateText({ size, gigaflops }: NonNullable<DeviceFacts["matmul"]>): string {
+  const rate = gigaflops >= 1000
+    ? `${(gigaflops / 1000).toPrecision(3)} TFLOP/s`
+    : `${gigaflops.toPrecision(3)} GFLOP/s`;
+  return `${rate}, f32, ${size} × ${size}, checked before it was timed`;
+}
+
+function Facts({ facts: { name, software, features, limits, matmul } }: { facts: DeviceFacts }) {
   const rows: [string, string][] = [
     ["Adapter", software ? `${name} (software: it computes on the CPU)` : name],
-    [
-      "Matrix product",
-      `${
-        matmul.gigaflops.toPrecision(3)
-      } GFLOP/s, f32, ${matmul.size} × ${matmul.size}, checked before it was timed`,
-    ],
+    ["Matrix product", matmul ? rateText(matmul) : "not measured yet"],
     ["Optional features", features.length === 0 ? "none" : features.join(", ")],
     ...Object.entries(limits).map(([limit, value]): [string, string] => [limit, limitText(limit, value)]),
   ];
@@ -43,30 +45,38 @@ export function DeviceView({ session }: ViewProps) {
   const facts = useSignal<DeviceFacts | null>(null);
   const problem = useSignal<PlainError | null>(null);
   const measuring = useSignal(false);
-  const measure = async () => {
-    measuring.value = true;
+  const look = async (measure: boolean) => {
+    measuring.value = measure;
     problem.value = null;
     try {
-      facts.value = await engine.ask("device", null);
+      facts.value = await engine.ask("device", { measure });
     } catch (error) {
       problem.value = plainError(error);
     } finally {
       measuring.value = false;
     }
   };
-  const isAble = session.isAble && !measuring.value;
+  const { isAble } = session;
+  useEffect(() => {
+    if (isAble && facts.value === null) void look(false);
+  }, [isAble]);
   return (
     <section class="card" aria-labelledby="device-title">
       <h1 id="device-title">Device</h1>
       <p class="soft">
-        What WebGPU offers here, and how fast the engine multiplies matrices on it.
+        What WebGPU offers here, and how fast the engine multiplies matrices with it.
         {busy.value && " While a run goes on, its speed is not measured."}
       </p>
       {facts.value && <Facts facts={facts.value} />}
       {problem.value && <Problem title="The adapter cannot be used" problem={problem.value} />}
       <div class="actions">
-        <button id="measure" type="button" disabled={!isAble} onClick={() => void measure()}>
-          {measuring.value ? "Measuring …" : facts.value ? "Measure again" : "Measure"}
+        <button
+          id="measure"
+          type="button"
+          disabled={!isAble || measuring.value}
+          onClick={() => void look(true)}
+        >
+          {measuring.value ? "Measuring …" : facts.value?.matmul ? "Measure again" : "Measure its speed"}
         </button>
       </div>
     </section>

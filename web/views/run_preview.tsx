@@ -6,12 +6,12 @@
 import { useSignal } from "@preact/signals";
 import type { ViewProps } from "../app.tsx";
 import { saveAs } from "../download.ts";
-import { byteSize, count } from "../figures.ts";
+import { count } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
-import type { Asked, JobInputs } from "../job_inputs.ts";
+import type { JobInputs } from "../job_inputs.ts";
 import type { JobPlan } from "../protocol.ts";
 import { commandOptions, shellCommand } from "../shell_command.ts";
-import { MemoryRows } from "./memory_rows.tsx";
+import { MemoryVerdict } from "./memory_verdict.tsx";
 import { modelName } from "./model_card.tsx";
 
 function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
@@ -44,49 +44,6 @@ function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
       ]]
       : []),
   ] as [string, string][];
-}
-
-/** The plan's memory as one bar of parts, and the verdict in words. */
-function Memory({ form, plan }: { form: JobForm; plan: JobPlan }) {
-  const { memory } = plan.summary, total = memory.reduce((sum, { bytes }) => sum + bytes, 0);
-  const limit = form.value("memory_limit_gb");
-  const verdict = typeof limit === "number"
-    ? `Fits: ${byteSize(total)} of the ${byteSize(limit * 1e9)} that memory_limit_gb allows.`
-    : `Needs ${byteSize(total)} of GPU memory. Browsers do not tell how much there is.`;
-  const smaller = form.quantization === "none"
-    ? plan.quantizations.find((one) => one.quantization === "4bit")
-    : null;
-  return (
-    <div id="memory">
-      <p id="fit">{verdict}</p>
-      <div class="memory" aria-hidden="true">
-        {memory.map(({ what, bytes }, i) => (
-          <i key={what} class={`part${i % 6}`} style={{ flexGrow: bytes / total }} />
-        ))}
-      </div>
-      <details>
-        <summary>By use</summary>
-        <MemoryRows memory={memory} tight />
-      </details>
-      {smaller && smaller.totalBytes < total && (
-        <small>With the base in 4 bits it would need {byteSize(smaller.totalBytes)}.</small>
-      )}
-    </div>
-  );
-}
-
-function Verdict({ form, plan }: { form: JobForm; plan: Asked<JobPlan> | null }) {
-  if (plan?.value) {
-    return (
-      <div aria-busy={plan.waiting}>
-        <Memory form={form} plan={plan.value} />
-      </div>
-    );
-  }
-  if (plan?.problem?.name === "GpuMemoryError") {
-    return <p id="fit" class="wrong">Will not fit. {plan.problem.message}</p>;
-  }
-  return plan?.waiting ? <p class="soft" role="status">Planning the run.</p> : null;
 }
 
 function Export({ form }: { form: JobForm }) {
@@ -135,13 +92,6 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
       </div>
       {/* above all that changes when an option is left for it, or the press would miss it */}
-      {session.runs.value.some(({ name }) => name === form.value("output_model_name")) && (
-        <p id="replaces" class="soft">
-          <small>
-            A run of this name is kept: starting puts the new one in its place. Another name keeps both.
-          </small>
-        </p>
-      )}
       <div class="go">
         <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
           Start training
@@ -159,7 +109,7 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         )}
       </div>
       <dl id="job">
-        {[...facts(form, current), ["Kept", kept]].map(([name, value]) => (
+        {[["Name", session.nextName], ...facts(form, current), ["Kept", kept]].map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{value}</dd>
@@ -171,7 +121,7 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
           {issues.map(({ path, message }) => <li key={path}>{path ? `${path}: ` : ""}{message}</li>)}
         </ul>
       )}
-      <Verdict form={form} plan={plan} />
+      <MemoryVerdict form={form} plan={plan} />
       <Export form={form} />
     </aside>
   );
