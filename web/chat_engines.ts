@@ -32,8 +32,7 @@ export class OnnxChat implements ChatEngine {
   async open(subject: ChatSubject): Promise<ChatFacts> {
     this.#subject = subject;
     const sides: ChatSide[] = subject.kind === "run" ? ["adapter", "base"] : ["base"];
-    const { hasTemplate, contextLength } = await this.#open(subject, sides[0]!);
-    return { hasTemplate, contextLength, sides };
+    return { ...await this.#open(subject, sides[0]!), sides };
   }
 
   async say(

@@ -39,6 +39,7 @@ export class ChatModel {
         hasTemplate: model.chatTemplate !== null,
         contextLength: model.contextLength,
         sides: place.adapter === null ? ["base"] : ["adapter", "base"],
+        examples: place.examples,
       };
     });
   }

@@ -50,6 +50,8 @@ export class ChatSession {
   readonly temperature = signal(0.7);
   readonly seed = signal(42);
   readonly maxNewTokens = signal(256);
+  /** Stands before the conversation, where it is not empty. */
+  readonly system = signal("");
   readonly turns = signal<readonly Turn[]>([]);
   readonly state = signal<"closed" | "loading" | "ready" | "writing">("closed");
   readonly problem = signal<PlainError | null>(null);
@@ -136,7 +138,9 @@ export class ChatSession {
       if (!answer) return [];
       return [{ role: "user", content: question }, { role: "assistant", content: answer.text.value }];
     });
-    return [...before, { role: "user", content: question }];
+    const system = this.system.value.trim();
+    const instruction: Message[] = system === "" ? [] : [{ role: "system", content: system }];
+    return [...instruction, ...before, { role: "user", content: question }];
   }
 
   async #told(act: () => Promise<void>, stopped?: AbortSignal): Promise<void> {

@@ -44,6 +44,11 @@ export class JobForm {
     return given;
   }
 
+  /** Whether an option stands at something else than its default. */
+  isChanged(wireName: string): boolean {
+    return JSON.stringify(this.value(wireName)) !== JSON.stringify(DEFAULTS.get(wireName));
+  }
+
   /** Sets options; undefined sets one back to its default. */
   set(changes: Wire): void {
     const merged = { ...this.values.value, ...changes };

@@ -23,7 +23,7 @@ export async function onnxModel(
   { subject, side }: OnnxOrder,
   { root, files, signal }: Omit<ExportDeps, "onProgress">,
 ): Promise<ExportedModel> {
-  const { baseModel, adapter, chatTemplatePath } = await chatPlace(subject, files.at);
+  const { baseModel, adapter, chatTemplatePath, examples } = await chatPlace(subject, files.at);
   await clearStage(root);
   const source = await openExportSource(files.at, {
     model: side === "adapter" ? adapter! : baseModel,
@@ -43,6 +43,7 @@ export async function onnxModel(
       ),
       hasTemplate: (source.chatTemplate ?? tokenizer.chatTemplate) !== null,
       contextLength: source.base.config.maxPositionEmbeddings,
+      examples,
     };
   } finally {
     await source.close();

@@ -219,6 +219,8 @@ export interface ChatFacts {
   readonly hasTemplate: boolean;
   readonly contextLength: number;
   readonly sides: readonly ChatSide[];
+  /** What may be asked: prompts that the run has answered; empty for a base model. */
+  readonly examples: readonly string[];
 }
 
 /** What is to be answered. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { checkpointName, listCheckpoints } from "../src/checkpoint/resume.ts";
-import { type SampleRound, SAMPLES_FILE } from "../src/logs/samples_file.ts";
+import { readRounds } from "../src/logs/samples_file.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../src/run_files.ts";
 import { type Folder, readText } from "../src/storage.ts";
 import { filesBelow } from "../src/storage/files_below.ts";
@@ -97,11 +97,6 @@ async function readMetrics(run: Folder): Promise<MetricsRow[]> {
   const lines = (await readText(run, METRICS_FILE)).split("\n");
   // a crash may cut the last line, and what it told comes again
   return lines.slice(0, -1).map((line) => JSON.parse(line));
-}
-
-async function readRounds(run: Folder): Promise<SampleRound[]> {
-  if (!await run.exists(SAMPLES_FILE)) return [];
-  return JSON.parse(await readText(run, SAMPLES_FILE)).rounds;
 }
 
 async function readCheckpoints(run: Folder): Promise<RunCheckpoint[]> {

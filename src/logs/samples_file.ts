@@ -17,6 +17,12 @@ export interface SampleRound {
   readonly exact_match: number | null;
 }
 
+/** The rounds that a run has written; none where it wrote no file. @throws {SyntaxError} If the file is damaged. */
+export async function readRounds(run: Folder): Promise<SampleRound[]> {
+  if (!await run.exists(SAMPLES_FILE)) return [];
+  return JSON.parse(await readText(run, SAMPLES_FILE)).rounds;
+}
+
 /** Keeps the rounds of a run, one a step, and the file that holds them. */
 export class SamplesFile {
   readonly #folder: Folder;
@@ -30,9 +36,8 @@ export class SamplesFile {
   /** Goes on after a step: later rounds are dropped. @throws {ModelFormatError} If the file is damaged. */
   static async resume(folder: Folder, step: number): Promise<SamplesFile> {
     const file = new SamplesFile(folder);
-    if (!await folder.exists(SAMPLES_FILE)) return file;
     try {
-      const { rounds } = JSON.parse(await readText(folder, SAMPLES_FILE)) as { rounds: SampleRound[] };
+      const rounds = await readRounds(folder);
       file.#rounds = rounds.filter((round) => round.step <= step);
     } catch (cause) {
       const where = `${folder.uri}/${SAMPLES_FILE}`;

@@ -14,7 +14,7 @@ class EchoEngine implements ChatEngine {
 
   open(subject: ChatSubject) {
     const sides = subject.kind === "run" ? ["adapter", "base"] as const : ["base"] as const;
-    return Promise.resolve({ hasTemplate: true, contextLength: 64, sides });
+    return Promise.resolve({ hasTemplate: true, contextLength: 64, sides, examples: [] });
   }
 
   async say(order: ChatOrder, signal: AbortSignal, onPiece: Parameters<ChatEngine["say"]>[2]) {
@@ -85,4 +85,16 @@ Deno.test("ChatSession tells why there is no answer, and forgets all on reset", 
   assert.equal(chat.state.value, "ready");
   chat.reset();
   assert.deepEqual([chat.turns.value, chat.problem.value], [[], null]);
+});
+
+Deno.test("ChatSession puts the system message before each conversation, and none where it is empty", async () => {
+  const engine = new EchoEngine(), chat = new ChatSession(engine);
+  await chat.open(RUN);
+  chat.system.value = "  Answer in rhyme. ";
+  await chat.send("one");
+  chat.system.value = " ";
+  await chat.send("two");
+  const roles = engine.orders.map(({ turns }) => turns[0]!.messages.map(({ role }) => role).join(" "));
+  assert.deepEqual(roles, ["system user", "user assistant user"]);
+  assert.equal(engine.orders[0]!.turns[0]!.messages[0]!.content, "Answer in rhyme.");
 });

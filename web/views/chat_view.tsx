@@ -80,10 +80,23 @@ function Settings({ chat }: ChatProps) {
   const numbers = [
     ["chat-temperature", "Temperature", chat.temperature, { min: 0, max: 2, step: 0.1 }],
     ["chat-seed", "Seed", chat.seed, { min: 0, max: 1e6, step: 1 }],
-    ["chat-tokens", "Tokens at most", chat.maxNewTokens, { min: 1, max: 4096, step: 1 }],
+    ["chat-tokens", "Most tokens", chat.maxNewTokens, { min: 1, max: 4096, step: 1 }],
   ] as const;
   return (
     <div class="inline-fields">
+      {chat.facts.value?.hasTemplate !== false && (
+        <label class="inline wide" for="chat-system">
+          System message{" "}
+          <input
+            id="chat-system"
+            type="text"
+            autocomplete="off"
+            placeholder="none"
+            value={chat.system.value}
+            onChange={({ currentTarget }) => chat.system.value = currentTarget.value}
+          />
+        </label>
+      )}
       {numbers.map(([id, title, value, range]) => (
         <label key={id} class="inline" for={id}>
           {title}{" "}
@@ -129,6 +142,27 @@ function Said({ turns }: { turns: readonly Turn[] }) {
           </li>
         ))}
       </ol>
+    </div>
+  );
+}
+
+/** What the run was asked before, to ask it again. */
+function Examples({ chat }: ChatProps) {
+  const examples = chat.facts.value?.examples ?? [];
+  if (examples.length === 0 || chat.turns.value.length > 0) return null;
+  return (
+    <div class="examples" role="group" aria-label="Prompts of this run">
+      {examples.map((prompt) => (
+        <button
+          key={prompt}
+          type="button"
+          class="second quiet small"
+          disabled={chat.state.value !== "ready"}
+          onClick={() => void chat.send(prompt)}
+        >
+          {prompt}
+        </button>
+      ))}
     </div>
   );
 }
@@ -220,6 +254,7 @@ export function ChatView({ session }: ViewProps) {
           {chat.state.value === "loading" && <p class="soft" role="status">Loading the model.</p>}
           {problem && <Problem id="chat-problem" title="No answer" problem={problem} />}
           <Said turns={chat.turns.value} />
+          <Examples chat={chat} />
           <Ask chat={chat} />
         </>
       )}

@@ -55,11 +55,30 @@ function Control({ form, field }: FieldProps) {
   );
 }
 
-export function OptionField({ form, field }: FieldProps) {
+export function OptionField(
+  { form, field, resettable = false }: FieldProps & {
+    /** Whether it offers to go back to its default. */
+    readonly resettable?: boolean;
+  },
+) {
   const { wireName, kind, help } = field, id = `option-${wireName}`, issue = form.issueOf(wireName);
+  const title = titleOf(wireName);
   return (
     <div class={kind === "boolean" ? "field tick" : "field"}>
-      <label for={id} title={wireName}>{titleOf(wireName)}</label>
+      <label for={id} title={wireName}>
+        {title}
+        {resettable && form.isChanged(wireName) && (
+          <button
+            type="button"
+            class="plain reset"
+            aria-label={`Set ${title} back to its default`}
+            title="Back to its default"
+            onClick={() => form.set({ [wireName]: undefined })}
+          >
+            ↺
+          </button>
+        )}
+      </label>
       <Control form={form} field={field} />
       <small id={`${id}-help`} class={issue === null ? "" : "wrong"}>{issue ?? help}</small>
     </div>

@@ -7,6 +7,7 @@ import { useSignal } from "@preact/signals";
 import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS, SECTIONS } from "../../src/config.ts";
 import { BASIC_OPTIONS, HIDDEN_OPTIONS, presetOf, PRESETS } from "../presets.ts";
 import type { JobForm } from "../job_form.ts";
+import { titleOf } from "../option_text.ts";
 import { OptionField } from "./option_field.tsx";
 
 const FIELDS: ReadonlyMap<string, ConfigField> = new Map(
@@ -34,6 +35,47 @@ function Quantization({ form }: { form: JobForm }) {
   );
 }
 
+/** Whether an option's names or help hold all words. */
+function matches({ wireName, help }: ConfigField, words: readonly string[]): boolean {
+  const text = `${wireName} ${titleOf(wireName)} ${help}`.toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+/** Options beside the basic ones, by their sections; those of a search at once. */
+function Sections({ form }: { form: JobForm }) {
+  const search = useSignal(""), words = search.value.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const isSearch = words.length > 0;
+  const sections = SECTIONS.map((section) => {
+    const fields = shownIn(section).filter((field) =>
+      !BASIC_OPTIONS.includes(field.wireName) && matches(field, words)
+    );
+    return { section, fields, changed: fields.filter(({ wireName }) => form.isChanged(wireName)).length };
+  }).filter(({ fields }) => fields.length > 0);
+  return (
+    <>
+      <input
+        id="find-option"
+        type="search"
+        aria-label="Find an option"
+        placeholder="Find an option"
+        value={search.value}
+        onInput={({ currentTarget }) => search.value = currentTarget.value}
+      />
+      {sections.map(({ section, fields, changed }) => (
+        <details key={`${section} ${isSearch}`} class="section" open={isSearch}>
+          <summary>
+            {section} {changed > 0 && <small>{changed} changed</small>}
+          </summary>
+          <div class="fields">
+            {fields.map((field) => <OptionField key={field.wireName} form={form} field={field} resettable />)}
+          </div>
+        </details>
+      ))}
+      {sections.length === 0 && <p class="soft" role="status">No option is called so.</p>}
+    </>
+  );
+}
+
 export function SettingsCard({ form }: { form: JobForm }) {
   const advanced = useSignal(false), preset = presetOf(form.values.value);
   return (
@@ -47,7 +89,7 @@ export function SettingsCard({ form }: { form: JobForm }) {
             value={preset ?? ""}
             onChange={({ currentTarget }) => form.set(PRESETS.get(currentTarget.value)?.options ?? {})}
           >
-            {preset === null && <option value="">Own</option>}
+            {preset === null && <option value="">Custom</option>}
             {[...PRESETS].map(([name, { title }]) => <option key={name} value={name}>{title}</option>)}
           </select>
         </label>
@@ -64,17 +106,7 @@ export function SettingsCard({ form }: { form: JobForm }) {
         {BASIC_OPTIONS.map((name) => <OptionField key={name} form={form} field={FIELDS.get(name)!} />)}
         <Quantization form={form} />
       </div>
-      {advanced.value && SECTIONS.map((section) => {
-        const fields = shownIn(section).filter(({ wireName }) => !BASIC_OPTIONS.includes(wireName));
-        return fields.length === 0 ? null : (
-          <details key={section} class="section">
-            <summary>{section}</summary>
-            <div class="fields">
-              {fields.map((field) => <OptionField key={field.wireName} form={form} field={field} />)}
-            </div>
-          </details>
-        );
-      })}
+      {advanced.value && <Sections form={form} />}
     </section>
   );
 }
