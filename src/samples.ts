@@ -92,6 +92,8 @@ export interface SamplerOptions {
   readonly stopTokenIds: ReadonlySet<number>;
 }
 
+type SampledEvent = Extract<TrainingEvent, { type: "sampled" }>;
+
 export class Sampler {
   readonly #model: TrainableModel;
   readonly #tokenizer: Tokenizer;
@@ -118,23 +120,37 @@ export class Sampler {
     return this.#rows.length > 0 || this.#options.prompts.length > 0;
   }
 
+  /** Whether there is anything to show in the middle of training. */
+  get shows(): boolean {
+    return Math.min(this.#rows.length, this.#options.shown) > 0 || this.#options.prompts.length > 0;
+  }
+
   /** Answers greedily with the weights as they are. `step` counts the optimizer steps done. */
-  async sampled(step: number, signal: AbortSignal): Promise<Extract<TrainingEvent, { type: "sampled" }>> {
-    const own = await this.#ownSamples(signal), rows = this.#rows.length;
+  async sampled(step: number, signal: AbortSignal): Promise<SampledEvent> {
+    return await this.#sampled(step, this.#rows, this.#options.exactMatch, signal);
+  }
+
+  /** The same of what is shown alone: cheap enough for the middle of training. */
+  async glimpsed(step: number, signal: AbortSignal): Promise<SampledEvent> {
+    return await this.#sampled(step, this.#rows.slice(0, this.#options.shown), false, signal);
+  }
+
+  async #sampled(
+    step: number,
+    asked: readonly HeldOutAnswer[],
+    compares: boolean,
+    signal: AbortSignal,
+  ): Promise<SampledEvent> {
+    const own = await this.#ownSamples(signal), rows = asked.length;
     if (rows === 0) return { type: "sampled", step, samples: own, exactMatch: null, rows };
-    const { shown, exactMatch: compares, rowLength: length } = this.#options;
-    const longest = this.#rows.reduce((most, { tokens }) => Math.max(most, tokens), 0);
-    const { share, answers } = await this.#answered(this.#rows, length, longest + SPARE_TOKENS, signal);
-    const heldOut = this.#rows.slice(0, shown).map(({ prompt, expected }, i): Sample => {
+    const { shown, rowLength: length } = this.#options;
+    const longest = asked.reduce((most, { tokens }) => Math.max(most, tokens), 0);
+    const { share, answers } = await this.#answered(asked, length, longest + SPARE_TOKENS, signal);
+    const heldOut = asked.slice(0, shown).map(({ prompt, expected }, i): Sample => {
       return { prompt, expected, answer: answers[i]! };
     });
-    return {
-      type: "sampled",
-      step,
-      samples: [...own, ...heldOut],
-      exactMatch: compares ? share : null,
-      rows,
-    };
+    const exactMatch = compares ? share : null;
+    return { type: "sampled", step, samples: [...own, ...heldOut], exactMatch, rows };
   }
 
   async #ownSamples(signal: AbortSignal): Promise<Sample[]> {

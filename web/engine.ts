@@ -67,10 +67,10 @@ export class Engine {
     });
   }
 
-  /** @param server Told how the run stands; null for nobody. */
-  start(config: Wire, server: ServerAccess | null = null): void {
+  /** @param server Told how the run stands; null for nobody. @param onlyOneStep Stops at the next report of a step. */
+  start(config: Wire, server: ServerAccess | null = null, onlyOneStep = false): void {
     this.#isRunning = true;
-    this.#send({ type: "start", config, server });
+    this.#send({ type: "start", config, server, onlyOneStep });
   }
 
   stop(): void {
@@ -79,6 +79,10 @@ export class Engine {
 
   finish(): void {
     this.#send({ type: "finish" });
+  }
+
+  answerNow(): void {
+    this.#send({ type: "answerNow" });
   }
 
   #begin(): LivingWorker {

@@ -105,11 +105,15 @@ export type WorkerCommand =
     readonly config: Wire;
     /** Told how the run stands, by the name that the option `job_id` gives it; null for nobody. */
     readonly server: ServerAccess | null;
+    /** Stops at the next report of a step, as `stop` does. */
+    readonly onlyOneStep: boolean;
   }
   /** Ends the running job between two batches; a checkpoint of its last whole step is kept. */
   | { readonly type: "stop" }
   /** Makes the step that the running job is at its last: it evaluates, saves and is completed. */
-  | { readonly type: "finish" };
+  | { readonly type: "finish" }
+  /** Has the running job answer its sample prompts after the step that it is at. */
+  | { readonly type: "answerNow" };
 
 /** What the worker tells the page. */
 export type WorkerMessage =

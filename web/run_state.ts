@@ -8,7 +8,7 @@ import type { RunSummary, TrainingEvent } from "../src/job.ts";
 import { clock, count, percent } from "./figures.ts";
 import { type LossPoint, lossSummary, smoothed } from "./loss_summary.ts";
 import type { PlainError, RunDetails, RunHoldings, Wire } from "./protocol.ts";
-import type { Round } from "./sample_rounds.ts";
+import { type Round, withRound } from "./sample_rounds.ts";
 import { TokenAccuracy } from "./token_accuracy.ts";
 
 /** Where a run stands. */
@@ -40,8 +40,10 @@ export class RunState {
   readonly checkpointAt = signal<{ readonly step: number; readonly at: Date } | null>(null);
   readonly resumable = signal<number | null>(null);
   readonly log = signal<readonly string[]>([]);
-  /** The first round of answers and the latest. */
-  readonly rounds = signal<readonly [Round, Round] | null>(null);
+  /** Rounds of answers, by step. */
+  readonly rounds = signal<readonly Round[]>([]);
+  /** Whether answers were asked for that have not come yet. */
+  readonly isAnswering = signal(false);
   readonly problem = signal<PlainError | null>(null);
   readonly verdict = signal("");
   readonly holdings = signal<RunHoldings>({ files: [], checkpoints: [], hasAdapter: false });
@@ -69,10 +71,9 @@ export class RunState {
       if (loss !== null) run.steps.push({ step, loss, ...rest });
       if (eval_loss !== null) run.evaluations.push({ step, loss: eval_loss });
     }
-    const all = rounds.map(({ step, samples, exact_match }): Round => {
+    run.rounds.value = rounds.map(({ step, samples, exact_match }): Round => {
       return { step, samples, exactMatch: exact_match, rows: null };
     });
-    if (all.length > 0) run.rounds.value = [all[0]!, all.at(-1)!];
     run.step.value = entry.steps;
     run.totalSteps.value = entry.totalSteps;
     run.holdings.value = holdings;
@@ -88,6 +89,7 @@ export class RunState {
     this.status.value = "starting";
     this.live.value = "Starting.";
     this.problem.value = null;
+    this.isAnswering.value = false;
     this.log.value = [];
     this.#summaryAt = -Infinity;
   }
@@ -100,6 +102,10 @@ export class RunState {
   finishing(): void {
     this.status.value = "stopping";
     this.live.value = "Ending after this step, then saving.";
+  }
+
+  answering(): void {
+    this.isAnswering.value = true;
   }
 
   stopped(resumable: number | null): void {
@@ -139,8 +145,9 @@ export class RunState {
         this.version.value++;
         return this.#tell(evaluationLine(event));
       case "sampled": {
-        const { step, samples, exactMatch, rows } = event, now = { step, samples, exactMatch, rows };
-        this.rounds.value = [this.rounds.value?.[0] ?? now, now];
+        const { type: _, ...round } = event;
+        this.isAnswering.value = false;
+        this.rounds.value = withRound(this.rounds.value, round);
         return;
       }
       case "planned":
@@ -224,6 +231,7 @@ export class RunState {
   #cutAfter(step: number): void {
     this.steps = this.steps.filter((point) => point.step <= step);
     this.evaluations = this.evaluations.filter((point) => point.step <= step);
+    this.rounds.value = this.rounds.value.filter((round) => round.step <= step);
     this.#accuracy.cutAfter(step);
     this.version.value++;
   }

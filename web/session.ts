@@ -139,11 +139,15 @@ export class PageSession {
     this.moving.value = false;
   }
 
-  /** Goes on with a run, with the options that it was begun with. */
-  async resume(name: string): Promise<void> {
+  /**
+   * Goes on with a run, with the options that it was begun with.
+   *
+   * @param onlyOneStep Pauses again at the next report of a step.
+   */
+  async resume(name: string, onlyOneStep = false): Promise<void> {
     await this.show(name);
     const run = this.run.value;
-    if (run?.name === name) this.#run(run, { resume: "auto" });
+    if (run?.name === name) this.#run(run, { resume: "auto" }, onlyOneStep);
   }
 
   /** Ends the running job after its step; its checkpoint is kept. */
@@ -156,6 +160,12 @@ export class PageSession {
   finish(): void {
     this.run.value?.finishing();
     this.engine.finish();
+  }
+
+  /** Has the running job answer its prompts after the step that it is at. */
+  answerNow(): void {
+    this.run.value?.answering();
+    this.engine.answerNow();
   }
 
   /** Ends the running job and removes it. */
@@ -181,14 +191,14 @@ export class PageSession {
     });
   }
 
-  #run(run: RunState, options: Wire): void {
+  #run(run: RunState, options: Wire, onlyOneStep = false): void {
     void keepStorage();
     run.begin();
     this.run.value = run;
     this.busy.value = true;
     this.#discards = false;
     routeTo(`run/${run.name}`);
-    this.engine.start({ ...run.config, ...options }, this.server?.access ?? null);
+    this.engine.start({ ...run.config, ...options }, this.server?.access ?? null, onlyOneStep);
   }
 
   async #take(message: RunMessage): Promise<void> {

@@ -28,7 +28,6 @@ import {
   type Question,
   type Questions,
   type RunStore,
-  type Wire,
   type WorkerCommand,
   type WorkerMessage,
   type WriterQuestion,
@@ -62,6 +61,8 @@ interface Session {
   running: AbortController | null;
   /** Makes the step that the running job is at its last. */
   finishing: AbortController;
+  /** Whether the running job is to answer its prompts after the step that it is at. */
+  answering: boolean;
   /** Aborts the plan that is made. */
   planning: AbortController;
 }
@@ -74,7 +75,7 @@ async function openSession(): Promise<Session> {
   const files = new PageFiles(root, self.location.href);
   const [library, shelf] = [new RunLibrary(root), new ModelShelf(files)];
   const [planning, finishing] = [new AbortController(), new AbortController()];
-  const idle = { chat: null, running: null, finishing, planning };
+  const idle = { chat: null, running: null, finishing, answering: false, planning };
   return { root, store, files, library, shelf, asked: new Map(), ...idle };
 }
 
@@ -101,11 +102,19 @@ async function trackerOf(access: ServerAccess, jobId: string): Promise<JobTracke
   return new QueuedTracker(new LowrankServer(access), jobId, { warn });
 }
 
-async function start(current: Session, wire: Wire, server: ServerAccess | null): Promise<void> {
+type StartCommand = Extract<WorkerCommand, { type: "start" }>;
+
+async function start(current: Session, { config: wire, server, onlyOneStep }: StartCommand): Promise<void> {
   const { root, library, files } = current;
   current.planning.abort(); // the run says itself what it takes
   const stopper = current.running = new AbortController();
   current.finishing = new AbortController();
+  current.answering = false;
+  const answersNow = () => {
+    const { answering } = current;
+    current.answering = false;
+    return answering;
+  };
   let name: string | null = null;
   const resumable = async () => name === null ? null : await library.resumable(name);
   const lock = await webLock("lowrank training");
@@ -124,11 +133,15 @@ async function start(current: Session, wire: Wire, server: ServerAccess | null):
       files: files.at,
       signal: stopper.signal,
       finish: current.finishing.signal,
+      answersNow,
       tuning: root.folder("tuning"),
       ...(server && jobId !== null ? { tracker: await trackerOf(server, jobId) } : {}),
       gpu: { submissionMs: SUBMISSION_MS },
     });
-    for await (const event of job.run()) tell({ type: "event", event });
+    for await (const event of job.run()) {
+      tell({ type: "event", event });
+      if (onlyOneStep && event.type === "step") stopper.abort();
+    }
     tell({ type: "completed" });
   } catch (error) {
     if (stopper.signal.aborted) tell({ type: "stopped", resumable: await resumable() });
@@ -245,12 +258,14 @@ self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCo
     case "ask":
       return await answer(current, command.id, command.question as OwnQuestion, command.input);
     case "start":
-      return await start(current, command.config, command.server);
+      return await start(current, command);
     case "cancel":
       return current.asked.get(command.id)?.abort();
     case "stop":
       return current.running?.abort();
     case "finish":
       return current.finishing.abort();
+    case "answerNow":
+      current.answering = true;
   }
 });

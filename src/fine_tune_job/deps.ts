@@ -38,6 +38,11 @@ export interface FineTuneJobDeps {
    */
   readonly finish?: AbortSignal;
   /**
+   * Asked after each step of Lowrank's own trainer but the last: where it says so, prompts are answered then as after
+   * every `sample_steps`, and no bit of the parameters changes. Default: never.
+   */
+  readonly answersNow?: () => boolean;
+  /**
    * The other processes that share the steps of this job, each with a job of the same configuration. Rank 0 alone writes
    * and tells a tracker. Default: there are none.
    */

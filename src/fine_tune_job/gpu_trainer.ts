@@ -87,8 +87,9 @@ export class GpuTrainer implements Trainer {
     const { config, output, progress, signal, mirror } = session, models = this.#models, ranks = this.#ranks;
     yield* loadModel(run, models, config.training.seed, signal);
     const logs = await session.begin(run.checkpoint);
-    const { finish = null } = this.#deps;
-    yield* trainRun(run, { config, output, models, progress, logs, ranks, signal, finish, mirror });
+    const { finish = null, answersNow = () => false } = this.#deps;
+    const asked = { signal, finish, answersNow };
+    yield* trainRun(run, { config, output, models, progress, logs, ranks, mirror, ...asked });
   }
 
   /** Rank 0 alone measures kernels: the others would disturb it, and other tiles round otherwise. */

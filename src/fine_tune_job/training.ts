@@ -36,6 +36,8 @@ export interface TrainingPlaces {
   readonly signal: AbortSignal;
   /** Makes the step that is being done the last one. */
   readonly finish: AbortSignal | null;
+  /** Asked after each step but the last whether prompts are to be answered now. */
+  readonly answersNow: () => boolean;
   readonly mirror: CheckpointMirror | null;
 }
 
@@ -73,7 +75,7 @@ export async function* trainRun(run: PreparedRun, places: TrainingPlaces): Async
   yield { type: "phase", stage: "train", message: "compiling kernels" };
   const checkpoints = logs && new RunCheckpoints({ ...places, logs, run });
   const trainer = new ModelTrainer(model, data, config.training, undefined, ranks);
-  const samples = sampler && samplesBetween(sampler, run, config);
+  const samples = sampler && samplesBetween(sampler, run, places);
   const agreed = async (when: string) =>
     ranks.size > 1 && await agreeOnParameters(ranks, (await model.pool.read()).values(), when);
   try {
@@ -110,11 +112,12 @@ function samplerFor(
 function samplesBetween(
   sampler: Sampler,
   { steps: { totalSteps } }: PreparedRun,
-  { training: { sampleSteps } }: FineTuneJobConfig,
-): Samples {
+  { config: { training: { sampleSteps } }, answersNow }: TrainingPlaces,
+): Samples | null {
+  if (!sampler.shows) return null;
   return {
-    due: (step) => isDue(step, sampleSteps, totalSteps),
-    sampled: (step, signal) => sampler.sampled(step, signal),
+    due: (step) => answersNow() || isDue(step, sampleSteps, totalSteps),
+    sampled: (step, signal) => sampler.glimpsed(step, signal),
   };
 }
 

@@ -370,6 +370,53 @@ onGpu(
 );
 
 onGpu(
+  "answers asked for while training show what is shown and change no bit of it: adapter, moments, losses",
+  async () => {
+    const rows = Array.from({ length: 10 }, (_, i) =>
+      `${
+        JSON.stringify({
+          messages: [{ role: "user", content: `${i}?` }, { role: "assistant", content: "ab" }],
+        })
+      }\n`).join("");
+    const wire = {
+      ...WIRE,
+      ...{
+        max_steps: 6,
+        logging_steps: 1,
+        train_test_split: 0.3,
+        num_generation_samples: 1,
+        exact_match: true,
+      },
+    };
+    const [plain, asked] = [await jobDisk({}, rows), await jobDisk({}, rows)];
+    const quiet = await runOn(plain, wire);
+    const events: TrainingEvent[] = [], presses = [false, true, false, true, true];
+    const answersNow = () => presses.shift()!;
+    for await (const event of jobOn(asked, wire, { answersNow }).run()) events.push(event);
+    const roundsOf = (all: readonly TrainingEvent[]) =>
+      all.flatMap((event) =>
+        event.type === "sampled" ? [[event.step, event.samples.length, event.rows]] : []
+      );
+    assert.deepEqual(roundsOf(quiet), [[0, 1, 3], [6, 1, 3]]);
+    assert.deepEqual(roundsOf(events), [[0, 1, 3], [2, 1, 1], [4, 1, 1], [5, 1, 1], [6, 1, 3]]);
+    assert.deepEqual(presses, [], "the last step is not asked after");
+    assert.deepEqual((await left(asked, 6)).moments, (await left(plain, 6)).moments);
+    const saved = (root: MemoryFolder) =>
+      bytes(root.folder("runs/ember/adapter"), "adapter_model.safetensors");
+    assert.deepEqual(await saved(asked), await saved(plain));
+    const told = (all: readonly TrainingEvent[]) =>
+      all.flatMap((event) =>
+        event.type === "step"
+          ? [[event.step, event.loss, event.gradNorm, event.tokenAccuracy]]
+          : event.type === "evaluated"
+          ? [[event.step, event.evalLoss]]
+          : []
+      );
+    assert.deepEqual(told(events), told(quiet));
+  },
+);
+
+onGpu(
   "checkpoints and rounds of answers come after shares of all steps, and files tell how many",
   async () => {
     const root = await jobDisk();

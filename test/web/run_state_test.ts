@@ -54,7 +54,7 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
   assert.equal(run.status.value, "paused");
   assert.equal(run.resumable.value, 2);
   assert.equal(run.summary.value, "Training loss 3.00 → 1.00 over 2 steps; evaluation loss 4.00 → 2.00.");
-  assert.deepEqual(run.rounds.value![0].samples, [sample]);
+  assert.deepEqual(run.rounds.value[0]!.samples, [sample]);
   const done = RunState.of({
     entry: { ...entry, status: "completed", resumable: null, evalLossAfter: 2 },
     metrics,
@@ -64,4 +64,26 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
   });
   assert.equal(done.status.value, "completed");
   assert.match(done.verdict.value, /^Evaluation loss 4\.000 before, 2\.000 after\./);
+});
+
+Deno.test("RunState keeps each round of answers, and waits for those that were asked for", () => {
+  const run = new RunState("signals", {});
+  const sampled = (step: number, answer: string): TrainingEvent => {
+    return {
+      type: "sampled",
+      step,
+      samples: [{ prompt: "p", expected: null, answer }],
+      exactMatch: null,
+      rows: 0,
+    };
+  };
+  run.take(sampled(0, "a"));
+  run.answering();
+  assert.equal(run.isAnswering.value, true);
+  for (const event of [sampled(3, "b"), sampled(6, "c"), sampled(6, "d")]) run.take(event);
+  assert.equal(run.isAnswering.value, false);
+  const kept = () => run.rounds.value.map(({ step, samples: [sample] }) => [step, sample!.answer]);
+  assert.deepEqual(kept(), [[0, "a"], [3, "b"], [6, "d"]]);
+  run.take({ type: "resumed", step: 4, path: "runs/signals/checkpoint-4" });
+  assert.deepEqual(kept(), [[0, "a"], [3, "b"]]);
 });

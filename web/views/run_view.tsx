@@ -118,6 +118,17 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
           Continue from step {resumable}
         </button>
       )}
+      {resumable !== null && session.isAble && (
+        <button
+          id="one-step"
+          type="button"
+          class="second quiet"
+          title="Goes on, and pauses again at the next report of a step"
+          onClick={() => void session.resume(run.name, true)}
+        >
+          {Number(run.config.logging_steps ?? 1) === 1 ? "One step" : "To the next report"}
+        </button>
+      )}
       {run.holdings.value.hasAdapter && (
         <a
           id="to-chat"
@@ -208,7 +219,7 @@ export function RunView({ session }: ViewProps) {
       <Progress session={session} run={run} />
       {problem && <Problem id="problem" title={`The run failed (${problem.name})`} problem={problem} />}
       <RunCharts run={run} />
-      <RunSamples run={run} />
+      <RunSamples session={session} run={run} />
       <RunFiles session={session} run={run} />
       <RunCheckpoints session={session} run={run} />
       <Details run={run} />

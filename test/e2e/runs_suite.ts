@@ -1,0 +1,116 @@
+/**
+ * Runs of the built page as a person watches them: what the tab tells of one, answers on the way, single steps. Run by
+ * `runs_test.ts`, in a process of its own.
+ */
+import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
+import defaults from "../../web/defaults.json" with { type: "json" };
+import { buildSite, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
+import { completed } from "./whole_way.ts";
+
+const STEPS = 12;
+
+const built = await buildSite({
+  ...defaults,
+  ...{ max_steps: STEPS, batch_size: 2, eval_batch_size: 8, eval_data_path: null, train_test_split: 0.01 },
+  ...{ num_generation_samples: 2, sample_steps: 0, exact_match: false, eval_steps: 6 },
+});
+
+globalThis.addEventListener("unload", () => Deno.removeSync(built, { recursive: true }));
+
+/** What the page asks of the browser's own offers, in their place. */
+interface Offers {
+  readonly titles: string[];
+  readonly notices: string[];
+  wakes: number;
+  held: number;
+}
+
+/** Stands in for what a headless browser does not show, before the page is loaded. */
+async function watchOffers(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const offers: Offers = { titles: [], notices: [], wakes: 0, held: 0 };
+    class FakeNotification extends EventTarget {
+      static requestPermission = () => Promise.resolve("granted");
+      constructor(title: string, { body }: { body: string }) {
+        super();
+        offers.notices.push(`${title}: ${body}`);
+      }
+    }
+    const request = () => {
+      offers.wakes++;
+      offers.held++;
+      return Promise.resolve({ release: () => Promise.resolve(void offers.held--) });
+    };
+    Object.assign(globalThis, { offers, Notification: FakeNotification });
+    Object.defineProperty(Navigator.prototype, "wakeLock", { value: { request } });
+    new MutationObserver(() => offers.titles.push(document.title))
+      .observe(document, { childList: true, subtree: true, characterData: true });
+  });
+}
+
+const offersOf = (page: Page): Promise<Offers> =>
+  page.evaluate(() => (globalThis as unknown as { offers: Offers }).offers);
+
+/** Presses a button as soon as the run has made a step: from here it comes some steps earlier than the test's own. */
+async function pressAtFirstStep(page: Page, id: string): Promise<void> {
+  await page.evaluate((id) => {
+    const watch = new MutationObserver(() => {
+      const button = document.getElementById(id);
+      if (!button || !document.getElementById("live")?.textContent?.startsWith("Step ")) return;
+      watch.disconnect();
+      button.click();
+    });
+    watch.observe(document.body, { childList: true, characterData: true, subtree: true });
+  }, id);
+}
+
+inChromium(
+  "a run is told by the tab, keeps the screen on, and notifies whoever asked and looks away",
+  async () => {
+    await withTab(built, WEBGPU_FLAGS, async (page) => {
+      await page.locator("#start:not([disabled])").click();
+      await page.locator("#notify").click();
+      assert.equal(await page.locator("#notify").innerText(), "Do not notify me");
+      assert.equal((await offersOf(page)).held, 1);
+      await page.evaluate(() =>
+        Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" })
+      );
+      await completed(page);
+      const { titles, notices, wakes, held } = await offersOf(page);
+      assert.ok(titles.some((title) => /^\d+ % · loss \d+\.\d\d · Lowrank$/.test(title)), `${titles}`);
+      assert.equal(await page.title(), "✓ signals · Lowrank");
+      assert.deepEqual([wakes, held], [1, 0]);
+      assert.equal(notices.length, 1);
+      assert.match(notices[0]!, /^signals is trained: Training loss [\d.]+ → [\d.]+ over 12 steps/);
+    }, watchOffers);
+  },
+);
+
+inChromium("answers are asked for on the way, and a paused run goes on for one step", async () => {
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    await pressAtFirstStep(page, "answer-now");
+    await page.locator("#start:not([disabled])").click();
+    const heads = page.locator("#samples thead th");
+    await heads.filter({ hasText: /^Now, step \d+$/ }).waitFor({ timeout: 120_000 });
+    const asked = Number((await heads.last().innerText()).replace("Now, step ", ""));
+    assert.ok(asked > 0 && asked < STEPS, `answered after step ${asked}`);
+    await page.locator("#stop").click();
+    await shown(page, "one-step");
+    const kept = Number((await page.locator("#resume").innerText()).replace("Continue from step ", ""));
+    await page.locator("#one-step").click();
+    await page.locator("#resume", { hasText: `Continue from step ${kept + 1}` }).waitFor({
+      timeout: 120_000,
+    });
+    await page.locator("#resume").click();
+    await completed(page);
+    const steps = (await heads.allInnerTexts()).slice(2);
+    assert.deepEqual(steps, ["Before", `Step ${asked}`, `Now, step ${STEPS}`]);
+    assert.match(
+      await page.locator("#samples p").innerText(),
+      new RegExp(`^[0-2] of 2 answers changed since step ${asked}\\.$`),
+    );
+    const lines = await page.locator("#loss-table tbody tr td:first-child").allTextContents();
+    assert.deepEqual(lines.map(Number), Array.from({ length: STEPS + 1 }, (_, step) => step));
+  });
+});
