@@ -20,8 +20,8 @@ export interface UploadedForm {
 export interface FormLimits {
   readonly maxFileBytes: number;
   readonly idleMs: number;
-  /** Whether the request has a Content-Length. */
-  readonly isLengthTold: boolean;
+  /** Whether more would be taken of a request with a Content-Length. */
+  readonly wantsLength: boolean;
 }
 
 /** Bytes that are written to the disk at once: each write costs, however small it is. */
@@ -42,7 +42,7 @@ const MOST_PARTS = 40;
 export async function receiveForm(
   request: Request,
   path: string,
-  { maxFileBytes, idleMs, isLengthTold }: FormLimits,
+  { maxFileBytes, idleMs, wantsLength }: FormLimits,
 ): Promise<UploadedForm> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^multipart\/form-data\s*;/i.test(type)) {
@@ -70,7 +70,7 @@ export async function receiveForm(
       stream.resume();
       return refuse(badRequest(`The field ${shown(name ?? "")} must not be a file.`, shown(name ?? "")));
     }
-    stream.on("limit", () => refuse(tooLarge(maxFileBytes, isLengthTold)));
+    stream.on("limit", () => refuse(tooLarge(maxFileBytes, wantsLength)));
     const written = writeAll(stream, path, giveUp);
     written.catch(() => {}); // waited for below, unless the parser fails first
     received.push({ filename: filename ?? "", stream, written });
@@ -141,10 +141,10 @@ async function writeAll(
 /**
  * The refusal of a file that is too large.
  *
- * @param isLengthTold Whether the request has a Content-Length, without which less is taken.
+ * @param wantsLength Whether more would be taken of a request with a Content-Length.
  */
-export function tooLarge(maxFileBytes: number, isLengthTold = true): ApiError {
-  const megabytes = Math.floor(maxFileBytes / 1e6), mend = isLengthTold ? "" : " without a Content-Length";
+export function tooLarge(maxFileBytes: number, wantsLength = false): ApiError {
+  const megabytes = Math.floor(maxFileBytes / 1e6), mend = wantsLength ? " without a Content-Length" : "";
   return new ApiError(413, `The file is too large: this server takes up to ${megabytes} MB${mend}.`, {
     param: "file",
     code: "file_too_large",

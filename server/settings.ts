@@ -12,6 +12,11 @@ export interface ServerSettings {
   readonly allowedOrigins: readonly string[];
   /** Largest file, bytes. */
   readonly maxFileBytes: number;
+  /**
+   * Largest file of a request without a Content-Length, bytes: Deno reads its chunks ahead of whoever takes them, into
+   * memory.
+   */
+  readonly maxUntoldBytes: number;
   /** Largest body of other requests, bytes. */
   readonly maxBodyBytes: number;
   /** Longest pause of a body, after which it is given up. */
@@ -36,6 +41,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   anonymous: false,
   allowedOrigins: [],
   maxFileBytes: 4 * 2 ** 30,
+  maxUntoldBytes: 100e6,
   maxBodyBytes: 2 ** 20,
   bodyIdleMs: 60_000,
   requestsPerSecond: 100,

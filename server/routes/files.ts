@@ -27,7 +27,11 @@ import { contentOf } from "../file_content.ts";
 export interface FileRouteDeps {
   readonly files: FileStore;
   readonly checkData: CheckData;
-  readonly settings: { readonly maxFileBytes: number; readonly bodyIdleMs: number };
+  readonly settings: {
+    readonly maxFileBytes: number;
+    readonly maxUntoldBytes: number;
+    readonly bodyIdleMs: number;
+  };
 }
 
 /** A file in OpenAI's shape. */
@@ -122,12 +126,12 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
     requires("files:write"),
     async (c) => {
       const { bodyIdleMs: idleMs } = settings, length = c.req.header("content-length");
-      const isLengthTold = length !== undefined;
-      const maxFileBytes = Math.min(settings.maxFileBytes, isLengthTold ? Infinity : MOST_UNTOLD);
+      const wantsLength = length === undefined && settings.maxUntoldBytes < settings.maxFileBytes;
+      const maxFileBytes = wantsLength ? settings.maxUntoldBytes : settings.maxFileBytes;
       if (Number(length ?? 0) > maxFileBytes + FORM_OVERHEAD) throw tooLarge(maxFileBytes);
       const incoming = files.incoming();
       try {
-        const form = await receiveForm(c.req.raw, incoming.path, { maxFileBytes, idleMs, isLengthTold });
+        const form = await receiveForm(c.req.raw, incoming.path, { maxFileBytes, idleMs, wantsLength });
         return c.json(fileToWire(await keep(incoming, form)));
       } finally {
         await files.discard(incoming);
@@ -241,9 +245,6 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
 
   return app;
 }
-
-/** Bytes of a file in chunks of no told sum: Deno reads those ahead of whoever takes them, into memory. */
-const MOST_UNTOLD = 100e6;
 
 /** Bytes of a form beside its file, at most. */
 const FORM_OVERHEAD = 1 << 18;

@@ -85,6 +85,54 @@ Deno.test("a file to fine-tune on that has bad lines is refused with their numbe
     assert.deepEqual((await (await server.app.request("/v1/files")).json()).data, []);
   }));
 
+Deno.test("a file without a Content-Length is taken up to its own limit, and no more of it is read", async () => {
+  const limits = { maxFileBytes: 50e6, maxUntoldBytes: 2e6 };
+  const row = `${JSON.stringify({ text: "a lamp at the pier ".repeat(50) })}\n`, piece = row.repeat(64);
+  const head = '--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n' +
+    '--b\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n';
+  let sent = 0;
+  /** A form whose file has at least so many bytes, made as it is read. */
+  const formOf = (bytes: number) => {
+    sent = 0;
+    const text = function* () {
+      yield head;
+      for (; sent < bytes; sent += piece.length) yield piece;
+      yield "\r\n--b--\r\n";
+    };
+    return ReadableStream.from(text()).pipeThrough(new TextEncoderStream());
+  };
+  const send = (bytes: number, more: Record<string, string> = {}): RequestInit => {
+    const headers = { "content-type": "multipart/form-data; boundary=b", ...more };
+    return { method: "POST", headers, body: formOf(bytes) };
+  };
+  const tooLarge = async (response: Response, words: RegExp) => {
+    const { error } = await response.json();
+    assert.deepEqual([response.status, error.param, error.code], [413, "file", "file_too_large"]);
+    assert.match(error.message, words);
+  };
+  await withServer(limits, async (server) => {
+    const { app, folder } = server;
+    await tooLarge(await app.request("/v1/files", send(Infinity)), /up to 2 MB without a Content-Length\.$/);
+    assert.ok(sent < 5e6, `${sent} bytes were read`);
+    assert.equal((await app.request("/v1/files", send(1e6))).status, 200);
+    // with a length, the limit of all files holds
+    assert.equal((await app.request("/v1/files", send(3e6, { "content-length": "3100000" }))).status, 200);
+    await using http = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      (request) => app.fetch(request, {}),
+    );
+    const { port } = http.addr;
+    const chunked = (bytes: number) => fetch(`http://127.0.0.1:${port}/v1/files`, send(bytes));
+    await tooLarge(await chunked(4e6), /up to 2 MB without a Content-Length\.$/);
+    const taken = await chunked(1e6);
+    assert.deepEqual([taken.status, (await taken.json()).bytes], [200, sent]);
+    assert.deepEqual(await leftovers(folder), []);
+  });
+  await withServer({ ...limits, maxFileBytes: 1e6 }, async ({ app }) => {
+    await tooLarge(await app.request("/v1/files", send(Infinity)), /takes up to 1 MB\.$/);
+  });
+});
+
 Deno.test("forms that lack, repeat or overfill something are refused, and leave nothing", () =>
   withServer({ maxFileBytes: 1000 }, async (server) => {
     const without = (field: string) => {
