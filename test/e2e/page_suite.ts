@@ -26,7 +26,7 @@ import defaults from "../../web/defaults.json" with { type: "json" };
 import { device } from "../helpers/device.ts";
 import { folderAt } from "../helpers/job_disk.ts";
 import { loseDevicesAfter } from "../helpers/lossy_scope.ts";
-import { PEFT_PYTHON, peftLoss } from "../helpers/peft_python.ts";
+import { PEFT_PYTHON, peftLoss, type PeftModel } from "../helpers/peft_python.ts";
 import { unzipped } from "../helpers/zip.ts";
 import {
   buildSite,
@@ -142,7 +142,8 @@ async function wholeWay(
 ): Promise<Taken> {
   await startPauseContinue(page, afterReload);
   await completed(page);
-  const rows = await course(page);
+  const rows = await course(page), [verdict] = await page.locator("#verdict").allInnerTexts();
+  assert.ok(verdict!.includes(`, ${rows.at(-1)!.evalLoss!.toFixed(3)} after.`), `${verdict}`);
   const said = await answers(page, question);
   return { course: rows, answers: said, adapter: unzipped(await pressedFor(page, "save-adapter")) };
 }
@@ -159,32 +160,42 @@ async function assertWhole({ course, answers, adapter }: Taken, run: Folder): Pr
   assert.deepEqual([...read.tensors.keys()], [...inDeno.tensors.keys()]);
 }
 
+/** A model as PyTorch is given it, and rows to measure its loss on. */
+interface PeftCase {
+  /** Folder of the base, or its files. */
+  readonly base: string | Taken["adapter"];
+  /** Default: none. */
+  readonly quantization?: PeftModel["quantization"];
+  /** Files of an adapter on it; null for none. */
+  readonly adapter: Taken["adapter"] | null;
+  readonly rows: () => Promise<ExampleRows>;
+}
+
 /** The loss that the page showed is what PyTorch computes, of an adapter on a base or of a whole model. */
 async function assertPeftAgrees(
   t: Deno.TestContext,
+  what: string,
   { course }: Taken,
-  base: string | ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
-  adapter: Taken["adapter"] | null,
-  rows: () => Promise<ExampleRows>,
+  { base, quantization = "none", adapter, rows }: PeftCase,
 ): Promise<void> {
   const why = PEFT_PYTHON ? "" : " (skipped: LOWRANK_TEST_PEFT_PYTHON names no Python that has PEFT)";
   await t.step({
-    name: `PyTorch and PEFT compute the loss that the page showed${why}`,
+    name: `PyTorch and PEFT compute the loss that the page showed, of ${what}${why}`,
     ignore: PEFT_PYTHON === null,
     fn: async () => {
       const root = await Deno.makeTempDir({ prefix: "lowrank-peft-" });
       try {
-        const written = async (name: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) => {
+        const written = async (name: string, files: Taken["adapter"]) => {
           await Deno.mkdir(`${root}/${name}`);
           for (const [file, bytes] of files) await Deno.writeFile(`${root}/${name}/${file}`, bytes);
           return `${root}/${name}`;
         };
-        const loss = await peftLoss(
-          typeof base === "string" ? base : await written("base", base),
-          adapter && await written("adapter", adapter),
-          await rows(),
-        );
-        const shown = course.at(-1)!.evalLoss!;
+        const model = {
+          base: typeof base === "string" ? base : await written("base", base),
+          quantization,
+          adapter: adapter && await written("adapter", adapter),
+        };
+        const loss = await peftLoss(model, await rows()), shown = course.at(-1)!.evalLoss!;
         assert.ok(Math.abs(loss - shown) <= LOSS_TOLERANCE * shown, `PEFT ${loss}, the page ${shown}`);
       } finally {
         await Deno.remove(root, { recursive: true });
@@ -300,34 +311,43 @@ inChromium(
     assert.match(taken.answers.adapter, /^B-E-A-/);
     assert.doesNotMatch(taken.answers.base, /^B-/);
     const rows = () => heldOut(BUNDLED.data, "signals.jsonl", BUNDLED.model);
-    await assertPeftAgrees(t, taken, BUNDLED.model.uri, taken.adapter, rows);
+    await assertPeftAgrees(t, "the adapter", taken, {
+      base: BUNDLED.model.uri,
+      adapter: taken.adapter,
+      rows,
+    });
   },
 );
 
-inChromium("the same on a 4-bit base, whose merged model has the loss that the page showed", async (t) => {
-  let taken: Taken | null = null, merged = new Map<string, Uint8Array<ArrayBuffer>>();
-  await withTab(built, WEBGPU_FLAGS, async (page) => {
-    await page.locator("#option-quantization").selectOption("4bit");
-    await page.locator("#option-lora_r").fill("8");
-    taken = await wholeWay(page, "Signal beacon.");
-    await page.evaluate(() => Object.assign(globalThis, { showSaveFilePicker: undefined }));
-    merged = unzipped(await pressedFor(page, "save-merged"));
-  });
-  const disk = new MemoryFolder("disk");
-  await Array.fromAsync(jobInDeno(disk, { quantization: "4bit", lora_r: 8 }).run());
-  await assertWhole(taken!, disk.folder("runs/signals"));
-  const firstLoss = async (run: Folder) => {
-    const file = await run.open("metrics.jsonl");
-    return lossesIn(await file.read(0, file.size))[0]![2]!;
-  };
-  const [quantised, plain] = [
-    await firstLoss(disk.folder("runs/signals")),
-    await firstLoss(await straightRun()),
-  ];
-  assert.ok(Math.abs(quantised - plain) > 10 * LOSS_TOLERANCE * plain);
-  const rows = () => heldOut(BUNDLED.data, "signals.jsonl", BUNDLED.model);
-  await assertPeftAgrees(t, taken!, merged, null, rows);
-});
+inChromium(
+  "the same on a 4-bit base, whose adapter and merged model have the loss that the page showed",
+  async (t) => {
+    let taken: Taken | null = null, merged = new Map<string, Uint8Array<ArrayBuffer>>();
+    await withTab(built, WEBGPU_FLAGS, async (page) => {
+      await page.locator("#option-quantization").selectOption("4bit");
+      await page.locator("#option-lora_r").fill("8");
+      taken = await wholeWay(page, "Signal beacon.");
+      await page.evaluate(() => Object.assign(globalThis, { showSaveFilePicker: undefined }));
+      merged = unzipped(await pressedFor(page, "save-merged"));
+    });
+    const disk = new MemoryFolder("disk");
+    await Array.fromAsync(jobInDeno(disk, { quantization: "4bit", lora_r: 8 }).run());
+    await assertWhole(taken!, disk.folder("runs/signals"));
+    const firstLoss = async (run: Folder) => {
+      const file = await run.open("metrics.jsonl");
+      return lossesIn(await file.read(0, file.size))[0]![2]!;
+    };
+    const [quantised, plain] = [
+      await firstLoss(disk.folder("runs/signals")),
+      await firstLoss(await straightRun()),
+    ];
+    assert.ok(Math.abs(quantised - plain) > 10 * LOSS_TOLERANCE * plain);
+    const rows = () => heldOut(BUNDLED.data, "signals.jsonl", BUNDLED.model);
+    const { adapter } = taken!, base = BUNDLED.model.uri;
+    await assertPeftAgrees(t, "the adapter on NF4", taken!, { base, quantization: "4bit", adapter, rows });
+    await assertPeftAgrees(t, "the merged model", taken!, { base: merged, adapter: null, rows });
+  },
+);
 
 const STORIES = new URL("../../../shared/models/stories260K-hf", import.meta.url).pathname;
 const hasStories = await new LocalFolder(STORIES).exists("config.json");
@@ -353,7 +373,7 @@ inChromium(
     await Array.fromAsync(jobInDeno(disk, { base_model: "stories", training_data_path: name }).run());
     await assertWhole(taken!, disk.folder("runs/signals"));
     const rows = () => heldOut(disk, name, new LocalFolder(STORIES));
-    await assertPeftAgrees(t, taken!, STORIES, taken!.adapter, rows);
+    await assertPeftAgrees(t, "the adapter", taken!, { base: STORIES, adapter: taken!.adapter, rows });
   },
 );
 

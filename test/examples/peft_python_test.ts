@@ -1,7 +1,7 @@
 /**
  * The trainer of examples/plugins/peft_trainer.ts with PEFT itself, against Lowrank's own on the same rows.
  *
- *     LOWRANK_PEFT_PYTHON=venv/bin/python deno test -A test/examples/peft_python_test.ts
+ *     LOWRANK_TEST_PEFT_PYTHON=venv/bin/python deno test -A test/examples/peft_python_test.ts
  *
  * The interpreter needs torch, transformers and peft.
  */
@@ -14,14 +14,14 @@ import { definePlugin } from "../../src/plugin.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { device } from "../helpers/device.ts";
 import { evalLosses, ofType, summaryOf } from "../helpers/job_runs.ts";
+import { PEFT_PYTHON } from "../helpers/peft_python.ts";
 
-const python = Deno.env.get("LOWRANK_PEFT_PYTHON");
 const EXAMPLES = new URL("../../examples/", import.meta.url).pathname;
 const SCRIPT = `${EXAMPLES}plugins/peft_trainer.py`;
 
 /** Trains the bundled model. */
 async function trained(wire: Readonly<Record<string, unknown>>): Promise<TrainingEvent[]> {
-  const trainers = [new PeftTrainer(() => [python!, SCRIPT])];
+  const trainers = [new PeftTrainer(() => [PEFT_PYTHON!, SCRIPT])];
   const plugins = [definePlugin({ apiVersion: 1, name: "peft-trainer", trainers })];
   const config = parseFineTuneJobConfig({
     base_model: `${EXAMPLES}tiny/model`,
@@ -46,8 +46,9 @@ function assertNear(found: number, wanted: number): void {
 
 Deno.test({
   name: "the trainer peft trains by PEFT as Lowrank does, and what it saves gives Lowrank the same loss" +
-    (python ? "" : " (LOWRANK_PEFT_PYTHON names no Python)") + (device ? "" : " (no adapter)"),
-  ignore: !python || !device,
+    (PEFT_PYTHON ? "" : " (skipped: LOWRANK_TEST_PEFT_PYTHON names no Python that has PEFT)") +
+    (device ? "" : " (no adapter)"),
+  ignore: !PEFT_PYTHON || !device,
   sanitizeResources: false, // the device outlives the test
   sanitizeOps: false,
   fn: async () => {
