@@ -9,7 +9,7 @@ Deno.test("the page's job is the one that `lowrank train` runs by itself, but fo
     training_data_path: "data/signals.jsonl",
     eval_data_path: "data/signals.eval.jsonl",
   };
-  const shown = { logging_steps: 1, save: "adapter", overwrite: false };
+  const shown = { logging_steps: 1, sample_steps: 0.1, save: "adapter", overwrite: false };
   const example = { ...exampleJob("/checkout/", "/checkout"), ...where, ...shown };
   assert.deepEqual(parseFineTuneJobConfig(defaults), parseFineTuneJobConfig(example));
 });
