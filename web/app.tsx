@@ -109,6 +109,7 @@ export function App({ session }: ViewProps) {
         {(view === "train" || (!session.gate.open && view !== "server")) && (
           <GateNotice
             gate={session.gate}
+            hasServer={session.server !== null}
           />
         )}
         {problem && <Problem title="That did not work" problem={problem} />}

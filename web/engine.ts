@@ -42,14 +42,19 @@ export class Engine {
   /** Told how the running job goes. */
   onRun: (message: RunMessage) => void = () => {};
   readonly #start: () => LivingWorker;
+  readonly #server: () => ServerAccess | null;
   readonly #waiting = new Map<number, Waiting>();
   #worker: LivingWorker;
   #lastId = 0;
   #isRunning = false;
 
-  /** @param start Starts a worker: at once, and again if that one is gone. */
-  constructor(start: () => LivingWorker) {
+  /**
+   * @param start Starts a worker: at once, and again if that one is gone.
+   * @param server The page's server, and by which token; null where it has none.
+   */
+  constructor(start: () => LivingWorker, server: () => ServerAccess | null = () => null) {
     this.#start = start;
+    this.#server = server;
     this.#worker = this.#begin();
   }
 
@@ -62,15 +67,15 @@ export class Engine {
     const id = ++this.#lastId;
     return new Promise((answered, refused) => {
       this.#waiting.set(id, { answered, refused, onNote });
-      this.#send({ type: "ask", id, question, input });
+      this.#send({ type: "ask", id, question, input, server: this.#server() });
       signal?.addEventListener("abort", () => this.#send({ type: "cancel", id }), { once: true });
     });
   }
 
-  /** @param server Told how the run stands; null for nobody. @param onlyOneStep Stops at the next report of a step. */
-  start(config: Wire, server: ServerAccess | null = null, onlyOneStep = false): void {
+  /** @param onlyOneStep Stops at the next report of a step. */
+  start(config: Wire, onlyOneStep = false): void {
     this.#isRunning = true;
-    this.#send({ type: "start", config, server, onlyOneStep });
+    this.#send({ type: "start", config, server: this.#server(), onlyOneStep });
   }
 
   stop(): void {

@@ -11,15 +11,17 @@ import { SAMPLES_FILE } from "../src/logs/samples_file.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord, writeRunRecord } from "../src/run_files.ts";
 import { fileAt, type Folder, readText } from "../src/storage.ts";
 import { handedOverTo, noteHandedOver } from "./handed_over.ts";
-import { LowrankServer, type ServerAccess, ServerError, type ServerJob } from "./lowrank_server.ts";
+import { LowrankServer, ServerError, type ServerJob } from "./lowrank_server.ts";
 import type { PageFiles } from "./page_files.ts";
 import type { Wire } from "./protocol.ts";
+import { serverModelId } from "./server_model.ts";
 import { blobOf, copyStreamTo } from "./stored_copy.ts";
 
 /** Options that the server sets by itself, or is told in other ways. */
 const TOLD_APART: ReadonlySet<string> = new Set([
   ...["base_model", "training_data_path", "eval_data_path", "output_model_name", "output_dir", "seed"],
   ...["overwrite", "resume", "job_id", "tracker"],
+  "memory_limit_gb", // of this browser's GPU
 ]);
 
 /** How long a job may take to save and end. */
@@ -27,8 +29,8 @@ const PATIENCE_MS = 300_000;
 const LOOK_MS = 500;
 
 /** Starts a job on the server. @returns Its id there. @throws {ConfigError} @throws {ServerError} */
-export async function startOnServer(wire: Wire, access: ServerAccess, files: PageFiles): Promise<string> {
-  return (await createJob(new LowrankServer(access), wire, files, false)).id;
+export async function startOnServer(wire: Wire, files: PageFiles): Promise<string> {
+  return (await createJob(serverOf(files), wire, files, false)).id;
 }
 
 /**
@@ -36,8 +38,8 @@ export async function startOnServer(wire: Wire, access: ServerAccess, files: Pag
  *
  * @returns The job's id there. @throws {ServerError} And the server's job is cancelled.
  */
-export async function handOver(name: string, access: ServerAccess, files: PageFiles): Promise<string> {
-  const server = new LowrankServer(access), run = files.at(`runs/${name}`);
+export async function handOver(name: string, files: PageFiles): Promise<string> {
+  const server = serverOf(files), run = files.at(`runs/${name}`);
   const record: RunRecord = JSON.parse(await readText(run, RUN_FILE)),
     last = (await listCheckpoints(run)).at(-1);
   if (last === undefined) {
@@ -67,8 +69,8 @@ export async function handOver(name: string, access: ServerAccess, files: PageFi
  *
  * What was kept here stays until the newer is whole; the server's job is given up after that.
  */
-export async function bringBack(name: string, access: ServerAccess, files: PageFiles): Promise<null> {
-  const server = new LowrankServer(access), run = files.at(`runs/${name}`), id = await handedOverTo(run);
+export async function bringBack(name: string, files: PageFiles): Promise<null> {
+  const server = serverOf(files), run = files.at(`runs/${name}`), id = await handedOverTo(run);
   if (id === null) throw new RangeError(`Cannot bring "${name}" back as it was not handed to a server`);
   const job = await restingJob(server, id), paths = (await server.runFiles(id)).map(({ path }) => path);
   // a longer metrics.jsonl does no harm beside an older checkpoint; the other way round steps would be missing
@@ -87,6 +89,12 @@ export async function bringBack(name: string, access: ServerAccess, files: PageF
   if (job.status === "paused") await server.move(id, "cancel");
   await noteHandedOver(run, null);
   return null;
+}
+
+/** @throws {ServerError} Where the page has no server. */
+function serverOf({ server }: PageFiles): LowrankServer {
+  if (server) return new LowrankServer(server);
+  throw new ServerError(0, "This page came from no server that trains: lowrank serve has one.");
 }
 
 async function createJob(
@@ -124,8 +132,10 @@ function optionsOf(all: Wire): Record<string, unknown> {
 
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
-/** The name that the server has for a model: of its folder, or of its file. */
+/** The name that the server has for a model: its own, or that of the folder or file elsewhere. */
 function modelId(path: string): string {
+  const own = serverModelId(path);
+  if (own !== null) return own;
   const name = nameOf(path.replace(/\/+$/, ""));
   return isGgufName(name) ? name.slice(0, name.lastIndexOf(".")) : name;
 }

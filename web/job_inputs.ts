@@ -21,6 +21,7 @@ import {
   type Questions,
   type Wire,
 } from "./protocol.ts";
+import { serverModelId } from "./server_model.ts";
 
 /** How long an option must stand before the worker is asked, milliseconds. */
 const SETTLED_MS = 300;
@@ -58,21 +59,26 @@ export class JobInputs {
   readonly models = signal<readonly string[]>([]);
   readonly #engine: Engine;
   readonly #form: JobForm;
+  readonly #isAble: boolean;
   /** Rises with all that is taken: other files may come by the name of those before. */
   readonly #taken = signal(0);
   /** What ends the questions whose answers are waited for. */
   readonly #asking = new Map<Signal<Asked<unknown>>, AbortController>();
 
-  /** @param bundled Path of the page's own model. */
-  constructor(engine: Engine, form: JobForm, readonly bundled: string) {
+  /**
+   * @param bundled Path of the page's own model.
+   * @param isAble Whether runs can be planned, which needs a GPU.
+   */
+  constructor(engine: Engine, form: JobForm, readonly bundled: string, isAble = true) {
     this.#engine = engine;
     this.#form = form;
+    this.#isAble = isAble;
     this.models.value = [bundled];
   }
 
   /** Asks now, and again whenever the form changes, as long as `isIdle` says so. */
   follow(isIdle: () => boolean): void {
-    void this.#listModels();
+    void this.listModels();
     this.#whenSettled(
       isIdle,
       this.model,
@@ -89,6 +95,7 @@ export class JobInputs {
         return this.#ask(this.data, "dataFacts", this.#form.values.value, onNote);
       },
     );
+    if (!this.#isAble) return;
     this.#whenSettled(isIdle, this.plan, null, async () => {
       const { value } = this.#form.values;
       await this.#dataRead(); // the plan reads it too, and large files take minutes
@@ -125,13 +132,30 @@ export class JobInputs {
     });
   }
 
-  get #modelPath(): string {
-    return String(this.#form.value("base_model"));
+  /** Looks again which models there are, on the device and on the page's server. */
+  async listModels(): Promise<void> {
+    const none = () => [];
+    const [kept, server] = await Promise.all([
+      this.#engine.ask("models", null).catch(none),
+      this.#engine.ask("serverModels", null).catch(none), // whoever starts a job there is told why
+    ]);
+    const own = this.bundled.slice(this.bundled.lastIndexOf("/") + 1); // which the server has by the same name
+    const others = server.filter((path) => serverModelId(path) !== own);
+    this.models.value = [...new Set([...this.models.value, ...kept, ...others])];
   }
 
-  async #listModels(): Promise<void> {
-    const kept = await this.#engine.ask("models", null).catch(() => []);
-    this.models.value = [...new Set([...this.models.value, ...kept])];
+  /** Takes one of {@link models} as the base model. */
+  async chooseModel(path: string): Promise<void> {
+    if (serverModelId(path) === null) return this.#form.set({ base_model: path });
+    await this.#take(this.model, async () => {
+      const found = await this.#engine.ask("modelPath", path);
+      this.models.value = this.models.value.map((one) => one === path ? found : one);
+      return { base_model: found };
+    });
+  }
+
+  get #modelPath(): string {
+    return String(this.#form.value("base_model"));
   }
 
   /** Puts what the user gave into the form, which has the worker asked about it. */

@@ -33,6 +33,13 @@ export interface ServerJob {
   readonly error: { readonly message: string } | null;
 }
 
+/** A model that jobs and answers start from. */
+export interface ServerModel {
+  readonly id: string;
+  /** `base`, or who made it. */
+  readonly owned_by: string;
+}
+
 /** What the server tells while a job runs. */
 export interface ServerEvent {
   /** Number of the event, from 1. */
@@ -90,6 +97,11 @@ export class LowrankServer implements JobRecordStore {
   /** The latest first. @throws {ServerError} */
   async jobs(): Promise<ServerJob[]> {
     return (await this.#json<{ data: ServerJob[] }>("GET", `${JOBS}?limit=50`)).data;
+  }
+
+  /** Base models, then fine-tuned ones. */
+  async models(): Promise<ServerModel[]> {
+    return (await this.#json<{ data: ServerModel[] }>("GET", "v1/models")).data;
   }
 
   job(id: string): Promise<ServerJob> {

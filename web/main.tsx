@@ -35,8 +35,8 @@ async function keepPage(): Promise<void> {
   await navigator.serviceWorker?.register(script).catch(() => {}); // as in private windows
 }
 
-function engineOf(script: string): Engine {
-  return new Engine(() => startWorker(new URL(script, document.baseURI)));
+function engineOf(script: string, server: ServerJobs | null = null): Engine {
+  return new Engine(() => startWorker(new URL(script, document.baseURI)), () => server?.access ?? null);
 }
 
 /** @param api Address of the server's API; null where a plain file server has the page. */
@@ -48,14 +48,14 @@ const root = document.getElementById("app")!;
 applyTheme(savedTheme());
 followAddress();
 try {
-  const [job, gate, server] = await Promise.all([
+  const [job, gate, { api }] = await Promise.all([
     readFile("defaults.json"),
     webGpuGate(globalThis),
     readFile("server.json"),
   ]);
-  const engine = engineOf("worker.js");
+  const server = serverAt(api), engine = engineOf("worker.js", server);
   const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => engineOf("onnx/writer.js"));
-  const session = new PageSession({ ...job, ...keptGpuMemory() }, gate, engine, chat, serverAt(server.api));
+  const session = new PageSession({ ...job, ...keptGpuMemory() }, gate, engine, chat, server);
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();
   });

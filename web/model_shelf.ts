@@ -9,6 +9,7 @@ import { ModelManager } from "../src/model_manager.ts";
 import { type Folder, writeFile } from "../src/storage.ts";
 import type { PageFiles } from "./page_files.ts";
 import type { ModelFacts, PickedFile, PickedFiles } from "./protocol.ts";
+import { serverModelId, serverModelPath } from "./server_model.ts";
 import { copyTo } from "./stored_copy.ts";
 
 /** Where models are kept on the device. */
@@ -28,6 +29,19 @@ export class ModelShelf {
       found.push(await modelPath(shelf.folder(name), `${SHELF}/${name}`));
     }
     return found;
+  }
+
+  /** Paths of the models that the page's server has, base models first; none where there is no server. */
+  async listServer(): Promise<string[]> {
+    const { server } = this.#files;
+    if (!server) return [];
+    const { LowrankServer } = await import("./lowrank_server.ts");
+    return (await new LowrankServer(server).models()).map(({ id }) => serverModelPath(id));
+  }
+
+  /** The path by which a folder's model is taken. */
+  async path(uri: string): Promise<string> {
+    return serverModelId(uri) === null ? uri : await modelPath(this.#files.at(uri), uri);
   }
 
   /** Makes picked files a model of this visit; gives its path. */

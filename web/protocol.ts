@@ -59,6 +59,10 @@ export interface Questions {
   };
   /** Paths of the models that are kept on the device. */
   readonly models: { readonly input: null; readonly answer: readonly string[] };
+  /** Paths of the models that the page's server has, base models first. */
+  readonly serverModels: { readonly input: null; readonly answer: readonly string[] };
+  /** The path by which a model is taken: of a folder with one GGUF file and nothing else, that file's. */
+  readonly modelPath: { readonly input: string; readonly answer: string };
   readonly modelFacts: { readonly input: string; readonly answer: ModelFacts };
   /** Takes files as a model of this visit; answered with its path. */
   readonly pickModel: { readonly input: PickedFiles; readonly answer: string };
@@ -72,14 +76,11 @@ export interface Questions {
   /** Plans a job as a dry run does; nothing is allocated. */
   readonly plan: { readonly input: Wire; readonly answer: JobPlan };
   /** Starts a job on the page's server; answered with its id there. */
-  readonly startOnServer: {
-    readonly input: { readonly config: Wire; readonly server: ServerAccess };
-    readonly answer: string;
-  };
+  readonly startOnServer: { readonly input: Wire; readonly answer: string };
   /** Has the server go on with a run after its last checkpoint; answered with the job's id there. */
-  readonly handOver: { readonly input: RunOfServer; readonly answer: string };
+  readonly handOver: { readonly input: string; readonly answer: string };
   /** Takes such a run back, with what it has become. */
-  readonly bringBack: { readonly input: RunOfServer; readonly answer: null };
+  readonly bringBack: { readonly input: string; readonly answer: null };
   /** Opens the adapter (GPU) and, where that is wanted, measures the engine's own matrix product on it. */
   readonly device: { readonly input: { readonly measure: boolean }; readonly answer: DeviceFacts };
 }
@@ -96,14 +97,21 @@ export type NoteOf<Q extends Question> = Questions[Q] extends { readonly note: i
 /** What the page sends the worker. */
 export type WorkerCommand =
   /** Answered by `answer` or `refused` of the same id. */
-  | { readonly type: "ask"; readonly id: number; readonly question: Question; readonly input: unknown }
+  | {
+    readonly type: "ask";
+    readonly id: number;
+    readonly question: Question;
+    readonly input: unknown;
+    /** The page's server; null where it has none. With every question, as a worker may be another one than before. */
+    readonly server: ServerAccess | null;
+  }
   /** The answer of this id is no longer wanted: what is done for it ends, and it is refused. */
   | { readonly type: "cancel"; readonly id: number }
   /** Runs a job. Answered by events, then `completed`, `stopped` or `failed`. */
   | {
     readonly type: "start";
     readonly config: Wire;
-    /** Told how the run stands, by the name that the option `job_id` gives it; null for nobody. */
+    /** As above; told how the run stands, by the name that the option `job_id` gives it. */
     readonly server: ServerAccess | null;
     /** Stops at the next report of a step, as `stop` does. */
     readonly onlyOneStep: boolean;
@@ -157,12 +165,6 @@ export interface RunEntry {
   readonly serverJob: string | null;
   /** All its options. */
   readonly config: Wire;
-}
-
-/** A run, and the server that has it or is to have it. */
-export interface RunOfServer {
-  readonly run: string;
-  readonly server: ServerAccess;
 }
 
 /** What a run has made so far. */

@@ -41,8 +41,8 @@ export class PageSession {
   /** Whether a job is on its way to the server, or back. */
   readonly moving = signal(false);
   readonly form: JobForm;
-  /** What is known of the form's model and data; null where the gate is shut. */
-  readonly inputs: JobInputs | null;
+  /** What is known of the form's model and data. */
+  readonly inputs: JobInputs;
   readonly downloads: RunDownloads;
   readonly chat: ChatSession;
   readonly notice = new FinishNotice();
@@ -61,8 +61,7 @@ export class PageSession {
     readonly server: ServerJobs | null = null,
   ) {
     this.form = new JobForm(job);
-    const isAble = gate.open;
-    this.inputs = isAble ? new JobInputs(engine, this.form, String(this.form.value("base_model"))) : null;
+    this.inputs = new JobInputs(engine, this.form, String(this.form.value("base_model")), gate.open);
     this.chat = new ChatSession(chatEngine);
     this.downloads = new RunDownloads(engine);
     engine.onRun = (message) => void this.#take(message);
@@ -80,7 +79,7 @@ export class PageSession {
       this.store.value = store;
       this.runs.value = runs;
       this.ready.value = true;
-      this.inputs?.follow(() => !this.busy.value && route.value.view === "train");
+      this.inputs.follow(() => !this.busy.value && route.value.view === "train");
     });
   }
 
@@ -107,16 +106,16 @@ export class PageSession {
 
   /** Starts the form's job on the server, and follows it. */
   async startOnServer(): Promise<void> {
-    const { access } = this.server!, config = this.form.values.value;
+    const config = this.form.values.value;
     await this.#moving(async () => {
-      routeTo(`server/${await this.engine.ask("startOnServer", { config, server: access })}`);
+      routeTo(`server/${await this.engine.ask("startOnServer", config)}`);
     });
   }
 
   /** Has the server go on with a run, and follows it there. */
   async handOver(name: string): Promise<void> {
     await this.#moving(async () => {
-      const job = await this.engine.ask("handOver", { run: name, server: this.server!.access });
+      const job = await this.engine.ask("handOver", name);
       this.runs.value = await this.engine.ask("runs", null);
       routeTo(`server/${job}`);
     });
@@ -125,7 +124,7 @@ export class PageSession {
   /** Takes a run back from the server, and shows it. */
   async bringBack(name: string): Promise<void> {
     await this.#moving(async () => {
-      await this.engine.ask("bringBack", { run: name, server: this.server!.access });
+      await this.engine.ask("bringBack", name);
       this.runs.value = await this.engine.ask("runs", null);
       this.run.value = null;
       await this.show(name);
@@ -198,7 +197,7 @@ export class PageSession {
     this.busy.value = true;
     this.#discards = false;
     routeTo(`run/${run.name}`);
-    this.engine.start({ ...run.config, ...options }, this.server?.access ?? null, onlyOneStep);
+    this.engine.start({ ...run.config, ...options }, onlyOneStep);
   }
 
   async #take(message: RunMessage): Promise<void> {

@@ -205,6 +205,8 @@ function answersOf(current: Session): Answers {
       return await onnxModel(order, { root, files, signal });
     },
     models: () => shelf.list(),
+    serverModels: () => shelf.listServer(),
+    modelPath: (uri) => shelf.path(uri),
     modelFacts: (uri) => shelf.facts(uri),
     pickModel: (picked) => shelf.pick(picked),
     keepModel: (picked) => shelf.keep(picked),
@@ -224,17 +226,17 @@ function answersOf(current: Session): Answers {
       return planJob(parseFineTuneJobConfig(wire), files, current.planning.signal);
     },
     device: ({ measure }) => deviceFacts(measure),
-    startOnServer: async ({ config, server }) => {
+    startOnServer: async (config) => {
       const { startOnServer } = await import("./hand_over.ts");
-      return await startOnServer(config, server, files);
+      return await startOnServer(config, files);
     },
-    handOver: async ({ run, server }) => {
+    handOver: async (run) => {
       const { handOver } = await import("./hand_over.ts");
-      return await handOver(run, server, files);
+      return await handOver(run, files);
     },
-    bringBack: async ({ run, server }) => {
+    bringBack: async (run) => {
       const { bringBack } = await import("./hand_over.ts");
-      return await bringBack(run, server, files);
+      return await bringBack(run, files);
     },
   };
 }
@@ -254,6 +256,7 @@ async function answer(current: Session, id: number, question: OwnQuestion, input
 
 self.addEventListener("message", async ({ data: command }: MessageEvent<WorkerCommand>) => {
   const current = await session;
+  if (command.type === "ask" || command.type === "start") current.files.server = command.server;
   switch (command.type) {
     case "ask":
       return await answer(current, command.id, command.question as OwnQuestion, command.input);

@@ -9,6 +9,7 @@ import type { ViewProps } from "../app.tsx";
 import type { Answer, ChatMode, ChatSession, Turn } from "../chat_session.ts";
 import type { ChatSide, ChatSubject, RunEntry } from "../protocol.ts";
 import { chatPath, readChatSubject, route, routeTo } from "../router.ts";
+import { isTunedOnServer } from "../server_model.ts";
 import { modelName } from "./model_card.tsx";
 import { Problem } from "./problem.tsx";
 
@@ -238,7 +239,7 @@ export function ChatView({ session }: ViewProps) {
     void chat.open(subject);
     return () => void chat.close();
   }, [path, isReady, isBusy]);
-  const models = session.inputs?.models.value ?? [String(session.form.value("base_model"))];
+  const models = session.inputs.models.value.filter((path) => !isTunedOnServer(path));
   const problem = chat.problem.value;
   return (
     <section id="chat" class="card chat" aria-labelledby="chat-title">

@@ -9,6 +9,7 @@ import type { JobForm } from "../job_form.ts";
 import type { JobInputs } from "../job_inputs.ts";
 import { pickedFiles } from "../picking.ts";
 import type { ModelFacts } from "../protocol.ts";
+import { isTunedOnServer, serverModelId } from "../server_model.ts";
 import { Problem } from "./problem.tsx";
 
 interface CardProps {
@@ -17,13 +18,15 @@ interface CardProps {
 }
 
 function sourceOf(uri: string): string {
+  if (isTunedOnServer(uri)) return "fine-tuned, on the server";
+  if (serverModelId(uri) !== null) return "on the server";
   if (uri.startsWith("device/")) return "on this device";
   return uri.startsWith("picked/") ? "picked, for this visit" : "bundled";
 }
 
 /** The name of a model by its path, without where it lies. */
 export function modelName(uri: string): string {
-  return uri.replace(/^(device\/models|picked|models)\//, "");
+  return serverModelId(uri) ?? uri.replace(/^(device\/models|picked|models)\//, "");
 }
 
 function Facts({ facts }: { facts: ModelFacts }) {
@@ -101,7 +104,7 @@ export function ModelCard({ form, inputs }: CardProps) {
           class="narrow"
           aria-label="Base model"
           value={uri}
-          onChange={({ currentTarget }) => form.set({ base_model: currentTarget.value })}
+          onChange={({ currentTarget }) => void inputs.chooseModel(currentTarget.value)}
         >
           {[...new Set([...inputs.models.value, uri])].map((one) => (
             <option key={one} value={one}>{modelName(one)} ({sourceOf(one)})</option>
@@ -109,6 +112,13 @@ export function ModelCard({ form, inputs }: CardProps) {
         </select>
       </div>
       {facts && <Facts facts={facts} />}
+      {isTunedOnServer(uri) && (
+        <p class="soft">
+          <small>
+            These are facts of its base. Going on from what the server trained is the server's alone.
+          </small>
+        </p>
+      )}
       {waiting && !facts && <p class="soft">Reading the model.</p>}
       {problem && <Problem id="model-problem" title="This model cannot be used" problem={problem} />}
       <Picker inputs={inputs} />

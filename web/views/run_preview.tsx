@@ -8,8 +8,9 @@ import type { ViewProps } from "../app.tsx";
 import { saveAs } from "../download.ts";
 import { count } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
-import type { JobInputs } from "../job_inputs.ts";
 import type { JobPlan } from "../protocol.ts";
+import { isTunedOnServer } from "../server_model.ts";
+import type { PageSession } from "../session.ts";
 import { commandOptions, shellCommand } from "../shell_command.ts";
 import { MemoryVerdict } from "./memory_verdict.tsx";
 import { modelName } from "./model_card.tsx";
@@ -66,25 +67,62 @@ function Export({ form }: { form: JobForm }) {
   );
 }
 
-export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs | null }) {
-  const { form } = session, { issues } = form.checked.value, plan = inputs?.plan.value ?? null;
-  const current = plan?.waiting ? null : plan?.value ?? null;
-  const kept = session.store.value === "device"
-    ? "in this browser, across visits"
-    : "in memory, until this page is closed";
-  const isReady = session.isAble;
-  const hasBadData = (inputs?.data.value.value?.badLines ?? 0) > 0;
-  const fitsNot = plan?.waiting === false && plan.problem?.name === "GpuMemoryError";
-  const isWrong = issues.length > 0 || hasBadData || fitsNot;
-  const state = !session.gate.open
-    ? "No GPU"
-    : isWrong
-    ? "Not ready"
-    : session.busy.value
-    ? "Busy"
-    : isReady
-    ? "Ready"
-    : "Starting";
+/** Where the form's job can be started: here, on the page's server, or on both. */
+function Start({ session, isRight, fits }: ViewProps & {
+  /** Whether options and data are as they must be. */
+  readonly isRight: boolean;
+  /** Whether the run fits this browser's GPU; the server has its own. */
+  readonly fits: boolean;
+}) {
+  const { server, gate } = session, isReady = session.isAble && isRight && fits;
+  const isTuned = isTunedOnServer(String(session.form.value("base_model")));
+  return (
+    <div class="go">
+      {(gate.open || !server) && (
+        <button
+          id="start"
+          type="button"
+          disabled={!isReady || isTuned}
+          onClick={() => session.start()}
+        >
+          Start training
+        </button>
+      )}
+      {server && (server.needsToken.value
+        ? <a id="to-token" class="button second" href="#/server">Give the server's token</a>
+        : (
+          <button
+            id="start-on-server"
+            type="button"
+            class={gate.open && !isTuned ? "second" : undefined}
+            disabled={!isRight || !session.ready.value || session.moving.value}
+            onClick={() => void session.startOnServer()}
+          >
+            {session.moving.value ? "Sending …" : "Start on the server"}
+          </button>
+        ))}
+    </div>
+  );
+}
+
+function stateOf(session: PageSession, isRight: boolean): string {
+  if (!session.gate.open && !session.server) return "No GPU";
+  if (!isRight) return "Not ready";
+  if (session.busy.value) return "Busy";
+  return session.ready.value ? "Ready" : "Starting";
+}
+
+function keptWhere({ gate, store, server }: PageSession): string {
+  if (!gate.open && server) return "on the server";
+  return store.value === "device" ? "in this browser, across visits" : "in memory, until this page is closed";
+}
+
+export function RunPreview({ session }: ViewProps) {
+  const { form, inputs } = session, { issues } = form.checked.value, plan = inputs.plan.value;
+  const current = plan.waiting ? null : plan.value;
+  const hasBadData = (inputs.data.value.value?.badLines ?? 0) > 0;
+  const fitsNot = plan.waiting === false && plan.problem?.name === "GpuMemoryError";
+  const isRight = issues.length === 0 && !hasBadData, state = stateOf(session, isRight && !fitsNot);
   return (
     <aside class="card preview" aria-labelledby="preview-title">
       <div class="title">
@@ -92,24 +130,11 @@ export function RunPreview({ session, inputs }: ViewProps & { inputs: JobInputs 
         <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
       </div>
       {/* above all that changes when an option is left for it, or the press would miss it */}
-      <div class="go">
-        <button id="start" type="button" disabled={!isReady || isWrong} onClick={() => session.start()}>
-          Start training
-        </button>
-        {session.server && (
-          <button
-            id="start-on-server"
-            type="button"
-            class="second"
-            disabled={isWrong || !session.ready.value || session.moving.value}
-            onClick={() => void session.startOnServer()}
-          >
-            {session.moving.value ? "Sending …" : "Start on the server"}
-          </button>
-        )}
-      </div>
+      <Start session={session} isRight={isRight} fits={!fitsNot} />
       <dl id="job">
-        {[["Name", session.nextName], ...facts(form, current), ["Kept", kept]].map(([name, value]) => (
+        {[["Name", session.nextName], ...facts(form, current), ["Kept", keptWhere(session)]].map((
+          [name, value],
+        ) => (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{value}</dd>

@@ -17,12 +17,12 @@ export function TrainView({ session }: ViewProps) {
       <h1 class="unseen">Train</h1>
       <div class="columns">
         <div class="stack">
-          {inputs && <ModelCard form={form} inputs={inputs} />}
-          {inputs && <DataCard form={form} inputs={inputs} />}
+          <ModelCard form={form} inputs={inputs} />
+          <DataCard form={form} inputs={inputs} />
           <SettingsCard form={form} />
           <PromptsCard form={form} />
         </div>
-        <RunPreview session={session} inputs={inputs} />
+        <RunPreview session={session} />
       </div>
     </>
   );
