@@ -4,6 +4,7 @@
  * @module
  */
 import { DataManager } from "../src/data_manager.ts";
+import type { OnBadLine } from "../src/data/problems.ts";
 import type { DatasetIssue } from "../src/errors.ts";
 import { fileAt } from "../src/storage.ts";
 import { LocalFolder } from "../src/storage/local.ts";
@@ -13,6 +14,8 @@ export interface DataVerdict {
   /** Rows that can be trained on. */
   readonly rows: number;
   readonly badLines: number;
+  /** Lines among the bad ones that a job may leave out. */
+  readonly skippable: number;
   /** The first problems, with lines that count from 1. */
   readonly issues: readonly Pick<DatasetIssue, "line" | "message">[];
 }
@@ -35,14 +38,22 @@ export async function checkData(path: string): Promise<DataVerdict> {
     ...(line === undefined ? {} : { line }),
     message,
   }));
-  return { rows: train.report.rows, badLines: train.badLines, issues };
+  return { rows: train.report.rows, badLines: train.badLines, skippable: train.skippable, issues };
 }
 
 /** Problems shown to a client. */
 const MOST_SHOWN = 20;
 
-/** A verdict in words, with line numbers; null if the file can be used. */
-export function refusalOf({ rows, badLines, issues }: DataVerdict): string | null {
+/**
+ * A verdict in words, with line numbers; null if the file can be used.
+ *
+ * @param onBadLine What the job that it is for does with lines that cannot be used.
+ */
+export function refusalOf(
+  { rows, badLines, skippable, issues }: DataVerdict,
+  onBadLine: OnBadLine = "fail",
+): string | null {
+  if (onBadLine === "skip" && rows > 0 && skippable === badLines) return null;
   if (issues.length === 0) return rows > 0 ? null : "the file has no rows: write one JSON object a line";
   const lines = issues.slice(0, MOST_SHOWN).map(({ line, message }) =>
     line === undefined ? message : `Line ${line}: ${message}`

@@ -1,22 +1,17 @@
 import { ChatTemplate, ChatTemplateError } from "./data/chat_template.ts";
 import { DatasetReader, refuseProblems } from "./data/dataset_reader.ts";
-import { ExampleHashes } from "./data/duplicates.ts";
-import {
-  cutExample,
-  type Tokenization,
-  type TokenizedExample,
-  tokenizeExample,
-  trainedTokens,
-} from "./data/example.ts";
+import { type Tokenization, type TokenizedExample, tokenizeExample } from "./data/example.ts";
 import type { ColumnMapping, DataFormat, Example, RowFormat } from "./data/formats.ts";
-import { GrowingArray } from "./data/growing_array.ts";
 import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
-import { LengthCounts } from "./data/length_counts.ts";
+import type { LengthCounts } from "./data/length_counts.ts";
 import type { LabelledIds, TrainOn } from "./data/mask.ts";
-import { foundFiles } from "./data/path_pattern.ts";
+import { type FoundFile, foundFiles } from "./data/path_pattern.ts";
+import type { OnBadLine } from "./data/problems.ts";
+import { type CutReading, type KeptTokens, Reading, WHOLE_ROWS } from "./data/reading.ts";
+import type { SharedReadings } from "./data/shared_readings.ts";
 import { type DataReport, reportWarnings } from "./data/report.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
-import { type ExampleRows, RowSubset, TokenRows } from "./data/token_rows.ts";
+import { type ExampleRows, TokenRows } from "./data/token_rows.ts";
 import { DatasetFormatError, type DatasetIssue } from "./errors.ts";
 import { logger } from "./logger.ts";
 import { permutation, STREAM } from "./random.ts";
@@ -42,6 +37,11 @@ export interface DataManagerOptions {
   readonly scratch?: () => Scratch;
   /** Memory that the tokens of one purpose may take before they go to a scratch file; default 16 MiB. */
   readonly memoryBytes?: number;
+  /**
+   * What was read before, for several managers: files that have not changed are not read again for the same tokenizer and
+   * options. Their rows are kept whole, and in memory. Default: each reads by itself.
+   */
+  readonly readings?: SharedReadings;
 }
 
 /** Paths that a path stands for, by what the data is for. */
@@ -68,6 +68,8 @@ export interface LoadOptions {
   readonly columnMapping?: ColumnMapping | null;
   /** Default `completions`. */
   readonly trainOn?: TrainOn;
+  /** What becomes of lines that cannot be used; default `fail`. */
+  readonly onBadLine?: OnBadLine;
   /** Longest row in tokens; longer ones keep their start. */
   readonly maxLength: number;
   /** Of the shuffle before the split. */
@@ -102,12 +104,24 @@ export interface SourceCheck {
   readonly issues: readonly DatasetIssue[];
   /** Records that cannot be used, `issues` or not. */
   readonly badLines: number;
+  /** Lines among them, which `onBadLine: skip` leaves out. */
+  readonly skippable: number;
+  /** Why training would refuse the files; empty if it would not. */
+  readonly refusals: readonly DatasetIssue[];
   /** What training would warn of. */
   readonly warnings: readonly string[];
   /** Rows that came before already. */
   readonly repeats: number;
   /** The first rows as they are trained; none without a tokenizer. */
   readonly samples: readonly TokenizedExample[];
+}
+
+/** A row as it is trained. */
+export interface ShownRow {
+  /** As far as it is not cut. */
+  readonly example: TokenizedExample;
+  /** Tokens before cutting. */
+  readonly length: number;
 }
 
 /** What `check()` found. */
@@ -122,70 +136,24 @@ export interface DataCheck {
   readonly leaked: number;
 }
 
+/** Readings of all purposes. */
+interface AllRead {
+  readonly training: Reading;
+  readonly evaluation: Reading | null;
+  /** Gives back what rows take outside of the memory. */
+  readonly close: () => void;
+}
+
+/** Until it is told how far files are read, at first and from then on, milliseconds. */
+const FIRST_PROGRESS_MS = 200;
+const PROGRESS_MS = 1000;
+
 const SPECIAL_TEXT =
   "holds the text of a special token, which is kept as text: allow_special_tokens makes it the token";
 
 const NO_TEMPLATE =
   "has messages, but the model has no chat template: choose an instruction-tuned base model, " +
   "give chat_template_path, or write text rows";
-
-/** Files of one purpose while they are read: what is counted, and rows where they are kept. */
-class Source {
-  readonly reader: DatasetReader;
-  readonly lengths = new LengthCounts();
-  readonly hashes = new ExampleHashes();
-  readonly samples: TokenizedExample[] = [];
-  readonly counts = { kept: 0, cut: 0, dropped: 0, tokens: 0, trainedTokens: 0, lostTokens: 0, unrolled: 0 };
-  /** The example that each kept row comes from, by its place in `hashes`. */
-  readonly exampleOfRow = new GrowingArray(Uint32Array);
-  readonly purpose: DataPurpose;
-  readonly #maxLength: number;
-
-  constructor(
-    purpose: DataPurpose,
-    { dataFormat, columnMapping = null, maxLength }: LoadOptions,
-    formats: readonly RowFormat[] | undefined,
-  ) {
-    this.purpose = purpose;
-    this.reader = new DatasetReader({ format: dataFormat, columnMapping, ...(formats ? { formats } : {}) });
-    this.#maxLength = maxLength;
-  }
-
-  /** Counts an example and its rows, cuts them, and gives those that are kept. */
-  *take(example: Example, labelled: readonly LabelledIds[]): Generator<TokenizedExample> {
-    const { counts } = this, before = counts.kept;
-    if (labelled.length > 1) counts.unrolled++;
-    for (const row of labelled) {
-      this.lengths.add(row.ids.length);
-      const { example: cut, lostTokens } = cutExample(row, this.#maxLength);
-      counts.cut += row.ids.length > this.#maxLength ? 1 : 0;
-      counts.lostTokens += lostTokens;
-      if (!cut) {
-        counts.dropped++;
-        continue;
-      }
-      counts.kept++;
-      counts.tokens += cut.inputIds.length;
-      counts.trainedTokens += trainedTokens(cut.labels);
-      this.exampleOfRow.push(this.hashes.length);
-      yield cut;
-    }
-    if (counts.kept > before) this.hashes.add(example);
-  }
-
-  /** The report, once all files are read. */
-  report(): DataReport {
-    const { reader, lengths, counts } = this;
-    return {
-      file: reader.files.join(", "),
-      formats: [...reader.formats],
-      sha256: reader.sha256(),
-      rows: reader.rows,
-      ...counts,
-      longestRow: lengths.longest,
-    };
-  }
-}
 
 /** Turns data files into tokenised rows in one pass: checks every record, tokenises, cuts, splits, and tells what it did. */
 export class DataManager {
@@ -206,41 +174,34 @@ export class DataManager {
    * @throws {TypeError} If this manager was made without a tokenizer.
    */
   async load(options: LoadOptions): Promise<Dataset> {
-    const { evalDataPath, trainTestSplit, maxLength, seed } = options;
-    const { tokenizer } = this.#options;
-    if (!tokenizer) throw new TypeError("Cannot load data without a tokenizer: give one to the DataManager");
-    const { scratch = null, memoryBytes = IDS_IN_MEMORY_BYTES } = this.#options, opened: TokenRows[] = [];
-    const read = async (paths: DataPaths, purpose: DataPurpose) => {
-      const source = new Source(purpose, options, this.#options.formats),
-        rows = new TokenRows(tokenizer.vocabSize, { scratch, memoryBytes });
-      opened.push(rows);
-      for await (const row of this.#rows(paths, source, options)) rows.push(row);
-      return { source, rows };
-    };
-    const close = () => opened.forEach((rows) => rows.close());
+    const { maxLength, onBadLine = "fail" } = options;
+    if (!this.#options.tokenizer) {
+      throw new TypeError("Cannot load data without a tokenizer: give one to the DataManager");
+    }
+    const read = await this.#read(options, { most: maxLength, rows: Infinity });
     try {
-      const training = await read(options.trainingDataPath, options.purpose ?? "train");
-      const evaluation = evalDataPath === null ? null : await read(evalDataPath, "eval");
-      const sources = [training, ...(evaluation ? [evaluation] : [])].map(({ source }) => source);
-      refuseProblems(sources.map(({ reader }) => reader));
-      for (const source of sources) refuseNothingLeft(source, maxLength);
-      const held = heldExamples(training.source.hashes.length, evaluation ? 0 : trainTestSplit, seed);
-      const { train, held: heldRows } = splitRows(training.rows, training.source.exampleOfRow, held);
-      const [report, evalReport = null] = sources.map((source) => source.report());
-      for (const found of [report!, evalReport]) if (found) logReport(found);
+      const readings = [read.training, ...(read.evaluation ? [read.evaluation] : [])];
+      refuseProblems(readings.map(({ reader }) => reader), onBadLine);
+      const [training, evaluation = null] = readings.map((reading) => reading.cut(maxLength));
+      for (const cut of [training!, evaluation]) if (cut) refuseNothingLeft(cut, maxLength);
+      const held = heldOut(training!, evaluation, options);
+      const sides = held.count === 0 ? { train: training!.rows, held: [] } : training!.split(held.has);
+      const report = training!.report(onBadLine), evalReport = evaluation?.report(onBadLine) ?? null;
+      for (const found of [report, evalReport]) if (found) logReport(found);
       return {
-        train,
-        eval: evaluation?.rows ?? heldRows,
-        report: report!,
+        train: sides.train,
+        eval: evaluation?.rows ?? sides.held,
+        report,
         evalReport,
         warnings: [
-          ...sources.flatMap((source, i) => warningsOf(source, [report!, evalReport!][i]!, maxLength)),
-          ...leakWarnings(leaks(training.source, evaluation?.source ?? null, held)),
+          ...warningsOf(training!, report, maxLength),
+          ...(evaluation && evalReport ? warningsOf(evaluation, evalReport, maxLength) : []),
+          ...leakWarnings(leaks(training!, evaluation, held)),
         ],
-        close,
+        close: read.close,
       };
     } catch (error) {
-      close();
+      read.close();
       throw error;
     }
   }
@@ -249,55 +210,160 @@ export class DataManager {
    * Counts what `load()` would give, keeps no rows but a few, and tells bad records instead of refusing them.
    *
    * @param shown Rows to keep, the first ones.
+   * @param onProgress Told now and then of the training files as far as they are read.
    * @throws {StorageNotFoundError} @throws {StorageDeniedError}
    */
-  async check(options: LoadOptions, shown: number): Promise<DataCheck> {
-    const { evalDataPath, trainTestSplit, maxLength, seed } = options;
-    const read = async (paths: DataPaths, purpose: DataPurpose) => {
-      const source = new Source(purpose, options, this.#options.formats);
-      for await (const row of this.#rows(paths, source, options)) {
-        if (source.samples.length < shown) source.samples.push(row);
-      }
-      return source;
-    };
-    const training = await read(options.trainingDataPath, options.purpose ?? "train");
-    const evaluation = evalDataPath === null ? null : await read(evalDataPath, "eval");
-    const held = heldExamples(training.hashes.length, evaluation ? 0 : trainTestSplit, seed);
-    return {
-      train: checkOf(training, maxLength),
-      eval: evaluation && checkOf(evaluation, maxLength),
-      ...leaks(training, evaluation, held),
-    };
+  async check(
+    options: LoadOptions,
+    shown: number,
+    onProgress?: (training: SourceCheck) => void,
+  ): Promise<DataCheck> {
+    const { maxLength } = options;
+    const told = onProgress &&
+      ((reading: Reading) => onProgress(checkOf(reading.cut(maxLength), options, shown, false)));
+    const read = await this.#read(options, { most: maxLength, rows: shown }, told);
+    try {
+      const training = read.training.cut(maxLength), evaluation = read.evaluation?.cut(maxLength) ?? null;
+      const held = heldOut(training, evaluation, options);
+      return {
+        train: checkOf(training, options, shown),
+        eval: evaluation && checkOf(evaluation, options, shown),
+        ...leaks(training, evaluation, held),
+      };
+    } finally {
+      read.close();
+    }
   }
 
-  /** Reads files and gives their rows; without a tokenizer it only counts. */
-  async *#rows(paths: DataPaths, source: Source, { trainOn }: LoadOptions): AsyncGenerator<TokenizedExample> {
-    const { tokenizer, allowSpecialTokens = false } = this.#options;
+  /**
+   * One row as `load()` would give it before the split, with its tokens before cutting; null if there is none of the
+   * number. Fast only where readings are shared.
+   *
+   * @param index From 0, in the order of the training files.
+   */
+  async row(options: LoadOptions, index: number): Promise<ShownRow | null> {
+    const { maxLength } = options;
+    const { training, close } = await this.#read(options, { most: maxLength, rows: index + 1 });
+    try {
+      const cut = training.cut(maxLength), example = cut.rows.at(index);
+      return example ? { example, length: cut.wholeLength(index) } : null;
+    } finally {
+      close();
+    }
+  }
+
+  /** Reads the files of all purposes, or takes them from those who read them before. */
+  async #read(
+    options: LoadOptions,
+    kept: KeptTokens,
+    onProgress?: (training: Reading) => void,
+  ): Promise<AllRead> {
+    const { readings } = this.#options, { evalDataPath } = options, opened: TokenRows[] = [];
+    const close = () => opened.forEach((rows) => rows.close());
+    const read = async (paths: DataPaths, purpose: DataPurpose, told?: (reading: Reading) => void) => {
+      const make = async (keeps: KeptTokens, memoryOnly: boolean) => {
+        const reading = this.#newReading(options, keeps, memoryOnly);
+        opened.push(reading.rows);
+        await this.#fill(reading, await this.#found(paths, purpose), options, told);
+        return reading;
+      };
+      if (!readings) return await make(kept, false);
+      const key = await this.#keyOf(await this.#found(paths, purpose), options);
+      if (key === null) return await make(kept, false);
+      return await readings.of(purpose, key, () => make(WHOLE_ROWS, true));
+    };
+    try {
+      const training = await read(options.trainingDataPath, options.purpose ?? "train", onProgress);
+      const evaluation = evalDataPath === null ? null : await read(evalDataPath, "eval");
+      return { training, evaluation, close };
+    } catch (error) {
+      close();
+      throw error;
+    }
+  }
+
+  #newReading(
+    { dataFormat, columnMapping = null }: LoadOptions,
+    kept: KeptTokens,
+    memoryOnly: boolean,
+  ): Reading {
+    const { tokenizer, formats, readings } = this.#options;
+    const { scratch = null, memoryBytes = IDS_IN_MEMORY_BYTES } = this.#options;
+    const reader = new DatasetReader({
+      format: dataFormat,
+      columnMapping,
+      ...(formats ? { formats } : {}),
+      ...readings?.options,
+    });
+    const spill = { scratch: memoryOnly ? null : scratch, memoryBytes };
+    return new Reading(reader, new TokenRows(tokenizer?.vocabSize ?? 0, spill), kept);
+  }
+
+  /** The files that paths stand for. */
+  async #found(paths: DataPaths, purpose: DataPurpose): Promise<FoundFile[]> {
+    const { dataFiles = (path: string) => Promise.resolve([path]), files } = this.#options;
+    const named = [paths].flat().map((path) => dataFiles(path, purpose));
+    return await Array.fromAsync(foundFiles((await Promise.all(named)).flat(), files));
+  }
+
+  /** What decides a reading's content; null where a file does not tell whether it changes. */
+  async #keyOf(found: readonly FoundFile[], options: LoadOptions): Promise<string | null> {
+    const { tokenizer, allowSpecialTokens = false, formats } = this.#options, versions: string[] = [];
+    for (const { folder, name } of found) {
+      const file = await folder.open(name);
+      await file.close();
+      if (file.version === undefined) return null;
+      versions.push(file.uri, String(file.size), file.version);
+    }
+    const { dataFormat, columnMapping = null, trainOn = null } = options;
+    const template = this.#template()?.source ?? null, names = formats?.map(({ name }) => name) ?? null;
+    return JSON.stringify([
+      versions,
+      tokenizer?.fingerprint() ?? null,
+      template,
+      allowSpecialTokens,
+      names,
+      dataFormat,
+      columnMapping,
+      trainOn,
+    ]);
+  }
+
+  /** Reads files into a reading; without a tokenizer it only counts. */
+  async #fill(
+    reading: Reading,
+    found: readonly FoundFile[],
+    { trainOn }: LoadOptions,
+    onProgress?: (reading: Reading) => void,
+  ): Promise<void> {
+    const { tokenizer, allowSpecialTokens = false } = this.#options, { reader } = reading;
     const template = this.#template();
     const how = tokenizer
       ? { tokenizer, template, allowSpecialTokens, ...(trainOn ? { trainOn } : {}) }
       : null;
-    const { dataFiles = (path) => Promise.resolve([path]), files } = this.#options;
-    const named = [paths].flat().map((path) => dataFiles(path, source.purpose));
-    for await (const { folder, name } of foundFiles((await Promise.all(named)).flat(), files)) {
+    let nextTold = performance.now() + FIRST_PROGRESS_MS;
+    for (const { folder, name } of found) {
       const file = await folder.open(name);
       try {
-        for await (const { example, ...at } of source.reader.read(file)) {
+        for await (const { example, ...at } of reader.read(file)) {
           if (!how) {
-            source.lengths.add(JSON.stringify(example).length);
-            source.hashes.add(example);
+            reading.count(example);
             continue;
           }
           if (example.kind === "messages" && !template) {
-            source.reader.refuse({ file: file.uri, message: NO_TEMPLATE });
+            reader.refuse({ file: file.uri, message: NO_TEMPLATE });
             break;
           }
           if (!allowSpecialTokens && holdsSpecialText(example, how.tokenizer)) {
-            source.reader.remarks.add({ ...at, message: SPECIAL_TEXT });
+            reader.remarks.add({ ...at, message: SPECIAL_TEXT });
           }
           const labelled = labelledOr(example, how);
-          if (typeof labelled === "string") source.reader.refuse({ ...at, message: labelled });
-          else yield* source.take(example, labelled);
+          if (typeof labelled === "string") reader.refuse({ ...at, message: labelled });
+          else reading.add(example, labelled);
+          if (onProgress && performance.now() > nextTold) {
+            onProgress(reading);
+            nextTold = performance.now() + PROGRESS_MS;
+          }
         }
       } finally {
         await file.close();
@@ -334,7 +400,13 @@ interface HeldOut {
   has(example: number): boolean;
 }
 
-function heldExamples(examples: number, share: number, seed: number): HeldOut {
+/** Examples held out of the training files where none come from files of their own. */
+function heldOut(
+  training: CutReading,
+  evaluation: CutReading | null,
+  { trainTestSplit, seed }: LoadOptions,
+): HeldOut {
+  const examples = training.hashes.length, share = evaluation ? 0 : trainTestSplit;
   const wanted = Math.max(Math.round(examples * share), share > 0 ? 1 : 0);
   const count = Math.max(0, Math.min(wanted, examples - 1));
   if (count === 0) return { count, has: () => false };
@@ -345,20 +417,8 @@ function heldExamples(examples: number, share: number, seed: number): HeldOut {
   return { count, has: (example) => marks[example] === 1 };
 }
 
-function splitRows(rows: TokenRows, exampleOfRow: GrowingArray, held: HeldOut) {
-  if (held.count === 0) return { train: rows, held: [] };
-  const side = (isHeld: boolean) => {
-    const indices = new GrowingArray(Uint32Array);
-    for (let row = 0; row < rows.length; row++) {
-      if (held.has(exampleOfRow.get(row)) === isHeld) indices.push(row);
-    }
-    return new RowSubset(rows, indices.whole() as Uint32Array);
-  };
-  return { train: side(false), held: side(true) };
-}
-
 /** How many examples are held out, and how many of them are also trained on. */
-function leaks(training: Source, evaluation: Source | null, held: HeldOut) {
+function leaks(training: CutReading, evaluation: CutReading | null, held: HeldOut) {
   if (!evaluation) {
     const { hashes } = training, isHeld = (example: number) => held.has(example);
     return { heldOut: held.count, leaked: hashes.alsoIn(hashes, isHeld, (example) => !held.has(example)) };
@@ -377,29 +437,31 @@ function leakWarnings({ heldOut, leaked }: { heldOut: number; leaked: number }):
   ];
 }
 
-function checkOf(source: Source, maxLength: number): SourceCheck {
-  const { reader, lengths, hashes, samples } = source;
-  const report = source.report();
+function checkOf(cut: CutReading, options: LoadOptions, shown: number, isWhole = true): SourceCheck {
+  const { reader, lengths } = cut.reading, { onBadLine = "fail", maxLength } = options;
+  const report = cut.report(onBadLine, isWhole);
   return {
     report,
     blankLines: reader.blankLines,
     lengths,
     issues: reader.problems.listed(),
     badLines: reader.problems.count,
-    warnings: warningsOf(source, report, maxLength),
-    repeats: hashes.repeats(),
-    samples,
+    skippable: reader.problems.lines,
+    refusals: reader.refusals(onBadLine),
+    warnings: isWhole ? warningsOf(cut, report, maxLength) : [],
+    repeats: isWhole ? cut.hashes.repeats() : 0,
+    samples: cut.first(shown),
   };
 }
 
-function warningsOf({ reader }: Source, report: DataReport, maxLength: number): string[] {
+function warningsOf({ reading: { reader } }: CutReading, report: DataReport, maxLength: number): string[] {
   const { blankLines, remarks } = reader;
   const blank = blankLines === 0 ? [] : [`${report.file}: skipped blank lines: ${blankLines}`];
   return [...blank, ...remarks.listed(), ...reportWarnings(report, maxLength)];
 }
 
 /** @throws {DatasetFormatError} If no row has a trained token. */
-function refuseNothingLeft({ reader, counts, lengths }: Source, maxLength: number): void {
+function refuseNothingLeft({ reading: { reader, lengths }, counts }: CutReading, maxLength: number): void {
   if (counts.kept > 0) return;
   throw new DatasetFormatError([{
     file: reader.files.join(", "),

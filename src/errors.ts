@@ -28,6 +28,18 @@ export class ConfigError extends Error {
   }
 }
 
+/** The text of a bad line, or the part of it around the place that is wrong. */
+export interface LineExcerpt {
+  /** The part that is shown. */
+  readonly text: string;
+  /** UTF-16 units of the line before it. */
+  readonly before: number;
+  /** UTF-16 units of the line behind it. */
+  readonly after: number;
+  /** Where in `text` it goes wrong, in UTF-16 units; absent where that is not known. */
+  readonly at?: number;
+}
+
 /** One problem of a data file; `line` counts from 1 and is absent when the whole file is meant. */
 export interface DatasetIssue {
   /** Uri of the file. */
@@ -36,6 +48,8 @@ export interface DatasetIssue {
   readonly line?: number;
   /** What was found, what was wanted, and how to mend it. */
   readonly message: string;
+  /** The line's text, where it was asked for. */
+  readonly excerpt?: LineExcerpt;
 }
 
 /** Training data that cannot be used. Lists every bad line at once. */

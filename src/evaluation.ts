@@ -37,7 +37,7 @@ export * from "./evaluation/events.ts";
 export interface EvaluationOptions
   extends
     Omit<LanguageModelOptions, "chatTemplate" | "limits">,
-    Pick<LoadOptions, "dataFormat" | "maxLength" | "columnMapping" | "trainOn"> {
+    Pick<LoadOptions, "dataFormat" | "maxLength" | "columnMapping" | "onBadLine" | "trainOn"> {
   /** Data to measure on. */
   readonly dataPath: DataPaths;
   /** Paths that a path stands for; default itself. */

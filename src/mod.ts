@@ -163,6 +163,7 @@ export {
   type DataReport,
   type Dataset,
   type LoadOptions,
+  type ShownRow,
   type SourceCheck,
 } from "./data_manager.ts";
 export { ChatTemplate } from "./data/chat_template.ts";
@@ -176,12 +177,14 @@ export {
   ROW_FORMATS,
   type RowFormat,
 } from "./data/formats.ts";
-export type { Entry as DataEntry } from "./data/entries.ts";
+export type { BadEntry as BadDataEntry, Entry as DataEntry } from "./data/entries.ts";
 export type { TextSpan } from "./data/generation_marks.ts";
 export type { LengthCounts } from "./data/length_counts.ts";
 export type { TrainOn } from "./data/mask.ts";
 export type { Message, Role, ToolCall } from "./data/message.ts";
+export type { OnBadLine } from "./data/problems.ts";
 export type { Row } from "./data/row.ts";
+export { type SharedReadingOptions, SharedReadings } from "./data/shared_readings.ts";
 export type { ExampleRows } from "./data/token_rows.ts";
 export { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
 export {

@@ -173,8 +173,11 @@ export function runRecord(
 }
 
 function dataRecord(report: DataReport): RunRecord["data"][number] {
-  const { file, sha256, rows, kept, cut, dropped, tokens, trainedTokens } = report;
-  return { file, sha256, rows, kept, cut, dropped, tokens, trained_tokens: trainedTokens };
+  const { file, sha256, rows, skipped, skippedLines, kept, cut, dropped, tokens, trainedTokens } = report;
+  const counts = { rows, kept, cut, dropped, tokens, trained_tokens: trainedTokens };
+  if (skipped === 0) return { file, sha256, ...counts };
+  const lines = skippedLines.map(({ file, line, message }) => ({ file, line: line!, message }));
+  return { file, sha256, ...counts, skipped, skipped_lines: lines };
 }
 
 /** What the model cards say; `kind` is set by who writes one. */

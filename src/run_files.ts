@@ -151,6 +151,13 @@ export interface RunRecord {
     readonly dropped: number;
     readonly tokens: number;
     readonly trained_tokens: number;
+    /** Lines that were left out as they cannot be used, and the first of them; absent where none were. */
+    readonly skipped?: number;
+    readonly skipped_lines?: readonly {
+      readonly file: string;
+      readonly line: number;
+      readonly message: string;
+    }[];
   }[];
   /** The largest micro-batch: rows, padded tokens of each, and blocks whose activations backward computes again. */
   readonly micro_batch: {

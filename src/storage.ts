@@ -13,6 +13,8 @@ export interface FileReader {
   readonly size: number;
   /** Where it is on this machine's disk; absent where it is elsewhere. */
   readonly path?: string;
+  /** Another for another content of the same size, such as the time of the last change; absent where nothing tells. */
+  readonly version?: string;
   /**
    * Bytes [offset, offset + length).
    *

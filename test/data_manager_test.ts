@@ -50,6 +50,8 @@ Deno.test("load() tokenises, cuts, leaves out and reports", async () => {
     file: "data/train.jsonl",
     formats: ["messages"],
     rows: 3,
+    skipped: 0,
+    skippedLines: [],
     kept: 2,
     cut: 2,
     dropped: 1,
@@ -254,6 +256,72 @@ Deno.test("check() counts what load() gives, and tells bad lines instead of refu
   const { sha256: _, ...report } = loaded.report;
   const { sha256: __, ...counted } = (await managerOf(good, tokenizer).check(options, 0)).train.report;
   assert.deepEqual(counted, report);
+});
+
+const BAD = `${texts(2)}{"text":1}\n${texts(1)}nope\n{"other":2}\n`;
+
+Deno.test("load() leaves bad lines out where it is told to, and names them", async () => {
+  const tokenizer = await chatTokenizer(), options = { ...OPTIONS, onBadLine: "skip" } as const;
+  const kept = await managerOf({ "train.jsonl": BAD }, tokenizer).load(options);
+  const good = await managerOf({ "train.jsonl": texts(2) + texts(1) }, tokenizer).load(OPTIONS);
+  assert.deepEqual([...kept.train], [...good.train]);
+  assert.deepEqual([kept.report.rows, kept.report.skipped], [3, 3]);
+  assert.deepEqual(kept.report.skippedLines.map(({ line }) => line), [3, 5, 6]);
+  assert.deepEqual(kept.warnings, [
+    'data/train.jsonl: skipped 3 lines, which cannot be used (the first at lines 3, 5, 6): line 3 "text" is a number, ' +
+    "not a string",
+  ]);
+  const one = await managerOf({ "train.jsonl": `nope\n${texts(1)}` }, tokenizer).load(options);
+  assert.match(
+    one.warnings[0]!,
+    /^data\/train\.jsonl: skipped 1 line that cannot be used \(line 1\): line 1 is not JSON/,
+  );
+});
+
+Deno.test("load() skips rows that the chat template refuses", async () => {
+  const template = "{% if messages[0]['content'] == 'no' %}{{ raise_exception('not this') }}{% endif %}" +
+    CHAT_TEMPLATE;
+  const manager = managerOf(
+    { "train.jsonl": lines([chat("yes", "a"), chat("no", "b"), chat("yes", "c")]) },
+    await chatTokenizer(),
+    template,
+  );
+  const { train, report } = await manager.load({ ...OPTIONS, onBadLine: "skip" });
+  assert.deepEqual([train.length, report.rows, report.skipped], [2, 2, 1]);
+  assert.match(report.skippedLines[0]!.message, /not this/);
+});
+
+Deno.test("load() refuses what leaving lines out does not mend", async () => {
+  const tokenizer = await chatTokenizer();
+  const refused = async (name: string, content: string, message: RegExp) => {
+    const manager = managerOf({ [name]: content }, tokenizer);
+    const options = { ...OPTIONS, trainingDataPath: name, onBadLine: "skip" } as const;
+    await assert.rejects(manager.load(options), (error: Error) => {
+      assert.ok(error instanceof DatasetFormatError);
+      assert.equal(error.issues.length, 1);
+      assert.match(error.message, message);
+      return true;
+    });
+  };
+  await refused("a.jsonl", "nope\nnope\n", /a\.jsonl: has no row that can be used/);
+  await refused("b.csv", 'text\nfine\n"open\nrow\n', /b\.csv:3: ends inside a quoted field/);
+  await refused("c.json", '[{"text": "a"}, {"text"', /c\.json:2: is cut short/);
+  await refused("d.jsonl", '{"chosen":"a","rejected":"b"}\n', /d\.jsonl:1: is a preference row/);
+  await refused("e.jsonl", "", /e\.jsonl: is empty/);
+});
+
+Deno.test("check() tells how many lines would be left out, and refuses only what training would", async () => {
+  const manager = managerOf({ "train.jsonl": BAD }, await chatTokenizer());
+  const [strict, lenient] = await Promise.all(
+    (["fail", "skip"] as const).map(async (onBadLine) =>
+      (await manager.check({ ...OPTIONS, onBadLine }, 0)).train
+    ),
+  );
+  for (const found of [strict!, lenient!]) {
+    assert.deepEqual([found.badLines, found.skippable, found.issues.length, found.report.rows], [3, 3, 3, 3]);
+  }
+  assert.deepEqual([strict!.report.skipped, strict!.refusals.length], [0, 3]);
+  assert.deepEqual([lenient!.report.skipped, lenient!.refusals.length], [3, 0]);
 });
 
 Deno.test("check() needs no tokenizer to count rows, characters and repeats", async () => {

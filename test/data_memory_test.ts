@@ -84,7 +84,7 @@ Deno.test("TokenRows of 40 million ids take half of their size in memory", () =>
   const before = Deno.memoryUsage().rss;
   for (let i = 0; i < count; i++) {
     inputIds[0] = i % 49_152;
-    rows.push({ inputIds, labels: inputIds });
+    rows.push({ ids: inputIds, labels: inputIds });
   }
   const grown = Deno.memoryUsage().rss - before;
   assert.ok(grown < 40 * MiB, `${Math.round(grown / MiB)} MiB for ${2 * count * length / MiB} MiB of ids`);

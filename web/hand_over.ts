@@ -103,8 +103,9 @@ async function createJob(
   files: PageFiles,
   paused: boolean,
 ): Promise<ServerJob> {
-  const config = parseFineTuneJobConfig(wire), { job } = config;
-  const upload = async (path: string) => await server.upload(nameOf(path), await dataOf(path, files));
+  const config = parseFineTuneJobConfig(wire), { job } = config, { onBadLine } = config.training;
+  const upload = async (path: string) =>
+    await server.upload(nameOf(path), await dataOf(path, files), onBadLine);
   const data = [job.trainingDataPath].flat();
   const [held] = [job.evalDataPath ?? []].flat();
   if (data.length !== 1) {

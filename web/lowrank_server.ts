@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OnBadLine } from "../src/data/problems.ts";
 import type { JobRecord, JobRecordStore, JobUpdate } from "../src/job_tracker.ts";
 import { linesOf } from "../src/text_lines.ts";
 
@@ -121,10 +122,15 @@ export class LowrankServer implements JobRecordStore {
     });
   }
 
-  /** Uploads data to train on; gives the file's id. */
-  async upload(name: string, content: Blob): Promise<string> {
+  /**
+   * Uploads data to train on; gives the file's id.
+   *
+   * @param onBadLine What the job does with lines that cannot be used; the server refuses them otherwise.
+   */
+  async upload(name: string, content: Blob, onBadLine: OnBadLine = "fail"): Promise<string> {
     const form = new FormData();
     form.append("purpose", "fine-tune");
+    if (onBadLine === "skip") form.append("on_bad_line", onBadLine);
     form.append("file", content, name);
     return (await this.#json<{ id: string }>("POST", "v1/files", { body: form })).id;
   }

@@ -63,6 +63,8 @@ const listQuery = z.object({
   purpose: z.optional(z.string().check(z.maxLength(100))),
 });
 
+const ON_BAD_LINE = ["fail", "skip"] as const;
+
 const UPLOAD_BODY = {
   required: true,
   content: {
@@ -77,6 +79,13 @@ const UPLOAD_BODY = {
             description: "JSON Lines, JSON or CSV to fine-tune on",
           },
           purpose: { type: "string" as const, enum: [...UPLOAD_PURPOSES] },
+          on_bad_line: {
+            type: "string" as const,
+            enum: [...ON_BAD_LINE],
+            default: "fail",
+            description:
+              "Whether a file with bad lines is kept for jobs with the hyperparameter on_bad_line=skip",
+          },
           "expires_after[anchor]": { type: "string" as const, enum: ["created_at"] },
           "expires_after[seconds]": { type: "integer" as const, minimum: 3600, maximum: 2_592_000 },
         },
@@ -117,7 +126,8 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
       tag: "Files",
       summary: "Upload a file",
       description:
-        "A file to fine-tune on is read whole: lines that cannot be used are named, and it is not kept then.",
+        "A file to fine-tune on is read whole: lines that cannot be used are named, and it is not kept then, unless " +
+        "`on_bad_line` is `skip` and other lines can be used.",
       scope: "files:write",
       ok: { description: "The file", schema: fileSchema },
       refusals: [400, 408, 413, 415],
@@ -145,13 +155,15 @@ export function fileRoutes({ files, checkData, settings }: FileRouteDeps): Hono<
       throw badRequest(`'purpose' must be one of ${UPLOAD_PURPOSES.join(", ")}.`, "purpose", "invalid_value");
     }
     if (!form.file) throw badRequest("'file' is missing: send a file in the field 'file'.", "file");
+    const onBadLine = ON_BAD_LINE.find((known) => known === (form.fields.get("on_bad_line") ?? "fail"));
+    if (!onBadLine) throw badRequest("'on_bad_line' must be fail or skip.", "on_bad_line", "invalid_value");
     const expiresInSeconds = expiryOf(form.fields);
     const filename = displayName(form.file.filename), ending = keptEnding(filename);
     if (form.file.bytes === 0) throw badRequest("The file is empty.", "file", "empty_file");
     if (purpose === "fine-tune") {
       const refusal = ending === ".parquet"
         ? "Parquet is not taken here: its small files may unpack to any size; convert it to JSON Lines"
-        : refusalOf(await checkData(incoming.path));
+        : refusalOf(await checkData(incoming.path), onBadLine);
       if (refusal) throw badRequest(`Invalid file format. ${refusal}`, "file", "invalid_file_format");
     }
     return await files.keep(incoming, { filename, purpose, ending, expiresInSeconds });

@@ -26,12 +26,12 @@ import { partsOf, type PluginParts } from "./plugin_parts.ts";
 import { resolveWithPlugins } from "./sources.ts";
 
 /**
- * Prints what the files hold, then fails if a line cannot be used.
+ * Prints what the files hold, then fails if training would refuse them.
  *
  * @param files Opens a folder by its uri; default those of this machine.
  * @param outside Opens a bucket; default with the credentials of the environment.
  * @throws {ConfigError} For wrong usage.
- * @throws {DatasetFormatError} With every bad line.
+ * @throws {DatasetFormatError} With every bad line, unless they are to be skipped.
  * @throws {StorageNotFoundError} @throws {StorageDeniedError} @throws {ModelFormatError}
  */
 export async function check(
@@ -56,7 +56,7 @@ export async function check(
     const paint = painter(wantsColor(textOf(flags, "color") ?? "auto", io.env, io.stdout));
     io.stdout.write(formatCheck(found, { tokenizer, maxLength: config.training.maxLength, paint }));
   }
-  const issues = [found.train, found.eval].flatMap((source) => source?.issues ?? []);
+  const issues = [found.train, found.eval].flatMap((source) => source?.refusals ?? []);
   if (issues.length > 0) throw new DatasetFormatError(issues);
 }
 
@@ -147,11 +147,13 @@ function packedRows({ lengths }: SourceCheck, maxLength: number): number {
   return packRows(lengths.all().map((length) => Math.min(length, maxLength)), maxLength).length;
 }
 
-function sourceJson({ report, blankLines, lengths, issues, badLines, warnings, repeats }: SourceCheck) {
+function sourceJson(source: SourceCheck) {
+  const { report, blankLines, lengths, issues, badLines, skippable, warnings, repeats } = source;
   return {
     ...report,
     blankLines,
     badLines,
+    skippable,
     issues,
     warnings,
     repeats,

@@ -14,6 +14,7 @@ const DATA_OPTIONS = [
   "seed",
   "data-format",
   "column-mapping",
+  "on-bad-line",
   "train-on",
   "max-length",
   "packing",

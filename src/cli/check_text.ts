@@ -43,9 +43,12 @@ function row(label: string, text: string): string {
 }
 
 function sourceLines(source: SourceCheck, { tokenizer, maxLength, paint }: CheckView): string[] {
-  const { report, blankLines, badLines, repeats, lengths, warnings } = source;
+  const { report, blankLines, badLines, skippable, repeats, lengths, warnings } = source;
   const { file, formats, sha256, rows, kept, cut, dropped, tokens, trainedTokens, lostTokens } = report;
-  const bad = badLines === 0 ? "none bad" : paint("red", `${formatCount(badLines)} bad`);
+  const { skipped, skippedLines } = report;
+  const bad = badLines === 0
+    ? "none bad"
+    : paint("red", `${formatCount(badLines)} bad${skipped > 0 ? ", left out" : ""}`);
   const unit = tokenizer ? "tokens" : "characters";
   const spread = `half have up to ${formatCount(lengths.quantile(0.5))}, 95 % up to ` +
     `${formatCount(lengths.quantile(0.95))}, the longest ${formatCount(lengths.longest)}`;
@@ -58,6 +61,10 @@ function sourceLines(source: SourceCheck, { tokenizer, maxLength, paint }: Check
         formatCount(repeats)
       } repeated`,
     ),
+    ...(skippable > 0 && skipped === 0
+      ? [row("", `${formatCount(skippable)} of the bad ones would be left out with --on-bad-line skip`)]
+      : []),
+    ...(skipped > 0 ? skippedLines.map(({ line, message }) => row("", `line ${line}: ${message}`)) : []),
     row("sha256", sha256),
     ...(tokenizer
       ? [

@@ -157,6 +157,7 @@ export async function evalRequest(
     dataPath: job.evalDataPath!,
     dataFormat: training.dataFormat,
     columnMapping: training.columnMapping,
+    onBadLine: training.onBadLine,
     trainOn: training.trainOn,
     maxLength: training.maxLength,
     allowSpecialTokens: training.allowSpecialTokens,

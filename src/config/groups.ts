@@ -273,6 +273,8 @@ export interface TrainingValues {
   readonly dataFormat: string;
   /** Columns by other names than the format's: prompt=question,completion=answer. */
   readonly columnMapping: Readonly<Record<string, string>> | null;
+  /** Refuse data with lines that cannot be used, or leave those lines out and tell which. Default: fail. */
+  readonly onBadLine: "fail" | "skip";
   /**
    * What is learnt: every answer, prompts too, or the last answer; plain text is learnt whole. Default:
    * completions.

@@ -261,6 +261,8 @@ export interface FineTuneJobOptions {
   readonly data_format?: string;
   /** Columns by other names than the format's: prompt=question,completion=answer. */
   readonly column_mapping?: Readonly<Record<string, string>> | null;
+  /** Refuse data with lines that cannot be used, or leave those lines out and tell which. Default: fail. */
+  readonly on_bad_line?: "fail" | "skip";
   /**
    * What is learnt: every answer, prompts too, or the last answer; plain text is learnt whole. Default:
    * completions.

@@ -19,7 +19,7 @@ export async function* readCsv(chunks: AsyncIterable<Uint8Array>, uri: string): 
   let columns: readonly string[] | null = null, separator = ",";
   for await (const { line, text, problem } of records(chunks, uri)) {
     if (problem) {
-      yield { kind: "bad", line, message: problem };
+      yield { kind: "bad", line, message: problem, endsFile: true };
       return; // where one record ends decides where the next begins
     }
     if (text.trim() === "") {
@@ -33,13 +33,14 @@ export async function* readCsv(chunks: AsyncIterable<Uint8Array>, uri: string): 
     }
     const fields = fieldsOf(text, separator), names = columns;
     yield fields.length === names.length
-      ? { kind: "row", line, value: Object.fromEntries(names.map((name, i) => [name, fields[i]!])) }
+      ? { kind: "row", line, value: Object.fromEntries(names.map((name, i) => [name, fields[i]!])), text }
       : {
         kind: "bad",
         line,
         message:
           `has ${fields.length} fields, the header ${names.length} (${names.join(", ").slice(0, 80)}): ` +
           `put fields with a separator, quote or line break in double quotes`,
+        text,
       };
   }
 }

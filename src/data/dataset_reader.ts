@@ -7,6 +7,7 @@ import { DatasetFormatError, type DatasetIssue } from "../errors.ts";
 import type { FileReader } from "../storage.ts";
 import { readCsv } from "./csv.ts";
 import { byteChunks, type Entry } from "./entries.ts";
+import { excerptOf } from "./excerpt.ts";
 import { fileKind } from "./file_kind.ts";
 import {
   type ColumnMapping,
@@ -22,7 +23,7 @@ import {
 import { readJsonArray } from "./json_array.ts";
 import { readJsonl } from "./jsonl.ts";
 import { readParquet } from "./parquet.ts";
-import { Problems, Remarks } from "./problems.ts";
+import { type OnBadLine, Problems, Remarks } from "./problems.ts";
 import { isRow, type Row } from "./row.ts";
 import { Sha256 } from "./sha256.ts";
 
@@ -36,6 +37,10 @@ export interface ReadOptions {
   readonly columnMapping?: ColumnMapping | null;
   /** The formats that there are; default {@link ROW_FORMATS}. */
   readonly formats?: readonly RowFormat[];
+  /** How many problems are listed; default MAX_LISTED_ISSUES. */
+  readonly mostIssues?: number;
+  /** Whether problems come with the text of their lines; default false. */
+  readonly excerpts?: boolean;
 }
 
 /** One usable row and where it stands. */
@@ -53,7 +58,7 @@ interface Decided {
 
 /** Files of one purpose, read one after the other. */
 export class DatasetReader {
-  readonly problems: Problems = new Problems();
+  readonly problems: Problems;
   readonly remarks: Remarks = new Remarks();
   readonly files: string[] = [];
   /** Names of the formats that rows had. */
@@ -61,14 +66,24 @@ export class DatasetReader {
   /** Usable rows so far. */
   rows = 0;
   blankLines = 0;
+  /** Files that have records, of which none can be used. */
+  readonly #barren: string[] = [];
+  readonly #excerpts: boolean;
+  /** Of the row that was given last. */
+  #entry: Entry | null = null;
   readonly #hash = new Sha256();
+  #sha256: string | null = null;
   readonly #columnMapping: ColumnMapping | null;
   readonly #known: readonly RowFormat[];
   /** Null for the format of a file's first row that has one. */
   readonly #format: RowFormat | null;
 
   /** @throws {ConfigError} If no format has the name asked for. */
-  constructor({ format, columnMapping = null, formats = ROW_FORMATS }: ReadOptions) {
+  constructor(
+    { format, columnMapping = null, formats = ROW_FORMATS, mostIssues, excerpts = false }: ReadOptions,
+  ) {
+    this.problems = new Problems(mostIssues);
+    this.#excerpts = excerpts;
     this.#columnMapping = columnMapping;
     this.#known = formats;
     this.#format = format === "auto" ? null : formatNamed(format, formats);
@@ -76,28 +91,46 @@ export class DatasetReader {
 
   /** SHA-256 of all bytes of all files, in hex; after the last file. */
   sha256(): string {
-    return this.#hash.digest();
+    return this.#sha256 ??= this.#hash.digest();
   }
 
   /** The usable rows of a file. Bad ones, and a file that is none of the known kinds, go to `problems`. */
   async *read(file: FileReader): AsyncGenerator<LocatedExample> {
     this.files.push(file.uri);
-    const before = this.rows + this.problems.count;
+    const before = { rows: this.rows, problems: this.problems.count };
     try {
       yield* this.#examples(file);
-      if (this.rows + this.problems.count === before) {
-        this.problems.add({ file: file.uri, message: "has no rows: write one JSON object a line" });
-      }
+      if (this.rows > before.rows) return;
+      if (this.problems.count > before.problems) this.#barren.push(file.uri);
+      else this.problems.add({ file: file.uri, message: "has no rows: write one JSON object a line" });
     } catch (error) {
       if (!(error instanceof DatasetFormatError)) throw error;
-      for (const issue of error.issues) this.problems.add(issue);
+      for (const issue of error.issues) this.problems.add(issue, false);
     }
+  }
+
+  /** Why the files cannot be used; empty if they can. */
+  refusals(onBadLine: OnBadLine): DatasetIssue[] {
+    if (onBadLine === "fail") return this.problems.listed();
+    const barren = this.#barren.map((file) => ({
+      file,
+      message: `has no row that can be used: lowrank check says what is wrong with each`,
+    }));
+    return [...this.problems.ofFiles(), ...barren];
   }
 
   /** Takes back the row that was given last: something else is wrong with it, such as what its chat template says. */
   refuse(issue: DatasetIssue): void {
     this.rows--;
-    this.problems.add(issue);
+    this.problems.add({ ...issue, ...(this.#entry ? this.#excerptOf(this.#entry) : {}) });
+  }
+
+  #excerptOf(entry: Entry): Pick<DatasetIssue, "excerpt"> {
+    if (!this.#excerpts || entry.kind === "blank") return {};
+    if (entry.kind === "bad") {
+      return entry.text === undefined ? {} : { excerpt: excerptOf(entry.text, entry.at ?? null) };
+    }
+    return { excerpt: excerptOf(entry.text ?? JSON.stringify(entry.value) ?? "") };
   }
 
   async *#examples(file: FileReader): AsyncGenerator<LocatedExample> {
@@ -142,22 +175,27 @@ export class DatasetReader {
   *#example(file: string, entry: Entry, decided: Decided): Generator<LocatedExample> {
     const at = { file, line: entry.line };
     if (entry.kind === "blank") this.blankLines++;
-    if (entry.kind === "bad") this.problems.add({ ...at, message: entry.message });
+    if (entry.kind === "bad") {
+      this.problems.add({ ...at, message: entry.message, ...this.#excerptOf(entry) }, !entry.endsFile);
+    }
     if (entry.kind !== "row") return;
     const value = this.#renamed(entry.value);
     const parsed = isRow(entry.value) && typeof value === "string"
       ? { problem: value }
       : parseRow(value, decided.format, decided.line, this.#known);
-    if ("problem" in parsed) return this.problems.add({ ...at, message: parsed.problem });
+    if ("problem" in parsed) {
+      return this.problems.add({ ...at, message: parsed.problem, ...this.#excerptOf(entry) });
+    }
     this.formats.add(decided.format.name);
     this.rows++;
     for (const message of parsed.warnings) this.remarks.add({ ...at, message });
+    this.#entry = this.#excerpts ? entry : null;
     yield { ...at, example: parsed.example };
   }
 }
 
-/** All problems of several readers at once. @throws {DatasetFormatError} If there is any. */
-export function refuseProblems(readers: readonly DatasetReader[]): void {
-  const issues: DatasetIssue[] = readers.flatMap(({ problems }) => problems.listed());
+/** All problems of several readers at once. @throws {DatasetFormatError} If there is any that forbids their use. */
+export function refuseProblems(readers: readonly DatasetReader[], onBadLine: OnBadLine = "fail"): void {
+  const issues = readers.flatMap((reader) => reader.refusals(onBadLine));
   if (issues.length > 0) throw new DatasetFormatError(issues);
 }

@@ -16,6 +16,13 @@ export class ExampleHashes {
     this.#hashes.push(hashOf(JSON.stringify(example)));
   }
 
+  /** Those of some places, in their order. */
+  at(places: Uint32Array): ExampleHashes {
+    const chosen = new ExampleHashes();
+    for (const place of places) chosen.#hashes.push(this.#hashes.get(place));
+    return chosen;
+  }
+
   /** Examples that came before already. */
   repeats(): number {
     const sorted = this.#sorted(() => true);

@@ -11,9 +11,25 @@ import type { Sha256 } from "./sha256.ts";
  * lines say nothing.
  */
 export type Entry =
-  | { readonly kind: "row"; readonly line: number; readonly value: unknown }
+  | { readonly kind: "row"; readonly line: number; readonly value: unknown; readonly text?: string }
   | { readonly kind: "blank"; readonly line: number }
-  | { readonly kind: "bad"; readonly line: number; readonly message: string };
+  | BadEntry;
+
+/** One that cannot be read. */
+export interface BadEntry {
+  /** Tells it from rows and blank lines. */
+  readonly kind: "bad";
+  /** From 1. */
+  readonly line: number;
+  /** What was found, what was wanted, and how to mend it. */
+  readonly message: string;
+  /** Its text, where it has any. */
+  readonly text?: string;
+  /** Where in the text it goes wrong, in UTF-16 units. */
+  readonly at?: number | null;
+  /** Whether all that follows cannot be told from it, so that it cannot be left out alone; default false. */
+  readonly endsFile?: boolean;
+}
 
 /** How much is read at a time. */
 export const CHUNK_BYTES = 2 ** 20;
@@ -78,11 +94,19 @@ export class RecordBytes {
   }
 }
 
+const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Text of UTF-8 bytes; null if they are none. */
 export function textOf(bytes: Uint8Array): string | null {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return STRICT.decode(bytes);
   } catch {
     return null;
   }
+}
+
+/** A record that is no UTF-8, with its text as far as it is. */
+export function notUtf8(line: number, bytes: Uint8Array, advice: string): BadEntry {
+  const text = new TextDecoder().decode(bytes), at = text.indexOf("\uFFFD");
+  return { kind: "bad", line, message: `is not UTF-8: if it is Latin-1, ${advice}`, text, at };
 }

@@ -101,23 +101,6 @@ function promptTokens(tokenizer: Tokenizer, text: string, prompt: string, ids: r
   return before + counts[0]!;
 }
 
-/**
- * The first `maxLength` tokens of a row.
- *
- * @returns The row, null if none of its tokens is trained; and how many trained tokens were cut off.
- */
-export function cutExample(
-  { ids, labels }: LabelledIds,
-  maxLength: number,
-): { example: TokenizedExample | null; lostTokens: number } {
-  const example = {
-    inputIds: Int32Array.from(ids.slice(0, maxLength)),
-    labels: Int32Array.from(labels.slice(0, maxLength)),
-  };
-  const kept = trainedTokens(example.labels);
-  return { example: kept === 0 ? null : example, lostTokens: trainedTokens(labels) - kept };
-}
-
 /** How many labels the loss counts. The first token is never predicted, so its label does not count. */
 export function trainedTokens(labels: ArrayLike<number>): number {
   let count = 0;

@@ -64,6 +64,18 @@ export class IdStore {
     (this.#filling ?? this.#kept.at(-1)!)[at] = id;
   }
 
+  /** Adds the first `count` ids of a row. */
+  append(ids: ArrayLike<number>, count: number): void {
+    for (let from = 0; from < count;) {
+      const at = this.#length % CHUNK;
+      if (at === 0) this.#newChunk();
+      const chunk = this.#filling ?? this.#kept.at(-1)!, part = Math.min(count - from, CHUNK - at);
+      for (let i = 0; i < part; i++) chunk[at + i] = ids[from + i]!;
+      this.#length += part;
+      from += part;
+    }
+  }
+
   /** The ids of [start, end), both within 0..length. */
   slice(start: number, end: number): Int32Array<ArrayBuffer> {
     const ids = new Int32Array(end - start);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Entry, MAX_RECORD_BYTES, RecordBytes, textOf } from "./entries.ts";
+import { type Entry, MAX_RECORD_BYTES, notUtf8, RecordBytes, textOf } from "./entries.ts";
 import { converted } from "./file_kind.ts";
 import { jsonEntry } from "./jsonl.ts";
 
@@ -40,6 +40,7 @@ export async function* readJsonArray(chunks: AsyncIterable<Uint8Array>, uri: str
           kind: "bad",
           line: row,
           message: "is followed by more than the end of the array: remove that",
+          endsFile: true,
         };
         return;
       }
@@ -65,6 +66,7 @@ export async function* readJsonArray(chunks: AsyncIterable<Uint8Array>, uri: str
       kind: "bad",
       line: row + 1,
       message: 'is cut short: the array has no closing "]", copy the file again',
+      endsFile: true,
     };
   }
 }
@@ -74,8 +76,6 @@ function entryOf(row: number, bytes: Uint8Array | null, uri: string): Entry {
     return { kind: "bad", line: row, message: `is longer than ${MAX_RECORD_BYTES} bytes: split the row` };
   }
   const text = textOf(bytes);
-  if (text === null) {
-    return { kind: "bad", line: row, message: `is not UTF-8: if it is Latin-1, ${converted("LATIN1", uri)}` };
-  }
+  if (text === null) return notUtf8(row, bytes, converted("LATIN1", uri));
   return jsonEntry(row, text);
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Entry, MAX_RECORD_BYTES, RecordBytes, textOf } from "./entries.ts";
+import { type Entry, MAX_RECORD_BYTES, notUtf8, RecordBytes, textOf } from "./entries.ts";
+import { jsonErrorAt } from "./json_error.ts";
 import { converted } from "./file_kind.ts";
 
 const LINE_FEED = 0x0a;
@@ -38,9 +39,7 @@ function entryOf(line: number, bytes: Uint8Array | null, uri: string): Entry {
     return { kind: "bad", line, message: `is longer than ${MAX_RECORD_BYTES} bytes: split the row` };
   }
   const text = textOf(bytes);
-  if (text === null) {
-    return { kind: "bad", line, message: `is not UTF-8: if it is Latin-1, ${converted("LATIN1", uri)}` };
-  }
+  if (text === null) return notUtf8(line, bytes, converted("LATIN1", uri));
   if (text.trim() === "") return { kind: "blank", line };
   return jsonEntry(line, text, jsonAdvice(text.trim()));
 }
@@ -48,9 +47,16 @@ function entryOf(line: number, bytes: Uint8Array | null, uri: string): Entry {
 /** A record from JSON text; `advice` follows where it is none. */
 export function jsonEntry(line: number, text: string, advice = ""): Entry {
   try {
-    return { kind: "row", line, value: JSON.parse(text) };
+    return { kind: "row", line, value: JSON.parse(text), text };
   } catch (error) {
-    return { kind: "bad", line, message: `is not JSON (${(error as Error).message})${advice}` };
+    const { message } = error as Error;
+    return {
+      kind: "bad",
+      line,
+      message: `is not JSON (${message})${advice}`,
+      text,
+      at: jsonErrorAt(text),
+    };
   }
 }
 

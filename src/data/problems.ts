@@ -8,18 +8,39 @@ import type { DatasetIssue } from "../errors.ts";
 /** How many problems are listed; the rest is counted. */
 export const MAX_LISTED_ISSUES = 50;
 
+/** What becomes of a line that cannot be used: the data are refused, or it is left out. */
+export type OnBadLine = "fail" | "skip";
+
 /** Reasons why records cannot be used. */
 export class Problems {
+  readonly #most: number;
   readonly #first: DatasetIssue[] = [];
+  readonly #firstLines: DatasetIssue[] = [];
+  readonly #firstOfFiles: DatasetIssue[] = [];
   #count = 0;
+  #lines = 0;
+
+  /** @param most How many are listed; default MAX_LISTED_ISSUES. */
+  constructor(most: number = MAX_LISTED_ISSUES) {
+    this.#most = most;
+  }
 
   /** How many there are, listed or not. */
   get count(): number {
     return this.#count;
   }
 
-  add(issue: DatasetIssue): void {
-    if (this.#count++ < MAX_LISTED_ISSUES) this.#first.push(issue);
+  /** Lines among them: records that can be left out. */
+  get lines(): number {
+    return this.#lines;
+  }
+
+  /** @param isLine Whether the file can be used without the record; default where a line is named. */
+  add(issue: DatasetIssue, isLine: boolean = issue.line !== undefined): void {
+    if (this.#count++ < this.#most) this.#first.push(issue);
+    if (isLine) this.#lines++;
+    const ofKind = isLine ? this.#firstLines : this.#firstOfFiles;
+    if (ofKind.length < this.#most) ofKind.push(issue);
   }
 
   /** The first problems, and how many more there are. */
@@ -27,6 +48,16 @@ export class Problems {
     const rest = this.#count - this.#first.length;
     if (rest === 0) return [...this.#first];
     return [...this.#first, { file: this.#first[0]!.file, message: `and ${rest} more lines with problems` }];
+  }
+
+  /** The first of those that are lines. */
+  firstLines(): readonly DatasetIssue[] {
+    return this.#firstLines;
+  }
+
+  /** The first of those that leaving out lines does not mend. */
+  ofFiles(): readonly DatasetIssue[] {
+    return this.#firstOfFiles;
   }
 }
 

@@ -15,7 +15,13 @@ export type ExampleRows = Pick<ReadonlyArray<TokenizedExample>, "length" | "at" 
   readonly lengths?: () => Uint32Array<ArrayBuffer>;
 };
 
-/** Rows that grow one by one. */
+/** Ids and labels of a row, of one length. */
+export interface LabelledRow {
+  readonly ids: ArrayLike<number>;
+  readonly labels: ArrayLike<number>;
+}
+
+/** Rows that grow one by one. Of each may be kept less than it has. */
 export class TokenRows implements ExampleRows {
   readonly #ids: IdStore;
   /** Where each row's ids, and its spans, end. */
@@ -23,6 +29,8 @@ export class TokenRows implements ExampleRows {
   readonly #spanEnds = new GrowingSums();
   /** First trained token of a span and the one behind its last, counted from the row's start. */
   readonly #spans = new GrowingArray(Uint32Array);
+  /** Tokens of each row, kept or not. */
+  readonly #wholeLengths = new GrowingArray(Uint32Array);
 
   /**
    * @param vocabSize Largest id + 1.
@@ -38,15 +46,18 @@ export class TokenRows implements ExampleRows {
 
   /** Memory taken. */
   get bytes(): number {
-    return [this.#ids, this.#idEnds, this.#spanEnds, this.#spans].reduce((sum, { bytes }) => sum + bytes, 0);
+    const parts = [this.#ids, this.#idEnds, this.#spanEnds, this.#spans, this.#wholeLengths];
+    return parts.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  push({ inputIds, labels }: TokenizedExample): void {
-    for (const id of inputIds) this.#ids.push(id);
+  /** @param kept How many of its ids are kept, the first ones; which of the others are trained is remembered. */
+  push({ ids, labels }: LabelledRow, kept: number = ids.length): void {
+    this.#wholeLengths.push(ids.length);
+    this.#ids.append(ids, Math.min(kept, ids.length));
     this.#idEnds.push(this.#ids.length);
     let trained = false;
-    for (const [t, label] of labels.entries()) {
-      if ((label !== IGNORE_INDEX) === trained) continue;
+    for (let t = 0; t < labels.length; t++) {
+      if ((labels[t] !== IGNORE_INDEX) === trained) continue;
       this.#spans.push(t);
       trained = !trained;
     }
@@ -54,17 +65,34 @@ export class TokenRows implements ExampleRows {
     this.#spanEnds.push(this.#spans.length);
   }
 
-  at(index: number): TokenizedExample | undefined {
+  /** @param most Tokens of it; default all that are kept. */
+  at(index: number, most: number = Infinity): TokenizedExample | undefined {
     const row = index < 0 ? this.length + index : index;
     if (!(row >= 0 && row < this.length)) return undefined;
-    const [start, end] = [startOf(this.#idEnds, row), this.#idEnds.get(row)];
+    const start = startOf(this.#idEnds, row), end = Math.min(this.#idEnds.get(row), start + most);
     const inputIds = this.#ids.slice(start, end);
     const labels = new Int32Array(inputIds.length).fill(IGNORE_INDEX);
     for (let span = startOf(this.#spanEnds, row); span < this.#spanEnds.get(row); span += 2) {
-      const [from, to] = [this.#spans.get(span), this.#spans.get(span + 1)];
-      labels.set(inputIds.subarray(from, to), from);
+      const from = this.#spans.get(span);
+      if (from >= inputIds.length) break;
+      labels.set(inputIds.subarray(from, this.#spans.get(span + 1)), from);
     }
     return { inputIds, labels };
+  }
+
+  /** Tokens of a row, kept or not. */
+  wholeLength(row: number): number {
+    return this.#wholeLengths.get(row);
+  }
+
+  /** How many of a row's first `most` tokens the loss counts, kept or not. The first token is never predicted. */
+  trainedTokens(row: number, most: number = Infinity): number {
+    let count = 0;
+    for (let span = startOf(this.#spanEnds, row); span < this.#spanEnds.get(row); span += 2) {
+      const [from, to] = [Math.max(1, this.#spans.get(span)), Math.min(most, this.#spans.get(span + 1))];
+      if (to > from) count += to - from;
+    }
+    return count;
   }
 
   *[Symbol.iterator](): ArrayIterator<TokenizedExample> {
@@ -89,6 +117,33 @@ export class TokenRows implements ExampleRows {
 
 function startOf(ends: GrowingSums, row: number): number {
   return row === 0 ? 0 : ends.get(row - 1);
+}
+
+/** Rows of which no more than the first tokens are seen. */
+export class CutRows implements ExampleRows {
+  readonly #rows: TokenRows;
+  readonly #maxLength: number;
+
+  constructor(rows: TokenRows, maxLength: number) {
+    this.#rows = rows;
+    this.#maxLength = maxLength;
+  }
+
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  at(index: number): TokenizedExample | undefined {
+    return this.#rows.at(index, this.#maxLength);
+  }
+
+  *[Symbol.iterator](): ArrayIterator<TokenizedExample> {
+    for (let row = 0; row < this.length; row++) yield this.at(row)!;
+  }
+
+  lengths(): Uint32Array<ArrayBuffer> {
+    return this.#rows.lengths().map((length) => Math.min(length, this.#maxLength));
+  }
 }
 
 /** Some of the rows of a list, in the order of their indices. */

@@ -1,6 +1,7 @@
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { ModelFormatError } from "../errors.ts";
 import type { ReadableFolder } from "../storage.ts";
+import { Sha256 } from "./sha256.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
 import { anyOf, WordEncoder } from "./word_encoder.ts";
 
@@ -35,6 +36,7 @@ export class Tokenizer {
   /** What the tokenizer puts around a text, by its own rule. */
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
+  #fingerprint: string | null = null;
   #markedWords: WordEncoder | null = null;
 
   private constructor(files: TokenizerFiles) {
@@ -92,6 +94,16 @@ export class Tokenizer {
       skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });
+  }
+
+  /** SHA-256 of the files that it was read from, in hex. */
+  fingerprint(): string {
+    if (this.#fingerprint === null) {
+      const hash = new Sha256(), { uri: _, ...content } = this.#files;
+      hash.update(new TextEncoder().encode(JSON.stringify(content)));
+      this.#fingerprint = hash.digest();
+    }
+    return this.#fingerprint;
   }
 
   /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SharedReadings } from "../data/shared_readings.ts";
 import type { DataFiles } from "../data_manager.ts";
 import type { Gpu, OpenGpuOptions } from "../gpu/device.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
@@ -55,6 +56,8 @@ export interface FineTuneJobDeps {
   readonly dataFiles?: DataFiles;
   /** Opens a file for tokens of data that do not fit the memory; without it all of them are kept there. */
   readonly scratch?: () => Scratch;
+  /** Data that other jobs read before, or will read again; default: each reads by itself. */
+  readonly readings?: SharedReadings;
   /** Where measurements of the adapter are kept from run to run; nowhere unless given. */
   readonly tuning?: Folder;
   /** How the GPU is opened; for other WebGPU implementations. */

@@ -64,7 +64,7 @@ export async function* readInputs(
   yield { type: "phase", stage: "tokenise", message: "reading the data" };
   const { allowSpecialTokens } = training;
   const files = (uri: string) => fileAt(sources.files, uri);
-  const { scratch, dataFiles } = deps;
+  const { scratch, dataFiles, readings } = deps;
   const manager = new DataManager({
     files,
     tokenizer,
@@ -73,6 +73,7 @@ export async function* readInputs(
     formats: dataFormats,
     ...(scratch ? { scratch } : {}),
     ...(dataFiles ? { dataFiles } : {}),
+    ...(readings ? { readings } : {}),
   });
   const dataset = await loadData(manager, config, sources);
   closers.push(() => dataset.close());
@@ -147,6 +148,7 @@ function loadData(
     trainTestSplit: training.trainTestSplit,
     dataFormat: training.dataFormat,
     columnMapping: training.columnMapping,
+    onBadLine: training.onBadLine,
     trainOn: training.trainOn,
     maxLength: training.maxLength,
     seed: training.seed,

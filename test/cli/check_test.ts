@@ -90,6 +90,19 @@ Deno.test("check() counts good lines and fails with the bad ones", async () => {
   assert.deepEqual(error.issues.map(({ line }) => line), [2]);
 });
 
+Deno.test("check() tells how many lines would be left out, and which are where they are to be", async () => {
+  const files = { "a.jsonl": '{"text":"a"}\n{"text":1}\nnope\n' };
+  const strict = await printed(["a.jsonl"], files);
+  assert.match(strict.text, /\n {10}2 of the bad ones would be left out with --on-bad-line skip\n/);
+  const { text, error } = await printed(["a.jsonl", "--on-bad-line", "skip"], files);
+  assert.equal(error, null);
+  assert.match(text, /\nrows {6}1 usable, 2 bad, left out, 0 blank/);
+  assert.match(text, /\n {10}line 2: "text" is a number, not a string\n {10}line 3: is not JSON/);
+  const json = await printed(["a.jsonl", "--on-bad-line", "skip", "--json"], files);
+  const { train } = JSON.parse(json.text);
+  assert.deepEqual([train.rows, train.badLines, train.skippable, train.skipped], [1, 2, 2, 2]);
+});
+
 Deno.test("check() refuses wrong usage", async () => {
   for (
     const [args, message] of [[[], /^DATA is missing|is missing/], [

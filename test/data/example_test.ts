@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
 import { ChatTemplate } from "../../src/data/chat_template.ts";
-import {
-  cutExample,
-  plainRequest,
-  type Tokenization,
-  tokenizeExample,
-  trainedTokens,
-} from "../../src/data/example.ts";
+import { plainRequest, type Tokenization, tokenizeExample, trainedTokens } from "../../src/data/example.ts";
 import { IGNORE_INDEX } from "../../src/data/mask.ts";
 import { CHAT_TEMPLATE, chatTokenizer } from "../helpers/tiny_tokenizer.ts";
 
@@ -77,24 +71,7 @@ Deno.test("tokenizeExample() asks a request through the template, or in plain fo
   ]);
 });
 
-Deno.test("cutExample() keeps the start, and counts the trained tokens it lost", () => {
-  const row = { ids: [5, 6, 7, 8, 9], labels: [IGNORE_INDEX, IGNORE_INDEX, 7, 8, 9] };
-  assert.deepEqual(cutExample(row, 5), {
-    example: { inputIds: Int32Array.from(row.ids), labels: Int32Array.from(row.labels) },
-    lostTokens: 0,
-  });
-  assert.deepEqual(cutExample(row, 3), {
-    example: { inputIds: Int32Array.of(5, 6, 7), labels: Int32Array.of(IGNORE_INDEX, IGNORE_INDEX, 7) },
-    lostTokens: 2,
-  });
-  assert.deepEqual(cutExample(row, 2), { example: null, lostTokens: 3 });
-});
-
 Deno.test("trainedTokens() does not count the first token, which nothing predicts", () => {
   assert.equal(trainedTokens([4, 5, IGNORE_INDEX, 6]), 2);
   assert.equal(trainedTokens([4]), 0);
-  assert.deepEqual(cutExample({ ids: [4, 5], labels: [4, IGNORE_INDEX] }, 2), {
-    example: null,
-    lostTokens: 0,
-  });
 });

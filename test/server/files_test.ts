@@ -72,6 +72,26 @@ Deno.test("a file is taken whichever field comes first, and from a body without 
     }
   }));
 
+Deno.test("a file with bad lines is kept for jobs that leave them out, unless no line can be used", () =>
+  withServer({}, async (server) => {
+    const send = (content: string, onBadLine: string) => {
+      const form = uploadForm(content);
+      form.set("on_bad_line", onBadLine);
+      return upload(server, form);
+    };
+    assert.equal((await send(`${ROWS}nope\n`, "skip")).body.status, "processed");
+    for (
+      const [content, choice] of [[`${ROWS}nope\n`, "fail"], ["nope\n", "skip"], [
+        `[${ROWS}`,
+        "skip",
+      ]] as const
+    ) {
+      const { status, body } = await send(content, choice);
+      assert.deepEqual([status, body.error.code], [400, "invalid_file_format"], choice);
+    }
+    assert.equal((await send(ROWS, "maybe")).body.error.param, "on_bad_line");
+  }));
+
 Deno.test("a file to fine-tune on that has bad lines is refused with their numbers and not kept", () =>
   withServer({}, async (server) => {
     const { status, body } = await upload(server, uploadForm(`${ROWS}{"text": 5}\n{"text"\n`));

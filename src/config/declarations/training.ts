@@ -237,6 +237,10 @@ export const trainingSchema = z.strictObject({
     help: "Columns by other names than the format's: prompt=question,completion=answer",
     placeholder: "NAME=COLUMN,...",
   }),
+  on_bad_line: z._default(z.enum(["fail", "skip"]), "fail").register(fieldMeta, {
+    section: "Data",
+    help: "Refuse data with lines that cannot be used, or leave those lines out and tell which",
+  }),
   train_on: z._default(z.enum(["completions", "all", "last"]), "completions").register(fieldMeta, {
     section: "Data",
     help: "What is learnt: every answer, prompts too, or the last answer; plain text is learnt whole",
