@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { writePageImports } from "./page_imports.ts";
 
 /** A path of the checkout. */
 const inRoot = (path: string) => new URL(`../${path}`, import.meta.url).pathname;
@@ -44,8 +45,11 @@ export async function buildWeb(out: string = DIST, { model, data }: PageContent 
   await Deno.remove(out, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
-  await Deno.mkdir(out, { recursive: true });
-  await bundle(SCRIPTS.map((name) => inRoot(`web/${name}`)), out, ["--code-splitting"]);
+  const aside = `${out}/.imports`;
+  await Deno.mkdir(aside, { recursive: true });
+  const imports = `--import-map=${await writePageImports(aside)}`;
+  await bundle(SCRIPTS.map((name) => inRoot(`web/${name}`)), out, ["--code-splitting", imports]);
+  await Deno.remove(aside, { recursive: true });
   for (const name of PLAIN_FILES) await Deno.copyFile(inRoot(`web/${name}`), `${out}/${name}`);
   const files = await Array.fromAsync(Deno.readDir(model));
   const modelFiles = files.filter(({ isFile }) => isFile).map(({ name }) => [name, `${model}/${name}`]);
@@ -156,10 +160,12 @@ export interface PageSizes {
   /** That, and the worker with what it imports at once: the engine. */
   readonly whole: number;
   /**
-   * What of that is loaded later, by those who need it: exports, chat, YAML and Parquet readers. The chat without WebGPU
-   * lies apart and is not counted: transformers.js and onnxruntime-web are many times as large as all the rest.
+   * What else the page may load: exports, chat, YAML and Parquet readers. The chat without WebGPU lies apart and is not
+   * counted: transformers.js and onnxruntime-web are many times as large as all the rest.
    */
   readonly later: number;
+  /** What only Parquet packed by Brotli needs, which is nearly all the dictionary of that; not counted in the others. */
+  readonly brotli: number;
   /** Each script, the style and the page. */
   readonly files: ReadonlyMap<string, number>;
 }
@@ -175,8 +181,9 @@ export async function pageSizes(out: string): Promise<PageSizes> {
   const sum = (names: Iterable<string>) => [...names].reduce((bytes, name) => bytes + files.get(name)!, 0);
   const page = new Set(["index.html", "style.css", ...await loadedWith(out, "main.js")]);
   const whole = new Set([...page, ...await loadedWith(out, "worker.js")]);
-  const all = sum(files.keys());
-  return { initial: sum(page), whole: sum(whole), later: all - sum(whole), files };
+  const brotli = sum([...files.keys()].filter((name) => name.startsWith("brotli-")));
+  const later = sum(files.keys()) - sum(whole) - brotli;
+  return { initial: sum(page), whole: sum(whole), later, brotli, files };
 }
 
 /** A script and all that it imports at once. */
@@ -196,15 +203,12 @@ async function gzippedBytes(bytes: Uint8Array<ArrayBuffer>): Promise<number> {
 }
 
 async function report(out: string): Promise<void> {
-  const { initial, whole, later, files } = await pageSizes(out);
+  const { initial, whole, later, brotli, files } = await pageSizes(out);
   for (const [name, bytes] of [...files].sort()) {
     console.log(`${name.padEnd(24)} ${kilobytes(bytes)} gzipped`);
   }
-  console.log(
-    `before the page shows ${kilobytes(initial)}, with the engine ${kilobytes(whole)}, on demand ${
-      kilobytes(later)
-    }`,
-  );
+  console.log(`before the page shows ${kilobytes(initial)}, with the engine ${kilobytes(whole)}`);
+  console.log(`on demand ${kilobytes(later)}, and for Parquet packed by Brotli ${kilobytes(brotli)}`);
   console.log(`built in ${out}`);
 }
 

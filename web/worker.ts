@@ -94,12 +94,10 @@ function tell(message: WorkerMessage): void {
 
 /** Tells the page's server how a run stands. One that does not listen never stops the run. */
 async function trackerOf(access: ServerAccess, jobId: string): Promise<JobTracker> {
-  const [{ LowrankServer }, { QueuedTracker }] = await Promise.all([
-    import("./lowrank_server.ts"),
-    import("../src/job_tracker/queued.ts"),
-  ]);
-  const warn = (message: string) => tell({ type: "event", event: { type: "warning", message } });
-  return new QueuedTracker(new LowrankServer(access), jobId, { warn });
+  const { reportingTracker } = await import("./reporting_tracker.ts");
+  return reportingTracker(access, jobId, (message) => {
+    tell({ type: "event", event: { type: "warning", message } });
+  });
 }
 
 type StartCommand = Extract<WorkerCommand, { type: "start" }>;

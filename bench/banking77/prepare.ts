@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { parse } from "yaml";
+import { load } from "js-yaml";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { EpochSampler } from "../../src/data/epoch_sampler.ts";
 import { Tokenizer } from "../../src/data/tokenizer.ts";
@@ -42,7 +42,7 @@ async function prepare(data: string, model: string, out: string): Promise<void> 
   );
   const recipe = await Deno.readTextFile(new URL("./recipe.yaml", import.meta.url));
   const { job, lora, training } = parseFineTuneJobConfig({
-    ...parse(recipe),
+    ...load(recipe) as Record<string, unknown>,
     base_model: model,
     training_data_path: `${out}/train.jsonl`,
     eval_data_path: `${out}/eval.jsonl`,

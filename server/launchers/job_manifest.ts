@@ -4,7 +4,7 @@
  * @module
  */
 import type { V1Container, V1Job } from "@kubernetes/client-node";
-import { parse } from "yaml";
+import { load } from "js-yaml";
 import { ConfigError } from "../../src/errors.ts";
 import type { JobOrder } from "./launcher.ts";
 
@@ -34,7 +34,7 @@ export function readTemplate(text: string, path: string): V1Job {
   };
   let manifest: V1Job | null = null;
   try {
-    manifest = parse(text);
+    manifest = load(text) as V1Job | null;
   } catch (error) {
     fail(`is no YAML: ${(error as Error).message.split("\n")[0]}`);
   }

@@ -79,11 +79,11 @@ export interface ModelCardFacts {
 
 /** The card's text. The same facts give the same text. */
 export async function modelCard(facts: ModelCardFacts): Promise<string> {
-  const { stringify } = await import("yaml"); // a page that only trains need not wait for it
+  const { writeFrontMatter } = await import("./front_matter.ts");
   const { name, baseModel, kind } = facts;
   const what = kind === "adapter" ? "is a LoRA adapter for" : "was made by merging a LoRA adapter into";
   return [
-    `---\n${stringify(frontMatter(facts), { lineWidth: 0 })}---`,
+    writeFrontMatter(frontMatter(facts)),
     `# ${line(name)}`,
     `This model ${what} ${code(baseModel)}, fine-tuned with Lowrank.`,
     `## Result\n\n${[result(facts), ...mergedResult(facts)].join("\n\n")}`,
@@ -102,7 +102,8 @@ export async function modelCard(facts: ModelCardFacts): Promise<string> {
  */
 export async function readLicense(folder: ReadableFolder): Promise<LicenseFields | null> {
   if (!await folder.exists(MODEL_CARD_FILE)) return null;
-  const fields = await frontMatterOf(await readText(folder, MODEL_CARD_FILE));
+  const { readFrontMatter } = await import("./front_matter.ts");
+  const fields = readFrontMatter(await readText(folder, MODEL_CARD_FILE));
   const { license, license_name, license_link } = fields;
   if (typeof license !== "string") return null;
   return {
@@ -110,20 +111,6 @@ export async function readLicense(folder: ReadableFolder): Promise<LicenseFields
     ...(typeof license_name === "string" && { license_name }),
     ...(typeof license_link === "string" && { license_link }),
   };
-}
-
-/** Fields between the first two `---` lines. What is not YAML tells nothing; the card is not ours to judge. */
-async function frontMatterOf(text: string): Promise<Record<string, unknown>> {
-  const yaml = /^\uFEFF?---\r?\n([^]*?)\r?\n---\s*(?:\r?\n|$)/.exec(text)?.[1];
-  if (yaml === undefined) return {};
-  const { parse, YAMLParseError } = await import("yaml");
-  try {
-    const fields: unknown = parse(yaml, { logLevel: "error" });
-    return typeof fields === "object" && fields !== null ? fields as Record<string, unknown> : {};
-  } catch (error) {
-    if (error instanceof YAMLParseError) return {};
-    throw error;
-  }
 }
 
 function frontMatter({ kind, baseModel, baseLicense }: ModelCardFacts): Record<string, unknown> {

@@ -10,8 +10,8 @@ type Parser = (text: string) => unknown;
 
 const PARSERS: Readonly<Record<string, { name: string; load: () => Promise<Parser> }>> = {
   json: { name: "JSON", load: () => Promise.resolve(JSON.parse) },
-  yaml: { name: "YAML", load: async () => (await import("yaml")).parse },
-  yml: { name: "YAML", load: async () => (await import("yaml")).parse },
+  yaml: { name: "YAML", load: async () => (await import("js-yaml")).load },
+  yml: { name: "YAML", load: async () => (await import("js-yaml")).load },
   toml: { name: "TOML", load: async () => (await import("smol-toml")).parse },
 };
 

@@ -54,30 +54,29 @@ export function schemaWith(plugins: readonly PluginNames[]): typeof flatSchema {
   });
 }
 
-interface FieldSchema {
-  type?: string | string[];
-  anyOf?: FieldSchema[];
-  items?: FieldSchema;
-  enum?: string[];
-  const?: string;
-  default?: unknown;
+/** The type below what gives a default or lets a value be absent or null. */
+function bareType(type: z.core.$ZodType): z.core.$ZodTypes {
+  const known = type as z.core.$ZodTypes, { def } = known._zod;
+  return "innerType" in def ? bareType(def.innerType) : known;
 }
 
 /** Every type that a value may have. */
-function typesOf({ type = [], anyOf = [] }: FieldSchema): string[] {
-  return [type, anyOf.map(typesOf)].flat(2);
+function typesOf(type: z.core.$ZodType): z.core.$ZodTypes[] {
+  const bare = bareType(type), { def } = bare._zod;
+  return def.type === "union" ? def.options.flatMap(typesOf) : [bare];
 }
 
-function kindOf(schema: FieldSchema): FieldKind {
-  const types = typesOf(schema);
-  if (types.includes("array")) return isOfNumbers(schema) ? "numbers" : "list";
-  if (types.includes("object")) return "pairs";
-  if (types.includes("boolean")) return types.includes("string") ? "word" : "boolean";
-  return types.includes("number") || types.includes("integer") ? "number" : "text";
+function kindOf(type: z.core.$ZodType): FieldKind {
+  const defs = typesOf(type).map(({ _zod }) => _zod.def), names = defs.map((def) => def.type);
+  const list = defs.find((def) => def.type === "array");
+  if (list) return bareType(list.element)._zod.def.type === "number" ? "numbers" : "list";
+  if (names.includes("record")) return "pairs";
+  if (names.includes("boolean")) return names.some(isOfText) ? "word" : "boolean";
+  return names.includes("number") ? "number" : "text";
 }
 
-function isOfNumbers({ items, anyOf = [] }: FieldSchema): boolean {
-  return ["number", "integer"].includes(String(items?.type)) || anyOf.some(isOfNumbers);
+function isOfText(name: string): boolean {
+  return name === "string" || name === "enum";
 }
 
 function describeField(wireName: string, type: z.ZodMiniType, group: GroupName): ConfigField {
@@ -85,16 +84,16 @@ function describeField(wireName: string, type: z.ZodMiniType, group: GroupName):
   if (!meta) {
     throw new TypeError(`Cannot describe option "${wireName}" as its declaration carries no help text`);
   }
-  const schema = z.toJSONSchema(type, { io: "input" }) as FieldSchema;
+  const bare = bareType(type)._zod.def;
   return Object.freeze({
     ...meta,
     wireName,
     group,
-    kind: kindOf(schema),
+    kind: kindOf(type),
     required: !z.safeParse(type, undefined).success,
     nullable: z.safeParse(type, null).success,
-    default: schema.default,
-    choices: Object.freeze(schema.enum ?? []),
+    default: type instanceof z.ZodMiniDefault ? type._zod.def.defaultValue : undefined,
+    choices: Object.freeze(bare.type === "enum" ? Object.values(bare.entries).map(String) : []),
   });
 }
 

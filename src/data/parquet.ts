@@ -8,9 +8,6 @@ import type { FileReader } from "../storage.ts";
 import { byteChunks, type Entry } from "./entries.ts";
 import type { Sha256 } from "./sha256.ts";
 
-/** Packings that need no library beside the reader's own. */
-const READ_WITHOUT_MORE = ["UNCOMPRESSED", "SNAPPY"];
-
 /**
  * Every row in order, with lists and structs as arrays and objects.
  *
@@ -27,28 +24,12 @@ export async function* readParquet(file: FileReader, hash: Sha256): AsyncGenerat
       return (await file.read(from, end - from)).slice().buffer;
     },
   };
-  let first = 0;
+  let line = 0;
   // loaded for files of this kind alone: a page has no bytes to spare for a reader that few need
-  const { parquetMetadataAsync } = await import("hyparquet/src/metadata.js");
-  const { parquetReadObjects } = await import("hyparquet/src/read.js");
+  const { parquetGroups } = await import("./parquet_groups.ts");
   try {
-    const metadata = await parquetMetadataAsync(buffer);
-    const codecs = metadata.row_groups.flatMap(({ columns }) =>
-      columns.map(({ meta_data }) => meta_data?.codec)
-    );
-    const needsMore = codecs.some((codec) => codec !== undefined && !READ_WITHOUT_MORE.includes(codec));
-    const more = needsMore ? { compressors: (await import("hyparquet-compressors")).compressors } : {};
-    for (const group of metadata.row_groups) {
-      const end = first + Number(group.num_rows);
-      const rows = await parquetReadObjects({
-        file: buffer,
-        metadata,
-        rowStart: first,
-        rowEnd: end,
-        ...more,
-      });
-      for (const [i, value] of rows.entries()) yield { kind: "row", line: first + i + 1, value };
-      first = end;
+    for await (const rows of parquetGroups(buffer)) {
+      for (const value of rows) yield { kind: "row", line: ++line, value };
     }
   } catch (error) {
     if (error instanceof DatasetFormatError) throw error;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parse } from "yaml";
+import { load } from "js-yaml";
 import { modelCard, type ModelCardFacts, readLicense } from "../../src/checkpoint/model_card.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 
@@ -32,7 +32,12 @@ const FACTS: ModelCardFacts = {
   versions: { Lowrank: "0.1.0", Deno: "2.9.6" },
 };
 
-const frontMatter = (card: string) => parse(/^---\n([^]*?)\n---\n/.exec(card)![1]!);
+/** Fields of a card, of which the tests know the types. */
+interface FrontMatter extends Record<string, unknown> {
+  readonly tags: readonly string[];
+}
+
+const frontMatter = (card: string) => load(/^---\n([^]*?)\n---\n/.exec(card)![1]!) as FrontMatter;
 
 Deno.test("modelCard() tells the Hub what the adapter belongs to", async () => {
   assert.deepEqual(frontMatter(await modelCard(FACTS)), {

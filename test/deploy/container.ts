@@ -10,7 +10,7 @@
  */
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
-import { parse } from "yaml";
+import { load } from "js-yaml";
 import { freePort } from "../helpers/emulators.ts";
 import { buildImage, command, type Image, output } from "./image.ts";
 import { run, type SandboxOptions, type SandboxProcess, type SandboxResult, start } from "./sandbox.ts";
@@ -98,9 +98,9 @@ interface PodTemplate {
 async function kubernetesJob(
   { image, work }: Container,
 ): Promise<{ readonly args: string[]; readonly options: SandboxOptions; readonly work: string }> {
-  const manifest = parse(await Deno.readTextFile(`${CONTEXT}/deploy/kubernetes/train-job.yaml`));
-  const { securityContext: { runAsUser, fsGroup }, containers: [container] }: PodTemplate["spec"] =
-    manifest.spec.template.spec;
+  const text = await Deno.readTextFile(`${CONTEXT}/deploy/kubernetes/train-job.yaml`);
+  const manifest = load(text) as { readonly spec: { readonly template: PodTemplate } };
+  const { securityContext: { runAsUser, fsGroup }, containers: [container] } = manifest.spec.template.spec;
   const { args, env, workingDir, resources, securityContext, volumeMounts } = container;
   const mounts = Object.fromEntries(
     volumeMounts.map(({ name, mountPath }) => [mountPath, `${work}/${name}`]),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parse } from "yaml";
+import type { V1Job } from "@kubernetes/client-node";
+import { load } from "js-yaml";
 import { parseFlags, TRAIN_FLAGS } from "../../src/cli/flags.ts";
 import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
 import { resolveConfig } from "../../src/cli/sources.ts";
@@ -29,18 +30,18 @@ function checkContainer({ image, args, env }: Container): void {
 }
 
 Deno.test("the Kubernetes Job runs a command that train takes, and tries again what may come out otherwise", async () => {
-  const job = parse(await read("deploy/kubernetes/train-job.yaml"));
-  const { containers, terminationGracePeriodSeconds } = job.spec.template.spec;
-  checkContainer(containers[0]);
-  assert.ok(terminationGracePeriodSeconds > 30);
-  const final = job.spec.podFailurePolicy.rules[0].onExitCodes.values;
+  const job = load(await read("deploy/kubernetes/train-job.yaml")) as V1Job;
+  const { containers, terminationGracePeriodSeconds } = job.spec!.template.spec!;
+  checkContainer(containers[0] as Container);
+  assert.ok(terminationGracePeriodSeconds! > 30);
+  const final = job.spec!.podFailurePolicy!.rules[0]!.onExitCodes!.values;
   const known = EXIT_CODES.map(({ code }) => code) as number[];
   assert.ok(final.every((code: number) => known.includes(code)));
 });
 
 Deno.test("the Cloud Run job runs a command that train takes", async () => {
-  const job = parse(await read("deploy/cloud-run/train-job.yaml"));
-  checkContainer(job.spec.template.spec.template.spec.containers[0]);
+  const job = load(await read("deploy/cloud-run/train-job.yaml")) as { spec: { template: V1Job } };
+  checkContainer(job.spec.template.spec!.template.spec!.containers[0] as Container);
 });
 
 Deno.test("the image has the launcher's Deno and every path that it copies", async () => {

@@ -2,7 +2,7 @@
  * The manifests against what Kubernetes and Google publish of their fields.
  */
 import assert from "node:assert/strict";
-import { parse } from "yaml";
+import { load } from "js-yaml";
 import { manifestOf, readTemplate } from "../../server/launchers/job_manifest.ts";
 import { pythonPrograms, withoutPython } from "../helpers/python_packages.ts";
 import { type DiscoverySchemas, problemsOf } from "./discovery_schema.ts";
@@ -76,9 +76,10 @@ Deno.test({
     const { text } = await output(`${pythonPrograms("google-api-python-client")}/python`, "-c", where);
     const document = await Deno.readTextFile(`${text.trim()}/discovery_cache/documents/run.v1.json`);
     const { schemas }: { schemas: DiscoverySchemas } = JSON.parse(document);
-    const job = parse(await Deno.readTextFile(DEPLOY + CLOUD_RUN));
+    const job = load(await Deno.readTextFile(DEPLOY + CLOUD_RUN));
     assert.deepEqual(problemsOf(job, { $ref: "Job" }, schemas), []);
-    job.spec.template.spec.template.spec.maxRetry = 3;
+    (job as { spec: { template: { spec: { template: { spec: Record<string, unknown> } } } } })
+      .spec.template.spec.template.spec.maxRetry = 3;
     assert.deepEqual(problemsOf(job, { $ref: "Job" }, schemas), [
       ".spec.template.spec.template.spec.maxRetry: there is no such field",
     ]);

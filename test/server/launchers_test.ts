@@ -11,7 +11,7 @@ import { Role } from "kubernetes-models/rbac.authorization.k8s.io/v1/Role";
 import { RoleBinding } from "kubernetes-models/rbac.authorization.k8s.io/v1/RoleBinding";
 import { Service } from "kubernetes-models/v1/Service";
 import { ServiceAccount } from "kubernetes-models/v1/ServiceAccount";
-import { parseAllDocuments } from "yaml";
+import { loadAll } from "js-yaml";
 import { launcherOptions, openLauncher } from "../../server/cli/open_launcher.ts";
 import { openCluster } from "../../server/launchers/cluster.ts";
 import { readTemplate } from "../../server/launchers/job_manifest.ts";
@@ -26,6 +26,21 @@ import { hasMpi, OPTIONS, rankOf } from "../distributed/launched_runs.ts";
 import { device } from "../helpers/device.ts";
 import { FakeCluster, type FakeJob } from "../helpers/fake_cluster.ts";
 import { until } from "../helpers/server_app.ts";
+
+/** Pods of one kind of a manifest's MPIJob. */
+interface Replicas {
+  readonly replicas: number;
+  readonly template: { readonly spec: NonNullable<Pod["spec"]> };
+}
+
+/** What a manifest's MPIJob holds, of which Kubernetes itself knows nothing. */
+interface MpiJob {
+  readonly apiVersion: string;
+  readonly spec: {
+    readonly slotsPerWorker: number;
+    readonly mpiReplicaSpecs: { readonly Launcher: Replicas; readonly Worker: Replicas };
+  };
+}
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const MANIFESTS = `${ROOT}deploy/kubernetes`;
@@ -229,15 +244,16 @@ Deno.test("manifests of deploy/kubernetes are valid by the published schema", as
   let count = 0;
   for await (const { name } of Deno.readDir(MANIFESTS)) {
     if (!name.endsWith(".yaml")) continue;
-    for (const document of parseAllDocuments(await Deno.readTextFile(`${MANIFESTS}/${name}`))) {
-      const { kind, ...manifest } = document.toJS();
+    for (const document of loadAll(await Deno.readTextFile(`${MANIFESTS}/${name}`))) {
+      const { kind, ...manifest } = document as { readonly kind: string };
       count++;
       if (kind === "MPIJob") {
-        assert.equal(manifest.apiVersion, "kubeflow.org/v2beta1");
-        const { Launcher, Worker } = manifest.spec.mpiReplicaSpecs;
+        const { apiVersion, spec } = manifest as MpiJob;
+        assert.equal(apiVersion, "kubeflow.org/v2beta1");
+        const { Launcher, Worker } = spec.mpiReplicaSpecs;
         for (const { template: { spec } } of [Launcher, Worker]) new Pod({ spec }).validate();
-        const args: string[] = Launcher.template.spec.containers[0].args;
-        assert.ok(args.includes(`--ranks=${Worker.replicas * manifest.spec.slotsPerWorker}`));
+        const args = Launcher.template.spec.containers[0]!.args!;
+        assert.ok(args.includes(`--ranks=${Worker.replicas * spec.slotsPerWorker}`));
         continue;
       }
       const Model = models[kind as keyof typeof models];
