@@ -24,8 +24,8 @@ export interface ViewProps {
 }
 
 function Navigation({ session }: ViewProps) {
-  const { view } = route.value, run = session.run.value, runs = session.runs.value.length;
-  const shown = run ?? session.runs.value[0] ?? null;
+  const { view } = route.value, runs = session.runs.value.length;
+  const shown = session.running.value ?? session.run.value ?? session.runs.value[0] ?? null;
   const links: [View, string][] = [
     ["train", "train"],
     ...(shown ? [["run", `run/${encodeURIComponent(shown.name)}`] as [View, string]] : []),
@@ -97,6 +97,9 @@ function CurrentView({ session }: ViewProps) {
 
 export function App({ session }: ViewProps) {
   const { view, rest } = route.value, ready = session.ready.value;
+  useEffect(() => {
+    session.problem.value = null; // of what was done in another view
+  }, [view, rest]);
   useEffect(() => {
     if (view === "run" && rest !== null && ready) void session.show(rest);
   }, [view, rest, ready]);

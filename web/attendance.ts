@@ -16,7 +16,6 @@ export function attend(session: PageSession): void {
   const wake = new ScreenWake({ wakeLock, page: document });
   effect(() => session.busy.value ? wake.hold() : wake.release());
   effect(() => {
-    const run = session.run.value;
-    document.title = tabTitle(route.value.view, session.busy.value ? run : null, run);
+    document.title = tabTitle(route.value.view, session.running.value, session.run.value);
   });
 }

@@ -23,7 +23,16 @@ export interface Route {
 export function readRoute(hash: string): Route {
   const [name = "", ...rest] = hash.replace(/^#\/?/, "").split("/");
   const view = VIEWS.find((one) => one === name) ?? VIEWS[0];
-  return { view, rest: view === name && rest.length > 0 ? decodeURIComponent(rest.join("/")) : null };
+  return { view, rest: view === name && rest.length > 0 ? decoded(rest.join("/")) : null };
+}
+
+/** A part of an address; one whose escapes are broken stays as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** The view shown. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { Engine } from "./engine.ts";
 import { RefusedError } from "./engine.ts";
 import type { Gate } from "./gate.ts";
@@ -32,12 +32,16 @@ export class PageSession {
   readonly ready = signal(false);
   /** The latest first. */
   readonly runs = signal<readonly RunEntry[]>([]);
-  /** The run that the page shows; it runs unless its status says otherwise. */
+  /** The run that the page shows. */
   readonly run = signal<RunState | null>(null);
+  /** The run that goes on in this tab; null for none. */
+  readonly running = signal<RunState | null>(null);
+  /** Name of a run that was looked for and is not there; null for none. */
+  readonly missing = signal<string | null>(null);
   /** What kept the page from doing what was asked, outside of a run. */
   readonly problem = signal<PlainError | null>(null);
   /** Whether a job runs in this tab. */
-  readonly busy = signal(false);
+  readonly busy = computed(() => this.running.value !== null);
   /** Whether a job is on its way to the server, or back. */
   readonly moving = signal(false);
   readonly form: JobForm;
@@ -48,6 +52,8 @@ export class PageSession {
   readonly notice = new FinishNotice();
   /** Whether the running job is to leave nothing. */
   #discards = false;
+  /** How often a run was to be shown. */
+  #shows = 0;
 
   /**
    * @param engine Where the gate is shut it trains nothing, and does all that needs no GPU.
@@ -85,9 +91,14 @@ export class PageSession {
 
   /** Shows a run that the store holds, unless it is shown already. */
   async show(name: string): Promise<void> {
-    if (this.run.value?.name === name || this.busy.value) return;
+    const asked = ++this.#shows, running = this.running.value;
+    if (this.run.value?.name === name) return;
+    if (running?.name === name) return void (this.run.value = running);
     await this.#told(async () => {
-      this.run.value = RunState.of(await this.engine.ask("openRun", name));
+      const found = await this.engine.ask("openRun", name).catch(unlessMissing);
+      if (asked !== this.#shows) return; // another one was wanted meanwhile
+      this.missing.value = found ? null : name;
+      if (found) this.run.value = RunState.of(found);
     });
   }
 
@@ -133,6 +144,7 @@ export class PageSession {
   }
 
   async #moving(act: () => Promise<void>): Promise<void> {
+    if (this.moving.value) return; // pressed twice
     this.moving.value = true;
     await this.#told(act);
     this.moving.value = false;
@@ -151,19 +163,19 @@ export class PageSession {
 
   /** Ends the running job after its step; its checkpoint is kept. */
   stop(): void {
-    this.run.value?.stopping();
+    this.running.value?.stopping();
     this.engine.stop();
   }
 
   /** Makes the step that the running job is at its last: it is saved as it is then. */
   finish(): void {
-    this.run.value?.finishing();
+    this.running.value?.finishing();
     this.engine.finish();
   }
 
   /** Has the running job answer its prompts after the step that it is at. */
   answerNow(): void {
-    this.run.value?.answering();
+    this.running.value?.answering();
     this.engine.answerNow();
   }
 
@@ -186,32 +198,34 @@ export class PageSession {
     await this.#told(async () => {
       await this.engine.ask("removeRun", name);
       if (this.run.value?.name === name) this.run.value = null;
+      this.missing.value = name;
       this.runs.value = this.runs.value.filter((entry) => entry.name !== name);
     });
   }
 
   #run(run: RunState, options: Wire, onlyOneStep = false): void {
+    if (this.busy.value) return; // pressed twice
     void keepStorage();
     run.begin();
-    this.run.value = run;
-    this.busy.value = true;
+    this.#shows++;
+    this.run.value = this.running.value = run;
     this.#discards = false;
     routeTo(`run/${run.name}`);
     this.engine.start({ ...run.config, ...options }, onlyOneStep);
   }
 
   async #take(message: RunMessage): Promise<void> {
-    const run = this.run.value;
+    const run = this.running.value;
     if (!run) return;
     if (message.type === "event") {
       run.take(message.event);
       if (message.event.type === "checkpointed") await this.#told(() => this.#look(run));
       return;
     }
-    this.busy.value = false;
+    this.running.value = null;
     if (this.#discards) {
-      await this.remove(run.name);
-      return routeTo("train");
+      routeTo("train");
+      return await this.remove(run.name);
     }
     if (message.type === "stopped") run.stopped(message.resumable);
     if (message.type === "failed") run.failed(message.error, message.resumable);
@@ -238,4 +252,10 @@ export class PageSession {
       this.problem.value = error instanceof RefusedError ? error.plain : plainError(error);
     }
   }
+}
+
+/** Nothing, for what is not there. */
+function unlessMissing(error: unknown): null {
+  if (error instanceof RefusedError && error.plain.name === "StorageNotFoundError") return null;
+  throw error;
 }

@@ -7,6 +7,7 @@ Deno.test("readRoute() takes an address apart, and what names no view for the fi
   assert.deepEqual(readRoute("#/history"), { view: "history", rest: null });
   assert.deepEqual(readRoute("#/run/a%20b"), { view: "run", rest: "a b" });
   assert.deepEqual(readRoute("#/runs/x"), { view: "train", rest: null });
+  assert.deepEqual(readRoute("#/run/100%"), { view: "run", rest: "100%" });
 });
 
 Deno.test("readChatSubject() takes back what chatPath() made", () => {

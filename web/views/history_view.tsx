@@ -14,7 +14,7 @@ const loss = (value: number | null) => value === null ? "–" : value.toFixed(3)
 
 function Row({ entry, session }: ViewProps & { entry: RunEntry }) {
   const { name, status, startedAt, steps, totalSteps, baseModel, evalLossBefore, evalLossAfter } = entry;
-  const isOpen = session.busy.value && session.run.value?.name === name;
+  const isOpen = session.running.value?.name === name;
   return (
     <tr>
       <th scope="row">

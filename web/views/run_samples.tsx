@@ -53,7 +53,7 @@ function StepChoice({ rounds, shown, onChoose }: StepChoiceProps) {
 
 /** Asks a run that goes on. */
 function AnswerNow({ session, run }: ViewProps & { run: RunState }) {
-  if (!session.busy.value || run.status.value !== "running") return null;
+  if (session.running.value !== run || run.status.value !== "running") return null;
   const isAsked = run.isAnswering.value;
   return (
     <button

@@ -73,7 +73,7 @@ function NoticeButton({ notice }: { notice: FinishNotice }) {
 }
 
 function Actions({ session, run }: ViewProps & { run: RunState }) {
-  const resumable = run.resumable.value, isMine = session.busy.value;
+  const resumable = run.resumable.value, isMine = session.running.value === run;
   const isStopping = run.status.value === "stopping";
   if (isMine) {
     return (
@@ -200,12 +200,13 @@ function Details({ run }: { run: RunState }) {
 
 export function RunView({ session }: ViewProps) {
   const run = session.run.value, { rest } = route.value;
+  const isMissing = session.ready.value && (rest === null || session.missing.value === rest);
   if (!run || (rest !== null && run.name !== rest)) {
     return (
       <section class="card">
         <h1>Run</h1>
         <p class="soft">
-          {session.ready.value ? "There is no such run here." : "Looking for the run."}
+          {isMissing ? "There is no such run here." : "Looking for the run."}
         </p>
         <p>
           <a href="#/train">Set up a run</a>
