@@ -14,6 +14,11 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
+/** In a few characters: 950, 1.2k, 3.4M. */
+export function compactCount(value: number): string {
+  return value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 }).replace("K", "k");
+}
+
 /** A count with its noun: 1 row, 2 rows. */
 export function counted(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;

@@ -6,20 +6,14 @@
 import { signal } from "@preact/signals";
 import type { RunSummary, TrainingEvent } from "../src/job.ts";
 import { clock, count, percent } from "./figures.ts";
-import { type LossPoint, lossSummary, smoothed } from "./loss_summary.ts";
+import { type LossPoint, lossSummary } from "./loss_summary.ts";
 import type { PlainError, RunDetails, RunHoldings, Wire } from "./protocol.ts";
+import type { StepPoint } from "./run_curves.ts";
 import { type Round, withRound } from "./sample_rounds.ts";
 import { TokenAccuracy } from "./token_accuracy.ts";
 
 /** Where a run stands. */
 export type RunStatus = "starting" | "running" | "stopping" | "paused" | "completed" | "failed";
-
-/** One logged step. */
-export interface StepPoint extends LossPoint {
-  readonly learningRate: number;
-  readonly gradNorm: number;
-  readonly tokensPerSecond: number;
-}
 
 type StepEvent = Extract<TrainingEvent, { type: "step" }>;
 type EvaluatedEvent = Extract<TrainingEvent, { type: "evaluated" }>;
@@ -62,11 +56,12 @@ export class RunState {
   /** What an earlier visit, or another tab, has left. */
   static of({ entry, metrics, rounds, ...holdings }: RunDetails): RunState {
     const run = new RunState(entry.name, entry.config);
-    for (const { step, loss, eval_loss, learning_rate, grad_norm, tokens_per_second } of metrics) {
+    for (const { step, loss, eval_loss, learning_rate, grad_norm, tokens_per_second, tokens } of metrics) {
       const rest = {
         learningRate: learning_rate!,
         gradNorm: grad_norm!,
         tokensPerSecond: tokens_per_second!,
+        tokens: tokens!,
       };
       if (loss !== null) run.steps.push({ step, loss, ...rest });
       if (eval_loss !== null) run.evaluations.push({ step, loss: eval_loss });
@@ -194,17 +189,12 @@ export class RunState {
     this.summary.value = [lossSummary(this.steps, this.evaluations), this.#accuracy.summary].join(" ").trim();
   }
 
-  /** Training losses, smooth. */
-  get smoothLosses(): number[] {
-    return smoothed(this.steps.map(({ loss }) => loss));
-  }
-
   #takeStep(event: StepEvent): void {
-    const { step, totalSteps, loss, learningRate, gradNorm, tokenAccuracy, tokensPerSecond, etaSeconds } =
-      event;
+    const { step, totalSteps, loss, learningRate, gradNorm, tokenAccuracy, tokens } = event;
+    const { tokensPerSecond, etaSeconds } = event;
     this.step.value = step;
     this.last.value = event;
-    this.steps.push({ step, loss, learningRate, gradNorm, tokensPerSecond });
+    this.steps.push({ step, loss, learningRate, gradNorm, tokensPerSecond, tokens });
     this.#accuracy.add(event);
     this.version.value++;
     if (this.status.value !== "stopping") {

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import defaults from "../../web/defaults.json" with { type: "json" };
 import { buildSite, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
+import { type KeptRun, putRuns } from "./kept_runs.ts";
 import { completed } from "./whole_way.ts";
 
 const STEPS = 12;
@@ -112,5 +113,51 @@ inChromium("answers are asked for on the way, and a paused run goes on for one s
     );
     const lines = await page.locator("#loss-table tbody tr td:first-child").allTextContents();
     assert.deepEqual(lines.map(Number), Array.from({ length: STEPS + 1 }, (_, step) => step));
+  });
+});
+
+const KEPT: readonly KeptRun[] = [
+  { name: "signals", steps: 60, loss: 0.6, startedAt: "2026-11-28T09:00:00Z" },
+];
+
+/** Opens the page with runs of earlier visits. */
+async function withKeptRuns(use: (page: Page) => Promise<void>): Promise<void> {
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    for (const id of ["fit", "data-summary"]) await shown(page, id); // or the reload would cut the worker's loading off
+    await putRuns(page, KEPT);
+    await page.reload();
+    for (const id of ["fit", "data-summary"]) await shown(page, id);
+    await use(page);
+  });
+}
+
+const go = (page: Page, path: string) => page.evaluate((path) => void (location.hash = `#/${path}`), path);
+
+inChromium("a run's curves are read with keys and mouse, over steps, tokens and time", async () => {
+  await withKeptRuns(async (page) => {
+    await go(page, "run/signals");
+    await page.locator("#best-evaluation", { hasText: /^best [\d.]+ at step \d+$/ }).waitFor();
+    const chart = page.getByRole("slider", { name: /^Loss over steps\. Training loss 4\./ });
+    await chart.focus();
+    for (const key of ["ArrowRight", "Home", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
+    const reading = page.locator("#reading");
+    const tells =
+      /^Step 2 · loss [\d.]+ · smoothed [\d.]+ · learning rate [\d.]+ · gradient norm [\d.]+ · [\d,]+ tokens\/s$/;
+    assert.match(await reading.innerText(), tells);
+    assert.match((await chart.getAttribute("aria-valuetext"))!, tells);
+    await page.keyboard.press("Escape");
+    assert.match(await reading.innerText(), /^Point at a curve/);
+    await page.locator("#chart-x").selectOption("time");
+    await page.locator("#chart-smoothing").selectOption("none");
+    await page.locator("#chart-view").selectOption("50");
+    await page.locator("#chart-log").check();
+    await page.locator("#chart .u-over").hover({ position: { x: 1, y: 40 } });
+    await page.locator("#reading", {
+      hasText: /^Step 10 · 00:\d\d of training · loss ([\d.]+) · smoothed \1 /,
+    }).waitFor();
+    const crossed = await page.locator(".trio .u-cursor-x").evaluateAll((lines) =>
+      lines.map((line) => new DOMMatrix(getComputedStyle(line).transform).e)
+    );
+    assert.ok(crossed.length === 3 && crossed.every((left) => left >= 0 && left < 3), `${crossed}`);
   });
 });

@@ -7,6 +7,7 @@ import type { ViewProps } from "../app.tsx";
 import { byteSize, clock, count } from "../figures.ts";
 import type { FinishNotice } from "../finish_notice.ts";
 import { chatPath, route } from "../router.ts";
+import { trainingSeconds } from "../run_curves.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { HandOver } from "./hand_over.tsx";
@@ -29,16 +30,19 @@ const WORDS: Readonly<Record<RunStatus, string>> = {
 
 function figures(run: RunState): [string, string][] {
   const last = run.last.value, evaluation = run.evaluations.at(-1), plan = run.started.value;
-  const checkpoint = run.checkpointAt.value;
+  const checkpoint = run.checkpointAt.value, point = run.steps.at(-1);
+  const isGoing = ["starting", "running", "stopping"].includes(run.status.value);
   return [
-    ...(last
+    ...(point
       ? [
-        ["Loss", last.loss.toFixed(3)],
+        ["Loss", point.loss.toFixed(3)],
         ...(evaluation ? [["Evaluation", `${evaluation.loss.toFixed(3)} at ${evaluation.step}`]] : []),
-        ["Learning rate", last.learningRate.toExponential(2)],
-        ["Gradient norm", last.gradNorm.toFixed(3)],
-        ["Speed", `${count(Math.round(last.tokensPerSecond))} tokens/s`],
-        ["Time left", clock(last.etaSeconds)],
+        ["Learning rate", point.learningRate.toExponential(2)],
+        ["Gradient norm", point.gradNorm.toFixed(3)],
+        ["Speed", `${count(Math.round(point.tokensPerSecond))} tokens/s`],
+        isGoing && last
+          ? ["Time left", clock(last.etaSeconds)]
+          : ["Trained for", clock(trainingSeconds(run.steps).at(-1)!)],
       ]
       : []),
     ...(plan ? [["GPU memory", byteSize(plan.memory.reduce((sum, { bytes }) => sum + bytes, 0))]] : []),
