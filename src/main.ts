@@ -27,14 +27,14 @@ const createJob: CliIo["createJob"] = (config, options) => {
 };
 
 /** Loads the engine only when it is needed, so that help and validation answer at once. */
-const openModel: CliIo["openModel"] = async ({ requireGpu, ...request }) => {
+const openModel: CliIo["openModel"] = async ({ gpu: adapter, requireGpu, ...request }) => {
   const { LanguageModel } = await import("./language_model.ts");
   const { open } = partsOf(request.plugins);
   return await LanguageModel.open({
     ...request,
     files: await withBuckets(openFolder, { folders: [request.adapter] }, open),
     findModel: showingFinder(io.stderr, finderIn(open)),
-    gpu: { requireHardware: requireGpu },
+    gpu: { adapter, requireHardware: requireGpu },
   });
 };
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeAdapter } from "../src/gpu/device.ts";
+import { describeAdapter } from "../src/gpu/adapters.ts";
 
 /** What was found. */
 export type Gate =

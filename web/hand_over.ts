@@ -21,7 +21,7 @@ import { blobOf, copyStreamTo } from "./stored_copy.ts";
 const TOLD_APART: ReadonlySet<string> = new Set([
   ...["base_model", "training_data_path", "eval_data_path", "output_model_name", "output_dir", "seed"],
   ...["overwrite", "resume", "job_id", "tracker"],
-  "memory_limit_gb", // of this browser's GPU
+  ...["gpu", "memory_limit_gb"], // of this browser's GPUs
 ]);
 
 /** How long a job may take to save and end. */

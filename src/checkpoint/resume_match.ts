@@ -16,6 +16,7 @@ const FREE_OPTIONS: ReadonlySet<string> = new Set([
   "merge_base",
   "overwrite",
   "resume",
+  "gpu",
   "require_gpu",
   "max_device_recoveries",
   "memory_limit_gb",

@@ -42,7 +42,7 @@ export async function doctor(
   const flags = readFlags(args, DOCTOR_FLAGS);
   if (!flags) return io.stdout.write(doctorHelp());
   const tuning = { folder: cache, work: isOn(flags, "retune") ? work : null };
-  const report = await examine(machine(), VERSION, tuning);
+  const report = await examine(machine(), VERSION, { ...tuning, gpu: textOf(flags, "gpu") });
   const color = wantsColor(textOf(flags, "color") ?? "auto", io.env, io.stdout);
   io.stdout.write(
     isOn(flags, "json") ? `${JSON.stringify(report, null, 2)}\n` : formatDoctor(report, painter(color)),

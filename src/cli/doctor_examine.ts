@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { describeAdapter, LIMIT_WISHES, openGpu } from "../gpu/device.ts";
+import { chooseAdapter, describeAdapter, offeredAdapters } from "../gpu/adapters.ts";
+import { LIMIT_WISHES, openGpu } from "../gpu/device.ts";
 import { type AdapterKind, adapterKind, chooseVariants, variantFits, VARIANTS } from "../nn/variants.ts";
 import type { Folder } from "../storage.ts";
 import type { Work } from "../tuning/work.ts";
@@ -21,6 +22,7 @@ export interface AdapterFacts {
   readonly architecture: string;
   /** Whether the engine takes this one. */
   readonly used: boolean;
+  /** What is asked for where it is given; none for one that is given by its name alone. */
   readonly powerPreferences: readonly GPUPowerPreference[];
   readonly limits: readonly LimitFacts[];
   readonly features: readonly string[];
@@ -72,10 +74,10 @@ const WEBGPU_DEFAULTS = {
   maxTextureDimension2D: 8192,
 } as const;
 
-const PREFERENCES = ["high-performance", "low-power"] as const;
-
-/** Where the adapter's measurements are kept, and what to measure first. */
+/** Which adapter is looked at, where its measurements are kept, and what to measure first. */
 export interface TuningRequest {
+  /** As `OpenGpuOptions.adapter`; default the one that runs take by themselves. */
+  readonly gpu?: string | null;
   /** Null where there is none. */
   readonly folder: Folder | null;
   /** Null measures nothing. */
@@ -89,7 +91,7 @@ export async function examine(
   tuning: TuningRequest = { folder: null, work: null },
 ): Promise<DoctorReport> {
   const { entry, env: _, ...told } = machine; // the environment may hold secrets
-  const adapters = entry ? await findAdapters(entry) : [];
+  const { gpu = null } = tuning, adapters = entry ? await findAdapters(entry, gpu) : [];
   let engine: EngineFacts | null = null, failure: Error | null = null;
   if (entry && adapters.length > 0) {
     try {
@@ -103,27 +105,28 @@ export async function examine(
     machine: { ...told, webgpu: entry !== undefined },
     adapters,
     engine,
-    problems: findProblems(machine, adapters, failure),
+    problems: findProblems(machine, adapters, failure, gpu !== null),
   };
 }
 
-/** Adapters for each power preference; one that answers to both is one. */
-async function findAdapters(entry: GPU): Promise<AdapterFacts[]> {
+/** All adapters; one that answers to several requests is one. */
+async function findAdapters(entry: GPU, choice: string | null): Promise<AdapterFacts[]> {
   const found = new Map<string, AdapterFacts>();
-  for (const powerPreference of PREFERENCES) {
-    const adapter = await entry.requestAdapter({ powerPreference });
-    if (!adapter) continue;
-    const facts = factsOf(adapter);
-    const key = JSON.stringify(facts);
-    const known = found.get(key);
+  const used = await chooseAdapter(entry, choice ?? "high-performance").then(factsKey, () => null);
+  for await (const { adapter, powerPreference } of offeredAdapters(entry)) {
+    const key = factsKey(adapter), asked = found.get(key)?.powerPreferences ?? [];
     found.set(key, {
-      ...facts,
-      // The engine asks for high performance.
-      used: known?.used ?? powerPreference === "high-performance",
-      powerPreferences: [...known?.powerPreferences ?? [], powerPreference],
+      ...factsOf(adapter),
+      used: key === used,
+      powerPreferences: powerPreference ? [...asked, powerPreference] : asked,
     });
   }
   return [...found.values()];
+}
+
+/** WebGPU tells no two adapters apart but by what they are. */
+function factsKey(adapter: GPUAdapter): string {
+  return JSON.stringify(factsOf(adapter));
 }
 
 function factsOf(adapter: GPUAdapter): Omit<AdapterFacts, "used" | "powerPreferences"> {
@@ -139,8 +142,11 @@ function factsOf(adapter: GPUAdapter): Omit<AdapterFacts, "used" | "powerPrefere
   };
 }
 
-async function tryEngine(entry: GPU, { folder, work }: TuningRequest): Promise<EngineFacts> {
-  const gpu = await openGpu({ entry });
+async function tryEngine(
+  entry: GPU,
+  { gpu: adapter = null, folder, work }: TuningRequest,
+): Promise<EngineFacts> {
+  const gpu = await openGpu({ entry, adapter });
   try {
     const variants = chooseVariants(gpu), standing = adapterKind(gpu);
     if (work) await retune(gpu, folder, work);

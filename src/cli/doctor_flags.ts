@@ -4,6 +4,7 @@
  * @module
  */
 import { type FlagSpec, GENERAL_FLAGS } from "./flags.ts";
+import { GPU_FLAG } from "./generate_flags.ts";
 import { exitCodeTable, flagTable } from "./help.ts";
 
 /** Flags of `doctor`. */
@@ -15,6 +16,7 @@ export const DOCTOR_FLAGS: readonly FlagSpec[] = [
     help: "The report as JSON",
     section: "General",
   },
+  { ...GPU_FLAG, section: "General" },
   {
     name: "require-gpu",
     aliases: [],
@@ -50,5 +52,6 @@ ${exitCodeTable([0, 1, 2, 5])}
 Examples
   lowrank doctor
   lowrank doctor --require-gpu --json
+  lowrank doctor --gpu low-power
 `;
 }

@@ -14,11 +14,17 @@ const NVIDIA_CURE =
   `${NVIDIA_LIBRARY}); a container needs NVIDIA's runtime (docker run --gpus all) and ` +
   "NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility";
 
-/** Problems in the order in which to mend them. `failure` is what opening or measuring threw. */
+/**
+ * Problems in the order in which to mend them.
+ *
+ * @param failure What opening or measuring threw.
+ * @param isChosen Whether the adapter that is used was asked for.
+ */
 export function findProblems(
   machine: Machine,
   adapters: readonly AdapterFacts[],
   failure: Error | null,
+  isChosen = false,
 ): Problem[] {
   if (!machine.entry) {
     return [{
@@ -30,15 +36,15 @@ export function findProblems(
   if (adapters.length === 0 && problems.length === 0) {
     problems.push({ what: "WebGPU found no adapter", cure: "install the GPU's driver" });
   }
-  const used = adapters.find((adapter) => adapter.used) ?? adapters[0];
+  const used = adapters.find((adapter) => adapter.used) ?? (isChosen ? undefined : adapters[0]);
   const hardware = adapters.find(({ software }) => !software);
-  if (used?.software && hardware) {
+  if (used?.software && hardware && !isChosen) {
     problems.push({
       what: `"${used.name}" computes on the CPU and is taken before "${hardware.name}"`,
       cure: "name the GPU's driver file in VK_DRIVER_FILES",
     });
   }
-  if (used?.software && problems.length === 0) {
+  if (used?.software && problems.length === 0 && !isChosen) {
     problems.push({
       what: `"${used.name}" computes on the CPU, and no sign of a GPU is found`,
       cure: "if this machine has one, install its driver: NVIDIA's, or mesa-vulkan-drivers for AMD and Intel",

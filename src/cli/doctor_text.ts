@@ -60,10 +60,10 @@ function vulkanRows({ os, vulkan, nvidiaVersion, deviceFiles }: DoctorReport["ma
 
 function adapterRows(adapter: AdapterFacts, paint: Paint): string[] {
   const { name, software, used, powerPreferences, limits, features } = adapter;
-  const asked = powerPreferences.join(" and ");
+  const asked = powerPreferences.length === 0 ? "by its name alone" : `for ${powerPreferences.join(" and ")}`;
   return [
     ...rows("adapter", [
-      `${paint("bold", name)}, for ${asked}${used ? ", used" : ""}`,
+      `${paint("bold", name)}, ${asked}${used ? ", used" : ""}`,
       ...(software
         ? [paint("yellow", "!! SOFTWARE ADAPTER: this computes on the CPU, far slower than a GPU would")]
         : []),

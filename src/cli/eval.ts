@@ -45,7 +45,7 @@ export async function evaluate(
 ): Promise<void> {
   const flags = parseFlags(args, EVAL_FLAGS);
   if (flags.values.get("help")) return io.stdout.write(evalHelp());
-  const { requireGpu, shown, ...request } = await evalRequest(flags, io);
+  const { gpu: adapter, requireGpu, shown, ...request } = await evalRequest(flags, io);
   const files = outside.files ?? openFolder, out = textOf(flags, "out");
   const open = outside.open ?? partsOf(request.plugins).open;
   const read = { files: [request.dataPath, request.chatTemplatePath].flat(), folders: [request.adapter] };
@@ -59,7 +59,7 @@ export async function evaluate(
         dataFiles,
         ...finderFor(files, io.stderr, open, isOn(flags, "quiet")),
         signal,
-        gpu: { requireHardware: requireGpu },
+        gpu: { adapter, requireHardware: requireGpu },
         ...(outside.device ? { device: outside.device } : {}),
       });
       for await (const event of events) {

@@ -20,6 +20,7 @@ const JOB_OPTIONS: Readonly<Record<string, string>> = {
   "base-model": "Model",
   "adapter-path": "Model",
   "quantization": "Model",
+  "gpu": "Model",
   "require-gpu": "Model",
   "eval-data-path": "Data",
   "data-format": "Data",
@@ -113,6 +114,7 @@ export type EvalRequest =
   & Omit<EvaluationOptions, "files" | "dataFiles" | "gpu" | "device" | "signal">
   & Required<Pick<EvaluationOptions, "adapter" | "chatTemplatePath" | "plugins">>
   & {
+    readonly gpu: string;
     readonly requireGpu: boolean;
     /** Answers to show. */
     readonly shown: number;
@@ -168,6 +170,7 @@ export async function evalRequest(
     maxNewTokens,
     compareBase: values.get("compare_base") !== false,
     plugins,
+    gpu: job.gpu,
     requireGpu: job.requireGpu,
     shown,
   };

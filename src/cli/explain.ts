@@ -51,7 +51,7 @@ export async function explain(
   const recorded = await readRun(files(run));
   // a run is planned again with the plugins that it was started with
   const { plugins, parts } = await partsOfRun(recorded, io);
-  const gpu = outside.gpu ?? await openGpu();
+  const gpu = outside.gpu ?? await openGpu({ adapter: textOf(flags, "gpu") });
   let report: ExplainReport;
   try {
     if (isOn(flags, "require_gpu")) requireHardware(gpu);

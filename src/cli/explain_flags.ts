@@ -4,6 +4,7 @@
  * @module
  */
 import { type FlagSpec, GENERAL_FLAGS } from "./flags.ts";
+import { GPU_FLAG } from "./generate_flags.ts";
 import { exitCodeTable, flagTable } from "./help.ts";
 
 const flag = (name: string, placeholder: string | null, help: string): FlagSpec => {
@@ -15,6 +16,7 @@ export const EXPLAIN_FLAGS: readonly FlagSpec[] = [
   flag("out", "FILE", "Where the page goes; without it, explain.html in the run's folder"),
   flag("base-model", "PATH", "Where the base model is now, if it has moved since"),
   flag("json", null, "The data as JSON on standard output, and no page unless --out names one"),
+  { ...GPU_FLAG, section: "General" },
   flag("require-gpu", null, "Refuse adapters that compute on the CPU"),
   ...GENERAL_FLAGS,
 ];

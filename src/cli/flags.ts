@@ -98,6 +98,7 @@ export const general = (name: string, help: string, more: Partial<FlagSpec> = {}
 
 /** Flags that every verb understands. */
 export const GENERAL_FLAGS: readonly FlagSpec[] = [
+  general("verbose", "Log what happens, as --log-level info does", { short: "v" }),
   general("log-level", "What is logged to standard error", {
     placeholder: LOG_LEVELS.join("|"),
     defaultText: "off",

@@ -8,7 +8,7 @@ import { QUANTIZATION_WORDS, type QuantizationWord } from "../config.ts";
 import { flagName } from "../config/naming.ts";
 import { ConfigError, type ConfigIssue } from "../errors.ts";
 import { GREEDY, samplingIssues, type SamplingOptions } from "../generate/sampling.ts";
-import { type FlagSpec, GENERAL_FLAGS, type ParsedFlags, parseFlags } from "./flags.ts";
+import { type FlagSpec, GENERAL_FLAGS, type ParsedFlags, parseFlags, TRAIN_FLAGS } from "./flags.ts";
 import type { CliIo, ModelRequest } from "./io.ts";
 import { namedPlugins, PLUGINS_FLAG } from "./plugin_flag.ts";
 
@@ -23,6 +23,12 @@ const flag = (
   more: Partial<FlagSpec> = {},
 ): FlagSpec => ({ name, section, placeholder, help, aliases: [], ...more });
 
+/** Which GPU computes, as train has it. */
+export const GPU_FLAG: FlagSpec = {
+  ...TRAIN_FLAGS.find(({ name }) => name === "gpu")!,
+  section: "Model" satisfies typeof GENERATE_SECTIONS[number],
+};
+
 const MODEL_FLAGS = [
   flag("Model", "model", "MODEL", "Base model: a folder, a GGUF file, OWNER/NAME on the Hub, or a URI", {
     short: "m",
@@ -34,6 +40,7 @@ const MODEL_FLAGS = [
   flag("Model", "quantization", QUANTIZATION_WORDS.join("|"), "Keep the base's linear maps in fewer bits", {
     defaultText: "none",
   }),
+  GPU_FLAG,
   flag("Model", "require-gpu", null, "Refuse adapters that compute on the CPU"),
 ];
 
@@ -168,6 +175,7 @@ export async function modelRequest(
     adapter: textOf(flags, "adapter") ?? textOf(flags, "adapter_path"),
     chatTemplate: path === null ? null : await readFlagFile("--chat-template", path, io),
     quantization: quantizationOf(textOf(flags, "quantization") ?? "none"),
+    gpu: textOf(flags, "gpu"),
     requireGpu: isOn(flags, "require_gpu"),
     plugins: await namedPlugins(flags, io),
   };

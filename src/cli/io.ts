@@ -42,6 +42,8 @@ export interface ModelRequest {
   readonly chatTemplate: string | null;
   /** How linear maps of the base are kept. */
   readonly quantization: QuantizationWord;
+  /** Which of several GPUs, as `OpenGpuOptions.adapter`; null for the default. */
+  readonly gpu: string | null;
   /** Refuse a software adapter. */
   readonly requireGpu: boolean;
   /** Those that are named, loaded. */

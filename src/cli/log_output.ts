@@ -1,5 +1,5 @@
 /**
- * `--log-level` and `--log-format`: the library's log lines, on standard error.
+ * `--verbose`, `--log-level` and `--log-format`: the library's log lines, on standard error.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface LogOutput extends LogSetting {
 }
 
 /**
- * Reads flag and variable, anywhere on the command line: the first lines come before flags are parsed.
+ * Reads flags and variables, anywhere on the command line: the first lines come before flags are parsed.
  *
  * @returns Null where nothing is to be logged.
  * @throws {ConfigError} For a word that is no level or format.
@@ -22,7 +22,9 @@ export function logSetting(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): LogSetting | null {
-  const level = wordOf(args, env, "log-level", LOG_LEVELS, "off");
+  const isVerbose = args.some((argument) => /^(-v|--verbose(=true)?)$/.test(argument));
+  const variables = isVerbose ? { ...env, LOWRANK_LOG_LEVEL: "info" } : env;
+  const level = wordOf(args, variables, "log-level", LOG_LEVELS, "off");
   const format = wordOf(args, env, "log-format", LOG_FORMATS, "text");
   return level === "off" ? null : { level, format };
 }

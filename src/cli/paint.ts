@@ -19,6 +19,13 @@ export function painter(color: boolean): Paint {
 /** `--color` values. */
 export const COLOR_WORDS = ["auto", "always", "never"] as const;
 
+/** The value of `--color` anywhere on the command line; errors must obey it before flags are parsed. */
+export function colorChoice(args: readonly string[]): string {
+  const index = args.findIndex((argument) => argument === "--color" || argument.startsWith("--color="));
+  const choice = index < 0 ? "auto" : args[index]!.split("=")[1] ?? args[index + 1] ?? "auto";
+  return (COLOR_WORDS as readonly string[]).includes(choice) ? choice : "auto";
+}
+
 /**
  * `--color` decides; at `auto` a set NO_COLOR forbids, a set FORCE_COLOR (but "0") demands, and otherwise the
  * terminal decides.

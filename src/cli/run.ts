@@ -25,7 +25,7 @@ import { generate } from "./generate.ts";
 import { chatHelp, generateHelp, mainHelp, resumeHelp, trainHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { type LogOutput, logSetting, startLogging } from "./log_output.ts";
-import { COLOR_WORDS, wantsColor } from "./paint.ts";
+import { colorChoice, wantsColor } from "./paint.ts";
 import { letLeadTell, nameOf, silent } from "./ranks.ts";
 import { describeError } from "./report_error.ts";
 import { serveHelp, tokenHelp } from "./server_flags.ts";
@@ -117,13 +117,6 @@ function verbFor(name: string): Verb {
   if (verb) return verb;
   const message = `is not a command${didYouMean(name, Object.keys(VERBS))}`;
   throw new ConfigError([{ path: `"${name}"`, message }]);
-}
-
-/** The value of `--color` anywhere on the command line; errors must obey it before flags are parsed. */
-function colorChoice(args: readonly string[]): string {
-  const index = args.findIndex((argument) => argument === "--color" || argument.startsWith("--color="));
-  const choice = index < 0 ? "auto" : args[index]!.split("=")[1] ?? args[index + 1] ?? "auto";
-  return (COLOR_WORDS as readonly string[]).includes(choice) ? choice : "auto";
 }
 
 /** Log lines go to standard error; on a terminal a live line gives way to them. */

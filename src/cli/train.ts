@@ -45,6 +45,7 @@ const OWN_FLAGS = new Set([
   "ranks",
   "json",
   "quiet",
+  "verbose",
   "log_level",
   "log_format",
   "color",

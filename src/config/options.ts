@@ -47,6 +47,11 @@ export interface FineTuneJobOptions {
   readonly save_total_limit?: number;
   /** Use the output folder even if it holds files. Default: false. */
   readonly overwrite?: boolean;
+  /**
+   * Which of several GPUs computes: by its power, or by a part of its name as doctor tells it. Default:
+   * high-performance.
+   */
+  readonly gpu?: string;
   /** Refuse adapters that compute on the CPU. Default: false. */
   readonly require_gpu?: boolean;
   /** Form of the kernels; auto measures what the adapter is fastest at. Default: auto. */

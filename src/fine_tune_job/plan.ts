@@ -85,7 +85,7 @@ export async function* planRun(
  * @throws {GpuUnavailableError} If there is none, or only a software adapter where hardware is required.
  */
 export async function openDevice(
-  { job: { requireGpu } }: FineTuneJobConfig,
+  { job: { gpu: adapter, requireGpu } }: FineTuneJobConfig,
   { device: given, gpu: options, signal }: FineTuneJobDeps,
   closers: Closers,
   lost: Gpu | null,
@@ -95,7 +95,7 @@ export async function openDevice(
     return given;
   }
   const isHardware = requireGpu || lost?.software === false;
-  const open = () => openGpu({ ...options, requireHardware: isHardware });
+  const open = () => openGpu({ ...options, adapter, requireHardware: isHardware });
   const gpu = lost ? await reopened(open, signal) : await open();
   closers.push(() => gpu.close());
   return { gpu, pipelines: new PipelineCache(gpu) };

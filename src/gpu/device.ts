@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { chooseAdapter, describeAdapter } from "./adapters.ts";
 import { BufferUsage, MAP_MODE_READ } from "./usage.ts";
 import { Pacer } from "./pacer.ts";
 import { GpuLostError, GpuMemoryError, GpuUnavailableError } from "../errors.ts";
@@ -34,8 +35,8 @@ export interface OpenGpuOptions {
   readonly features?: "optional" | "none";
   /** Refuse a software adapter. Default false. */
   readonly requireHardware?: boolean;
-  /** Which of several GPUs is asked for; default the browser's or driver's choice. */
-  readonly powerPreference?: GPUPowerPreference;
+  /** Which of several GPUs: `high-performance` (the default), `low-power`, or a part of the adapter's name. */
+  readonly adapter?: string | null;
   /**
    * Wanted length of one submission, ms. Default: on hardware a quarter of what some systems reset a GPU for; on a
    * software adapter, which draws no screen, all at once.
@@ -49,8 +50,6 @@ const SOFTWARE_UNITS_PER_SECOND = 2e9, HARDWARE_UNITS_PER_SECOND = 2e11;
 
 /** Implementations may fail a call on a lost device a moment before they say that it is lost. */
 const LOSS_GRACE_MS = 100;
-
-const SOFTWARE_NAMES = /llvmpipe|lavapipe|swiftshader|basic render|software/i;
 
 /** Bytes that may be on their way to a software adapter. */
 const MOST_ON_THE_WAY = 4 << 20;
@@ -187,16 +186,6 @@ export function maxBindingBytes({ limits }: Pick<Gpu, "limits">): number {
   return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
 }
 
-/** An adapter's name for people, and whether it computes on the CPU. */
-export function describeAdapter(info: GPUAdapterInfo): { name: string; software: boolean } {
-  const name = info.description || info.device || `${info.vendor} ${info.architecture}`.trim() ||
-    "unnamed adapter";
-  return {
-    name,
-    software: info.isFallbackAdapter === true || SOFTWARE_NAMES.test(`${name} ${info.architecture}`),
-  };
-}
-
 /** By name: the class is missing where WebGPU comes from a package. */
 function isOutOfMemory(error: GPUError): boolean {
   return error.constructor.name === "GPUOutOfMemoryError";
@@ -206,8 +195,8 @@ function isOutOfMemory(error: GPUError): boolean {
  * Opens the best adapter: hardware before software, since implementations offer a software adapter only
  * where nothing else is found or it is asked for.
  *
- * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, or only a software adapter where a
- * hardware one is required.
+ * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, none of the name asked for, or only a software
+ * adapter where a hardware one is required.
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   const entry = options.entry ?? globalThis.navigator?.gpu;
@@ -216,14 +205,7 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
       "This runtime has no WebGPU (navigator.gpu is missing): use Deno 2.9 or later, or a current browser on a secure (https or localhost) page",
     );
   }
-  const adapter = await entry.requestAdapter({
-    powerPreference: options.powerPreference ?? "high-performance",
-  });
-  if (!adapter) {
-    throw new GpuUnavailableError(
-      "WebGPU found no adapter: install a Vulkan, Metal or D3D12 driver (on Debian or Ubuntu without a GPU: apt-get install mesa-vulkan-drivers)",
-    );
-  }
+  const adapter = await chooseAdapter(entry, options.adapter ?? "high-performance");
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== "default") {
     for (const { name } of LIMIT_WISHES) requiredLimits[name] = adapter.limits[name];
@@ -251,6 +233,6 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
 export function requireHardware(gpu: Gpu): void {
   if (!gpu.software) return;
   throw new GpuUnavailableError(
-    `A hardware GPU is required and the only adapter is the software adapter "${gpu.name}": install the GPU's driver or leave out --require-gpu`,
+    `A hardware GPU is required and the adapter is the software adapter "${gpu.name}": install the GPU's driver or leave out --require-gpu`,
   );
 }

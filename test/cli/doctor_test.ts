@@ -27,9 +27,11 @@ interface FakeAdapter {
 }
 
 /** An entry whose adapters can be asked everything but for a device. */
-function entry(adapters: Partial<Record<GPUPowerPreference, FakeAdapter>>): GPU {
+function entry(adapters: Partial<Record<GPUPowerPreference | "fallback", FakeAdapter>>): GPU {
   return {
-    requestAdapter: ({ powerPreference }: { powerPreference: GPUPowerPreference }) => {
+    requestAdapter: (
+      { powerPreference = "fallback" }: { powerPreference?: GPUPowerPreference | "fallback" },
+    ) => {
       const info = adapters[powerPreference];
       return Promise.resolve(
         info
@@ -102,6 +104,30 @@ Deno.test("examine() lists an adapter once for all preferences that give it, and
     webgpuDefault: 256 << 20,
     reason: "an activation or a weight shard is one buffer",
   });
+});
+
+Deno.test("examine() lists the fallback too, and looks at the adapter that is asked for", async () => {
+  const given = {
+    "high-performance": { description: "NVIDIA H100" },
+    "fallback": { description: "llvmpipe" },
+  };
+  const look = async (gpu: string) => {
+    const request = { folder: null, work: null, gpu };
+    const { adapters, problems } = await examine(machine({ entry: entry(given) }), "1", request);
+    return { used: adapters.map(({ name, used }) => [name, used]), told: problems.map(({ what }) => what) };
+  };
+  const both = await look("h100"), cpu = await look("LLVM");
+  assert.deepEqual(both.used, [["NVIDIA H100", true], ["llvmpipe", false]]);
+  assert.deepEqual(cpu.used, [["NVIDIA H100", false], ["llvmpipe", true]]);
+  assert.deepEqual(
+    cpu.told,
+    ["the driver gives no device"],
+    "who asks for the CPU is not told to install a GPU",
+  );
+  assert.match(
+    (await look("Radeon")).told.join(),
+    /^No adapter has "Radeon" in its name: WebGPU gives "NVIDIA H100", /,
+  );
 });
 
 Deno.test("examine() tells nothing of the environment, and what opening the adapter threw", async () => {

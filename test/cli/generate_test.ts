@@ -82,7 +82,15 @@ Deno.test("generate streams one answer, ends its line and tells the speed on sta
   assert.deepEqual([code, out], [0, "Once upon\n"]);
   assert.match(err, /^2 tokens(, \S+ tok\/s)? \(the first after 0\.\d s\)\n$/);
   assert.deepEqual(requests, [
-    { model: "m", adapter: "a", chatTemplate: null, quantization: "none", plugins: [], requireGpu: false },
+    {
+      model: "m",
+      adapter: "a",
+      chatTemplate: null,
+      quantization: "none",
+      plugins: [],
+      gpu: null,
+      requireGpu: false,
+    },
   ]);
   assert.deepEqual(model.inputs, ["Tell"]);
   const { temperature, topK, topP, seed, maxNewTokens, showSpecialTokens } = model.options[0]!;

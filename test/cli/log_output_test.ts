@@ -17,6 +17,10 @@ Deno.test("logSetting() takes the flag in either spelling before the variable, a
     level: "debug",
     format: "text",
   });
+  for (const flag of ["-v", "--verbose"]) {
+    assert.deepEqual(logSetting([flag], env), { level: "info", format: "json" });
+    assert.deepEqual(logSetting([flag, "--log-level", "debug"], {}), { level: "debug", format: "text" });
+  }
   const refused = (args: string[], variables: Record<string, string>, path: string) =>
     assert.throws(() => logSetting(args, variables), (error) => {
       assert.ok(error instanceof ConfigError);
@@ -40,6 +44,7 @@ Deno.test("train logs to standard error by part, in text or JSON, and nothing un
     return stderr.text;
   };
   assert.equal(await logged(), "");
+  assert.match(await logged("-v"), /^\S+Z \[INF\] lowrank\.job: 400 steps /m);
   const text = await logged("--log-level", "info");
   assert.match(text, /^\S+Z \[INF\] lowrank\.job: 400 steps of models\/tiny \(llama\) on llvmpipe/m);
   assert.match(text, /lowrank\.gpu: chosen: matmul: tile 32x12/);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { GpuLostError, GpuUnavailableError } from "../../src/errors.ts";
+import { chooseAdapter } from "../../src/gpu/adapters.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { onEveryAdapter, openAdapter, TestProgram } from "../helpers/gpu.ts";
 
@@ -24,6 +25,25 @@ Deno.test("openGpu() says so where the runtime has no WebGPU", async () => {
   } finally {
     Object.defineProperty(globalThis, "navigator", descriptor);
   }
+});
+
+Deno.test("chooseAdapter() takes the adapter of a preference, or the first whose name has the words", async () => {
+  const named = (description: string) => ({ info: { description, vendor: "", architecture: "" } });
+  const large = named("NVIDIA H100"), small = named("Intel Iris Xe"), cpu = named("llvmpipe (LLVM 15)");
+  const requestAdapter = ({ powerPreference, forceFallbackAdapter }: GPURequestAdapterOptions) =>
+    Promise.resolve(forceFallbackAdapter ? cpu : powerPreference === "low-power" ? small : large);
+  const entry = { requestAdapter } as unknown as GPU;
+  for (
+    const [choice, wanted] of [
+      ...[["high-performance", large], ["low-power", small], ["h100", large], ["iris", small]] as const,
+      ...[["LLVMpipe", cpu], ["i", large]] as const,
+    ]
+  ) assert.equal(await chooseAdapter(entry, choice), wanted, choice);
+  await assert.rejects(openGpu({ entry, adapter: "Radeon" }), {
+    name: "GpuUnavailableError",
+    message: 'No adapter has "Radeon" in its name: WebGPU gives "NVIDIA H100", "Intel Iris Xe", ' +
+      '"llvmpipe (LLVM 15)"; name one of these, or high-performance or low-power',
+  });
 });
 
 onEveryAdapter("openGpu({ requireHardware }) refuses a software adapter by name", async ({ gpu }) => {

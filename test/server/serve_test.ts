@@ -24,6 +24,9 @@ Deno.test("serve refuses a public address without tokens; token makes, lists and
       open.err,
       /^error: --host "0\.0\.0\.0" can be reached from other machines, and there is no token/,
     );
+    const loud = await serverCommand("serve", "--log-level", "loud", "--color", "always", ...data);
+    assert.equal(loud.code, 2);
+    assert.match(loud.err, /^\x1b\[31merror:\x1b\[0m --log-level must be one of off, error, /);
     const made = await serverCommand(
       "token",
       "create",

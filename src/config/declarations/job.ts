@@ -112,6 +112,14 @@ export const jobSchema = z.strictObject({
     section: "Output",
     help: "Use the output folder even if it holds files",
   }),
+  gpu: z._default(z.string().check(z.minLength(1), z.maxLength(200)), "high-performance").register(
+    fieldMeta,
+    {
+      section: "Device",
+      help: "Which of several GPUs computes: by its power, or by a part of its name as doctor tells it",
+      placeholder: "high-performance|low-power|NAME",
+    },
+  ),
   require_gpu: z._default(z.boolean(), false).register(fieldMeta, {
     section: "Device",
     help: "Refuse adapters that compute on the CPU",
