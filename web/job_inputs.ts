@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { batch, effect, type Signal, signal } from "@preact/signals";
+import { batch, computed, effect, type Signal, signal } from "@preact/signals";
 import { type Engine, RefusedError } from "./engine.ts";
 import type { JobForm } from "./job_form.ts";
 import {
@@ -60,6 +60,9 @@ export class JobInputs {
   readonly #engine: Engine;
   readonly #form: JobForm;
   readonly #isAble: boolean;
+  /** Whether files are taken, which is not done yet. */
+  readonly isTaking = computed(() => this.#takings.value.length > 0);
+  readonly #takings = signal<readonly { readonly into: unknown }[]>([]);
   /** Rises with all that is taken: other files may come by the name of those before. */
   readonly #taken = signal(0);
   /** What ends the questions whose answers are waited for. */
@@ -89,10 +92,12 @@ export class JobInputs {
       isIdle,
       this.data,
       DATA_OPTIONS,
-      () => {
+      async () => {
+        const options = this.#dataOptions;
+        if (!options) return void (this.data.value = { ...this.data.value, waiting: false });
         this.reading.value = null;
         const onNote = (progress: ByteProgress) => void (this.reading.value = progress);
-        return this.#ask(this.data, "dataFacts", this.#form.values.value, onNote);
+        await this.#ask(this.data, "dataFacts", options, onNote);
       },
     );
     if (!this.#isAble) return;
@@ -104,6 +109,21 @@ export class JobInputs {
       if (this.#form.checked.value.config) await this.#ask(this.plan, "plan", value);
       else this.plan.value = NOTHING;
     });
+  }
+
+  /** Whether it is known that a run of the form's job would fail here, and told where it was found. */
+  get hasProblem(): boolean {
+    return [this.model, this.data, this.plan].some(({ value: { problem, waiting } }) =>
+      !waiting && problem !== null && problem.name !== "WorkerLostError" // the next worker may do it
+    );
+  }
+
+  /** What data becomes depends on these alone, so that no other is told with the data; null while one of them is wrong. */
+  get #dataOptions(): Wire | null {
+    const { values: { value }, checked } = this.#form;
+    if (checked.value.issues.some(({ path }) => DATA_OPTIONS.includes(path))) return null;
+    const given = Object.entries(value).filter(([name]) => DATA_OPTIONS.includes(name));
+    return { output_model_name: "data", ...Object.fromEntries(given) };
   }
 
   /** Resolves when no answer about the data is waited for. */
@@ -158,18 +178,24 @@ export class JobInputs {
     return String(this.#form.value("base_model"));
   }
 
-  /** Puts what the user gave into the form, which has the worker asked about it. */
+  /** Puts what the user gave into the form, which has the worker asked about it. What was given last counts. */
   async #take<T>(into: Signal<Asked<T>>, keep: () => Promise<Wire>): Promise<void> {
+    const taking = { into }, others = this.#takings.value.filter((one) => one.into !== into);
+    const isLast = () => this.#takings.value.includes(taking);
+    this.#takings.value = [...others, taking];
     into.value = { ...into.value, problem: null, waiting: true };
     try {
       const options = await keep();
+      if (!isLast()) return;
       batch(() => {
         into.value = NOTHING;
         this.#form.set(options);
         this.#taken.value++;
       });
     } catch (error) {
-      into.value = { value: null, problem: asPlain(error), waiting: false };
+      if (isLast()) into.value = { value: null, problem: asPlain(error), waiting: false };
+    } finally {
+      this.#takings.value = this.#takings.value.filter((one) => one !== taking);
     }
   }
 

@@ -23,7 +23,10 @@ class AskedWorker extends EventTarget {
   }
 
   answer(question: string, value: unknown): void {
-    const { id } = this.asked.findLast((one) => one.question === question)!;
+    this.answerAt(this.asked.findLast((one) => one.question === question)!.id, value);
+  }
+
+  answerAt(id: number, value: unknown): void {
     this.dispatchEvent(new MessageEvent("message", { data: { type: "answer", id, value } }));
   }
 
@@ -90,4 +93,51 @@ Deno.test("a plan that a run took the place of is made after the run", async () 
   worker.answer("plan", { summary: {} });
   await soon();
   assert.deepEqual(inputs.plan.value, { value: { summary: {} }, problem: null, waiting: false });
+});
+
+Deno.test("of two files the one that was given last is the data, however long the first one takes", async () => {
+  const { worker, form, inputs } = inputsOf(JOB), content = new Blob(["{}"]);
+  await soon();
+  const large = inputs.takeData({ name: "large.jsonl", content });
+  const small = inputs.takeData({ name: "small.jsonl", content });
+  assert.equal(inputs.isTaking.value, true);
+  worker.answer("keepData", "device/data/small.jsonl");
+  await small;
+  assert.deepEqual([form.value("training_data_path"), inputs.isTaking.value], [
+    "device/data/small.jsonl",
+    false,
+  ]);
+  worker.answerAt(
+    worker.asked.find(({ question }) => question === "keepData")!.id,
+    "device/data/large.jsonl",
+  );
+  await large;
+  assert.equal(form.value("training_data_path"), "device/data/small.jsonl");
+});
+
+Deno.test("an option that is wrong is told by its field, not as a problem of the data, which is asked about when it is right", async () => {
+  const { worker, form, inputs } = inputsOf({ ...JOB, lora_dropout: 7 });
+  await soon();
+  const [first] = worker.asked.filter(({ question }) => question === "dataFacts");
+  assert.deepEqual(first!.input, { ...JOB, output_model_name: "data" });
+  worker.answer("dataFacts", { rows: 2 });
+  await soon();
+  form.set({ max_length: 1 });
+  await soon(400);
+  assert.deepEqual(inputs.data.value, { value: { rows: 2 }, problem: null, waiting: false });
+  form.set({ max_length: 9 });
+  await soon(400);
+  assert.equal(worker.questions.filter((name) => name === "dataFacts").length, 2);
+});
+
+Deno.test("a run is known to fail by what was found of model, data and plan, not by a worker that was lost", async () => {
+  const { worker, inputs } = inputsOf(JOB);
+  await soon();
+  worker.refuse("modelFacts", "is none");
+  assert.equal(inputs.hasProblem, false); // not told yet
+  await soon();
+  assert.equal(inputs.hasProblem, true);
+  const { model } = inputs, lost = { name: "WorkerLostError", message: "gone", issues: [] };
+  model.value = { ...model.value, problem: lost };
+  assert.equal(inputs.hasProblem, false);
 });

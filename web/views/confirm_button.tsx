@@ -25,7 +25,8 @@ export function ConfirmButton({ label, question, id, disabled = false, onConfirm
     const timer = setTimeout(() => asking.value = false, ASKING_MS);
     return () => clearTimeout(timer);
   }, [asking.value]);
-  const press = () => {
+  const press = ({ detail }: MouseEvent) => {
+    if (detail > 1) return; // a double click is one press
     if (asking.value) onConfirm();
     asking.value = !asking.value;
   };
@@ -37,6 +38,7 @@ export function ConfirmButton({ label, question, id, disabled = false, onConfirm
       disabled={disabled}
       onBlur={() => asking.value = false}
       onClick={press}
+      onKeyDown={(event) => event.repeat && event.preventDefault()} // neither is a key that is held down
     >
       <span aria-live="polite">{asking.value ? question : label}</span>
     </button>

@@ -47,7 +47,10 @@ function DropZone({ inputs }: { inputs: JobInputs }) {
             class="unseen"
             type="file"
             accept=".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.txt"
-            onChange={({ currentTarget }) => take(currentTarget.files?.[0])}
+            onChange={({ currentTarget }) => {
+              take(currentTarget.files?.[0]);
+              currentTarget.value = ""; // or the same file, corrected, would be no change
+            }}
           />
         </label>
         <button

@@ -53,8 +53,9 @@ function Facts({ facts }: { facts: ModelFacts }) {
 
 function Picker({ inputs }: { inputs: JobInputs }) {
   const keep = useSignal(false);
-  const take = (list: FileList | null) => {
-    const picked = list && pickedFiles([...list]);
+  const take = (input: HTMLInputElement) => {
+    const picked = pickedFiles([...input.files ?? []]);
+    input.value = ""; // or the same files, mended, would be no change
     if (picked) void inputs.takeModel(picked, keep.value);
   };
   return (
@@ -67,7 +68,7 @@ function Picker({ inputs }: { inputs: JobInputs }) {
           type="file"
           multiple
           {...{ webkitdirectory: true }}
-          onChange={({ currentTarget }) => take(currentTarget.files)}
+          onChange={({ currentTarget }) => take(currentTarget)}
         />
       </label>
       <label class="button second quiet">
@@ -77,7 +78,7 @@ function Picker({ inputs }: { inputs: JobInputs }) {
           class="unseen"
           type="file"
           accept=".gguf"
-          onChange={({ currentTarget }) => take(currentTarget.files)}
+          onChange={({ currentTarget }) => take(currentTarget)}
         />
       </label>
       <label class="check">

@@ -8,12 +8,14 @@ import type { ViewProps } from "../app.tsx";
 import { saveAs } from "../download.ts";
 import { count } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
-import type { JobPlan } from "../protocol.ts";
+import type { JobInputs } from "../job_inputs.ts";
+import type { JobPlan, PlainError } from "../protocol.ts";
 import { isTunedOnServer } from "../server_model.ts";
 import type { PageSession } from "../session.ts";
 import { commandOptions, shellCommand } from "../shell_command.ts";
 import { MemoryVerdict } from "./memory_verdict.tsx";
 import { modelName } from "./model_card.tsx";
+import { Problem } from "./problem.tsx";
 
 function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
   const text = (wireName: string) => String(form.value(wireName));
@@ -48,33 +50,40 @@ function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
 }
 
 function Export({ form }: { form: JobForm }) {
-  const copied = useSignal(false);
+  const command = shellCommand(form.values.value), copied = useSignal(""), isRefused = useSignal(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(shellCommand(form.values.value));
-    copied.value = true;
+    try {
+      await navigator.clipboard.writeText(command);
+      copied.value = command;
+    } catch {
+      isRefused.value = true; // the browser lets the page copy nothing
+    }
   };
   const save = () => {
     const text = `${JSON.stringify(commandOptions(form.values.value), null, 2)}\n`;
     saveAs(new Blob([text], { type: "application/json" }), `${form.value("output_model_name")}.json`);
   };
   return (
-    <div class="actions even">
-      <button id="copy-command" type="button" class="second quiet small" onClick={() => void copy()}>
-        {copied.value ? "Copied" : "Copy as command"}
-      </button>
-      <button id="save-config" type="button" class="second quiet small" onClick={save}>Save config</button>
-    </div>
+    <>
+      <div class="actions even">
+        <button id="copy-command" type="button" class="second quiet small" onClick={() => void copy()}>
+          {copied.value === command ? "Copied" : "Copy as command"}
+        </button>
+        <button id="save-config" type="button" class="second quiet small" onClick={save}>Save config</button>
+      </div>
+      {isRefused.value && <pre id="command" tabIndex={0} aria-label="The command">{command}</pre>}
+    </>
   );
 }
 
 /** Where the form's job can be started: here, on the page's server, or on both. */
-function Start({ session, isRight, fits }: ViewProps & {
+function Start({ session, isRight, canRun }: ViewProps & {
   /** Whether options and data are as they must be. */
   readonly isRight: boolean;
-  /** Whether the run fits this browser's GPU; the server has its own. */
-  readonly fits: boolean;
+  /** Whether this browser can run it, as far as is known; the server has a GPU and files of its own. */
+  readonly canRun: boolean;
 }) {
-  const { server, gate } = session, isReady = session.isAble && isRight && fits;
+  const { server, gate } = session, isReady = session.isAble && isRight && canRun;
   const isTuned = isTunedOnServer(String(session.form.value("base_model")));
   return (
     <div class="go">
@@ -117,12 +126,20 @@ function keptWhere({ gate, store, server }: PageSession): string {
   return store.value === "device" ? "in this browser, across visits" : "in memory, until this page is closed";
 }
 
+/** What only the plan has found; null for nothing. */
+function problemOfPlan({ model, data, plan }: JobInputs): PlainError | null {
+  const { problem, waiting } = plan.value;
+  const isTold = problem?.name === "GpuMemoryError" ||
+    [model, data].some(({ value }) => value.problem !== null);
+  return waiting || isTold ? null : problem;
+}
+
 export function RunPreview({ session }: ViewProps) {
   const { form, inputs } = session, { issues } = form.checked.value, plan = inputs.plan.value;
   const current = plan.waiting ? null : plan.value;
   const hasBadData = (inputs.data.value.value?.badLines ?? 0) > 0;
-  const fitsNot = plan.waiting === false && plan.problem?.name === "GpuMemoryError";
-  const isRight = issues.length === 0 && !hasBadData, state = stateOf(session, isRight && !fitsNot);
+  const isRight = issues.length === 0 && !hasBadData, canRun = !inputs.hasProblem && !inputs.isTaking.value;
+  const state = stateOf(session, isRight && canRun), planProblem = isRight ? problemOfPlan(inputs) : null;
   return (
     <aside class="card preview" aria-labelledby="preview-title">
       <div class="title">
@@ -130,7 +147,7 @@ export function RunPreview({ session }: ViewProps) {
         <span class={`state ${state === "Ready" ? "good" : ""}`}>{state}</span>
       </div>
       {/* above all that changes when an option is left for it, or the press would miss it */}
-      <Start session={session} isRight={isRight} fits={!fitsNot} />
+      <Start session={session} isRight={isRight} canRun={canRun} />
       <dl id="job">
         {[["Name", session.nextName], ...facts(form, current), ["Kept", keptWhere(session)]].map((
           [name, value],
@@ -146,6 +163,7 @@ export function RunPreview({ session }: ViewProps) {
           {issues.map(({ path, message }) => <li key={path}>{path ? `${path}: ` : ""}{message}</li>)}
         </ul>
       )}
+      {planProblem && <Problem id="plan-problem" title="This run cannot be made" problem={planProblem} />}
       <MemoryVerdict form={form} plan={plan} />
       <Export form={form} />
     </aside>

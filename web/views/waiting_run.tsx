@@ -5,6 +5,7 @@
  */
 import type { ViewProps } from "../app.tsx";
 import { route } from "../router.ts";
+import { ConfirmButton } from "./confirm_button.tsx";
 
 export function WaitingRun({ session }: ViewProps) {
   const waiting = session.runs.value.find(({ status, resumable }) =>
@@ -22,7 +23,11 @@ export function WaitingRun({ session }: ViewProps) {
           Continue from step {resumable}
         </button>
         <a class="button second" href={`#/run/${encodeURIComponent(name)}`}>Open</a>
-        <button type="button" class="second quiet" onClick={() => void session.remove(name)}>Discard</button>
+        <ConfirmButton
+          label="Discard"
+          question="Remove all of it?"
+          onConfirm={() => void session.remove(name)}
+        />
       </div>
     </section>
   );
