@@ -5,7 +5,7 @@
  */
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { axisNumber } from "../figures.ts";
 
 /** One curve. */
@@ -37,6 +37,9 @@ interface ChartProps {
   /** What stands at the place pointed at, in words; where it is given, keys move that. */
   readonly reading?: string;
 }
+
+/** Loaded with the first chart, which the page can be shown without. */
+const loadUplot = () => import("uplot").then((module) => module.default);
 
 /** There is nothing between two steps. */
 const STEP_INCREMENTS = Array.from({ length: 8 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power))
@@ -134,23 +137,37 @@ export function LineChart(props: ChartProps) {
   const holder = useRef<HTMLDivElement>(null), chart = useRef<uPlot | null>(null);
   const { data, range, place, height, logarithmic = false, at, label, reading } = props;
   const live = useRef<Live>({ range, onPointed: () => {}, isZoomed: false }).current;
+  const latest = useRef(data);
+  latest.current = data;
   live.range = range;
   live.onPointed = (place) => at && (at.value = place);
   useEffect(() => {
-    const element = holder.current!;
-    chart.current = new uPlot(optionsOf(element, props, live), data as uPlot.AlignedData, element);
-    const fit = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height }));
-    fit.observe(element);
+    const element = holder.current!,
+      fit = new ResizeObserver(() => {
+        chart.current?.setSize({ width: element.clientWidth, height });
+      });
+    let isGone = false;
+    void loadUplot().then((UPlot) => {
+      if (isGone) return;
+      chart.current = new UPlot(
+        optionsOf(element, props, live),
+        latest.current as uPlot.AlignedData,
+        element,
+      );
+      fit.observe(element);
+    });
     // the colours of the canvas follow the theme
     const redraw = () => chart.current?.redraw(false);
     const themed = new MutationObserver(redraw), system = matchMedia("(prefers-color-scheme: dark)");
     themed.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
     system.addEventListener("change", redraw);
     return () => {
+      isGone = true;
       fit.disconnect();
       themed.disconnect();
       system.removeEventListener("change", redraw);
       chart.current?.destroy();
+      chart.current = null;
       live.isZoomed = false;
     };
   }, [logarithmic, height, place, JSON.stringify(props.curves)]);
@@ -186,6 +203,7 @@ export function LineChart(props: ChartProps) {
   return (
     <div
       class="plot"
+      style={{ minHeight: `${height}px` }}
       ref={holder}
       aria-label={label}
       onDblClick={() => live.isZoomed = false}
