@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
+import { hasCommand } from "../helpers/has_command.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
-const has = (command: string) =>
-  new Deno.Command(command, { args: ["--version"], stdout: "null", stderr: "null" }).output().then(
-    ({ success }) => success,
-    () => false,
-  );
 
 /** What a command prints. */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
@@ -89,7 +85,7 @@ console.log(moved.files, adapter, w, kinds, quantizeNf4(w).codes.byteLength, new
 Deno.test({
   name:
     "the package, installed elsewhere, has types, reads and writes formats in Node and Deno and plans a job in Deno",
-  ignore: !await has("npm"),
+  ignore: !await hasCommand("npm"),
   async fn() {
     const folder = await Deno.makeTempDir();
     try {

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
+import { hasCommand } from "../helpers/has_command.ts";
 import { withOwnCache } from "../helpers/own_cache.ts";
 import { type Ended, ended } from "../helpers/run_launcher.ts";
 
@@ -31,12 +32,7 @@ export const OPTIONS = {
 };
 
 /** Whether this machine can start ranks. */
-export const hasMpi = await new Deno.Command("mpirun", {
-  args: ["--version"],
-  stdout: "null",
-  stderr: "null",
-})
-  .output().then(({ success }) => success, () => false);
+export const hasMpi = await hasCommand("mpirun");
 
 /** Prints the process with a word and a rank. Deno itself may not look into /proc without all rights. */
 const FIND_RANK = `for process in /proc/[0-9]*; do
