@@ -10,7 +10,7 @@ import { quietMesa } from "../src/cli/quiet_mesa.ts";
 import { LanguageModel } from "../src/language_model.ts";
 import { linesOf } from "../src/text_lines.ts";
 import type { EngineFault, FromGeneration, GenerationOrder, ToGeneration } from "./generation.ts";
-import { say } from "./launchers/said.ts";
+import { say } from "./launchers/words.ts";
 import { LoadedModel } from "./loaded_model.ts";
 
 /** Errors of a request, after which the model is as it was. */

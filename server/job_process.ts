@@ -20,7 +20,7 @@ import { parseFineTuneJobConfig } from "../src/config.ts";
 import { RankStoppedError } from "../src/distributed/communicator.ts";
 import { launchedRank } from "../src/distributed/launched.ts";
 import { linesOf } from "../src/text_lines.ts";
-import { say } from "./launchers/said.ts";
+import { say } from "./launchers/words.ts";
 
 /** Held for as long as the process lives: a server that starts again waits for the process of its predecessor here. */
 const LOCK_FILE = "process.lock";

@@ -14,6 +14,7 @@ import {
   type ToGeneration,
 } from "../generation.ts";
 import { Child } from "./child.ts";
+import { wordOf } from "./words.ts";
 
 /** How the process is started. */
 export interface LocalGeneratorOptions {
@@ -113,13 +114,7 @@ async function drain(next: () => Promise<unknown>): Promise<void> {
 
 async function* wordsOf(lines: ReadableStream<string>): AsyncGenerator<FromGeneration> {
   for await (const line of lines) {
-    if (!line.startsWith("{")) continue; // a library that prints
-    let word: FromGeneration;
-    try {
-      word = JSON.parse(line);
-    } catch {
-      continue; // cut off by the end of the process
-    }
-    yield word;
+    const word = wordOf<FromGeneration>(line);
+    if (word) yield word;
   }
 }

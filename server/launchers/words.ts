@@ -1,19 +1,28 @@
 /**
- * What the process of a job says, a line each, and what that means for the job.
+ * What the processes that the server starts say on standard output, a JSON object a line, and what the process of a job means
+ * by it.
  *
  * @module
  */
 import type { TrainingEvent } from "../../src/job.ts";
 import type { JobOutcome, ToldError } from "./launcher.ts";
 
-/** A line that a job's process says. */
-export type Word =
+/** What the process of a job says. */
+export type JobWord =
   | { readonly type: "event"; readonly event: TrainingEvent }
   | { readonly type: "over"; readonly error: ToldError | null }
   | { readonly type: "stopped" };
 
-/** The word of a line; null for what a library or driver prints. */
-export function wordOf(line: string): Word | null {
+const encoder = new TextEncoder();
+
+/** Writes a word as a line, at once. @throws If nobody reads it. */
+export function say(word: unknown): void {
+  let bytes = encoder.encode(`${JSON.stringify(word)}\n`);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+}
+
+/** The word of a line; null for what a library or driver prints, and for a line that the end of its process cut off. */
+export function wordOf<Word = JobWord>(line: string): Word | null {
   if (!line.startsWith("{")) return null;
   try {
     return JSON.parse(line);
@@ -23,7 +32,7 @@ export function wordOf(line: string): Word | null {
 }
 
 /** What a process that says this last has come to. */
-export function outcomeOf(word: Exclude<Word, { type: "event" }>): JobOutcome {
+export function outcomeOf(word: Exclude<JobWord, { type: "event" }>): JobOutcome {
   if (word.type === "stopped") return { type: "stopped" };
   return word.error ? { type: "failed", error: word.error } : { type: "completed" };
 }

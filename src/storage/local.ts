@@ -4,11 +4,9 @@
  * @module
  */
 
-import { StorageDeniedError, StorageNotFoundError } from "../errors.ts";
 import {
   assertFileName,
   assertTruncation,
-  type CopyOptions,
   type FileReader,
   type FileWriter,
   type Folder,
@@ -16,7 +14,8 @@ import {
   type FolderWriter,
   type LockMode,
 } from "../storage.ts";
-import { copyFile } from "./local_copy.ts";
+import { storageError } from "./local_errors.ts";
+import { LocalReader, LocalWriter, syncFolder, writeAll } from "./local_files.ts";
 import { LOCK_FILE, lockFolder } from "./local_lock.ts";
 
 /** Marks a file or folder that is being written or removed; no listing shows such names. */
@@ -239,176 +238,6 @@ class LocalFolderWriter implements FolderWriter {
   }
 }
 
-class LocalReader implements FileReader {
-  readonly path: string;
-  readonly #file: Deno.FsFile;
-  /** The file has one position, so reads take turns. */
-  #turn: Promise<unknown> = Promise.resolve();
-
-  constructor(readonly uri: string, readonly size: number, file: Deno.FsFile) {
-    this.path = uri;
-    this.#file = file;
-  }
-
-  // deno-lint-ignore require-await -- async so that a bad range rejects
-  async read(
-    offset: number,
-    length: number,
-    into?: Uint8Array<ArrayBuffer>,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) {
-      throw new RangeError(
-        `Cannot read bytes ${offset}..${offset + length} of "${this.uri}" as it has ${this.size}`,
-      );
-    }
-    const result = this.#turn.then(() =>
-      this.#readNow(offset, into?.subarray(0, length) ?? new Uint8Array(length))
-    );
-    this.#turn = result.catch(() => {});
-    return result;
-  }
-
-  async #readNow(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-    const { length } = bytes;
-    await this.#file.seek(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < length;) {
-      const count = await this.#file.read(bytes.subarray(done));
-      if (count === null) {
-        throw new RangeError(
-          `Cannot read bytes ${offset}..${offset + length} of "${this.uri}" as it now ends at ${
-            offset + done
-          }: ` +
-            `it was cut while it was open`,
-        );
-      }
-      done += count;
-    }
-    return bytes;
-  }
-
-  async close(): Promise<void> {
-    await this.#turn;
-    this.#file.close();
-  }
-}
-
-class LocalWriter implements FileWriter {
-  readonly #folder: string;
-  readonly #path: string;
-  readonly #temporary: string;
-  readonly #file: Deno.FsFile;
-  #open = true;
-
-  constructor(folder: string, path: string, temporary: string, file: Deno.FsFile) {
-    this.#folder = folder;
-    this.#path = path;
-    this.#temporary = temporary;
-    this.#file = file;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    if (!this.#open) throw new TypeError(`Cannot write to "${this.#path}" after commit() or abort()`);
-    try {
-      await writeAll(this.#file, bytes);
-    } catch (error) {
-      throw storageError("write", this.#path, error);
-    }
-  }
-
-  async copy(path: string, options: CopyOptions = {}): Promise<number> {
-    if (!this.#open) throw new TypeError(`Cannot write to "${this.#path}" after commit() or abort()`);
-    try {
-      return await copyFile(path, { path: this.#temporary, file: this.#file }, options);
-    } catch (error) {
-      throw storageError("write", this.#path, error);
-    }
-  }
-
-  async commit(): Promise<void> {
-    if (!this.#open) throw new TypeError(`Cannot commit "${this.#path}" after commit() or abort()`);
-    try {
-      await this.#file.sync();
-      await Deno.rename(this.#temporary, this.#path);
-      this.#close();
-      await syncFolder(this.#folder);
-    } catch (error) {
-      throw storageError("write", this.#path, error);
-    }
-  }
-
-  async abort(): Promise<void> {
-    if (!this.#open) return;
-    this.#close();
-    await Deno.remove(this.#temporary).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error; // a copy that was given up removes it, too
-    });
-  }
-
-  #close(): void {
-    this.#open = false;
-    this.#file.close();
-  }
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-}
-
-/** Makes a rename durable. Windows has no such call for folders and does not need it. */
-async function syncFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  using folder = await Deno.open(path);
-  await folder.sync();
-}
-
 function joined(folder: string, name: string): string {
   return folder.endsWith("/") ? folder + name : `${folder}/${name}`;
-}
-
-/** No space on the disk, or none left of what the user may take. */
-const FULL: readonly unknown[] = ["ENOSPC", "EDQUOT"];
-
-/** The error a caller can act on, for one of the runtime's. Unknown ones come back as they are. */
-function storageError(verb: string, path: string, error: unknown): unknown {
-  const because = { cause: error };
-  const notThere = error instanceof Deno.errors.NotFound ||
-    (verb === "open" && error instanceof Deno.errors.NotADirectory);
-  if (notThere) {
-    return new StorageNotFoundError(`Cannot ${verb} "${path}" as it is not there: check the path`, because);
-  }
-  if (error instanceof Deno.errors.IsADirectory) {
-    return new StorageNotFoundError(`Cannot ${verb} "${path}" as it is a folder: name a file in it`, because);
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    const flag = verb === "open" || verb === "list" || verb === "look at" ? "read" : "write";
-    return new StorageDeniedError(
-      `Cannot ${verb} "${path}" as this program was started without the right to: add --allow-${flag}=${path}`,
-      because,
-    );
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return new StorageDeniedError(
-      `Cannot ${verb} "${path}" as its permissions forbid it: check the owner and mode (ls -l)`,
-      because,
-    );
-  }
-  if (error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.AlreadyExists) {
-    return new StorageDeniedError(
-      `Cannot ${verb} "${path}" as a file stands where a folder is needed: choose another path`,
-      because,
-    );
-  }
-  if (error instanceof Error && "code" in error && FULL.includes(error.code)) {
-    return new StorageDeniedError(
-      `Cannot ${verb} "${path}" as the disk is full: free some space, or choose a path on another disk`,
-      because,
-    );
-  }
-  if (error instanceof Error && "code" in error && error.code === "EROFS") {
-    return new StorageDeniedError(
-      `Cannot ${verb} "${path}" as the file system is read-only: choose another path`,
-      because,
-    );
-  }
-  return error;
 }
