@@ -53,10 +53,11 @@ export class ChatSession {
   /** Stands before the conversation, where it is not empty. */
   readonly system = signal("");
   readonly turns = signal<readonly Turn[]>([]);
-  readonly state = signal<"closed" | "loading" | "ready" | "writing">("closed");
+  readonly state = signal<"closed" | "loading" | "ready" | "writing" | "stopping">("closed");
   readonly problem = signal<PlainError | null>(null);
   readonly #engine: ChatEngine;
   #subject: ChatSubject | null = null;
+  #isOpen = false;
   #stopper = new AbortController();
 
   constructor(engine: ChatEngine) {
@@ -68,11 +69,12 @@ export class ChatSession {
     this.#stopper.abort();
     if (JSON.stringify(subject) !== JSON.stringify(this.#subject)) this.turns.value = [];
     this.#subject = subject;
+    this.#isOpen = true;
     this.state.value = "loading";
     this.facts.value = null;
     await this.#told(async () => {
       const facts = await this.#engine.open(subject);
-      if (this.#subject !== subject) return;
+      if (this.#subject !== subject || !this.#isOpen) return;
       this.facts.value = facts;
       if (!facts.sides.includes("adapter")) this.mode.value = "base";
       this.state.value = "ready";
@@ -80,9 +82,13 @@ export class ChatSession {
     if (this.#subject === subject && this.facts.value === null) this.state.value = "closed";
   }
 
-  /** Asks whoever answers, and shows what they write as they write it. */
-  async send(question: string): Promise<void> {
-    if (this.state.value !== "ready" || question.trim() === "") return;
+  /**
+   * Asks whoever answers, and shows what they write as they write it.
+   *
+   * @returns Whether they could; {@link problem} tells why not.
+   */
+  async send(question: string): Promise<boolean> {
+    if (this.state.value !== "ready" || question.trim() === "") return false;
     const mode = this.mode.value, sides: ChatSide[] = mode === "both" ? ["base", "adapter"] : [mode];
     const turns = sides.map((side) => ({ side, messages: this.#messagesTo(side, question) }));
     const answers = sides.map((side): Answer => ({ side, text: signal(""), verdict: signal("") }));
@@ -107,12 +113,15 @@ export class ChatSession {
         }
       });
     }, stopped);
-    for (const { verdict } of answers) if (verdict.value === "") verdict.value = "stopped";
-    if (this.state.value === "writing") this.state.value = "ready";
+    const isRefused = this.problem.value !== null && !stopped.aborted;
+    for (const { verdict } of answers) verdict.value ||= isRefused ? "no answer" : "stopped";
+    if (["writing", "stopping"].includes(this.state.value)) this.state.value = "ready";
+    return !isRefused;
   }
 
   /** Ends the answer; what was written stays. */
   stop(): void {
+    if (this.state.value === "writing") this.state.value = "stopping";
     this.#stopper.abort();
   }
 
@@ -126,16 +135,17 @@ export class ChatSession {
   /** Frees the model; what was said stays. */
   async close(): Promise<void> {
     this.#stopper.abort();
+    this.#isOpen = false;
     this.state.value = "closed";
     this.facts.value = null;
     await this.#told(() => this.#engine.close());
   }
 
-  /** What was said with one side so far, and the question. */
+  /** What was said with one side so far, apart from what it did not answer, and the question. */
   #messagesTo(side: ChatSide, question: string): Message[] {
     const before = this.turns.value.flatMap(({ question, answers }): Message[] => {
       const answer = answers.find((one) => one.side === side);
-      if (!answer) return [];
+      if (!answer || answer.text.value === "") return [];
       return [{ role: "user", content: question }, { role: "assistant", content: answer.text.value }];
     });
     const system = this.system.value.trim();

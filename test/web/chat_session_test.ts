@@ -11,15 +11,20 @@ class EchoEngine implements ChatEngine {
   closed = 0;
   wait: ((signal: AbortSignal) => Promise<void>) | null = null;
   refuses = false;
+  loading: Promise<void> = Promise.resolve();
 
-  open(subject: ChatSubject) {
+  async open(subject: ChatSubject) {
+    await this.loading;
     const sides = subject.kind === "run" ? ["adapter", "base"] as const : ["base"] as const;
-    return Promise.resolve({ hasTemplate: true, contextLength: 64, sides, examples: [] });
+    return { hasTemplate: true, contextLength: 64, sides, examples: [] };
   }
 
   async say(order: ChatOrder, signal: AbortSignal, onPiece: Parameters<ChatEngine["say"]>[2]) {
     this.orders.push(order);
     for (const { side, messages } of order.turns) {
+      if (messages.at(-1)!.content === "too long") {
+        throw new RefusedError({ name: "ConfigError", message: "no room", issues: [] });
+      }
       onPiece({ side, text: `${side} `, tokens: 1, end: null });
       await this.wait?.(signal);
       if (this.refuses) throw new RefusedError({ name: "ConfigError", message: "too long", issues: [] });
@@ -68,6 +73,7 @@ Deno.test("ChatSession keeps what was written when an answer is stopped, and goe
   assert.equal(chat.state.value, "writing");
   await chat.send("nobody hears this");
   chat.stop();
+  assert.equal(chat.state.value, "stopping");
   await sending;
   assert.deepEqual([said(chat), chat.state.value, chat.problem.value], [[["adapter "]], "ready", null]);
   assert.equal(chat.turns.value[0]!.answers[0]!.verdict.value, "stopped");
@@ -80,7 +86,7 @@ Deno.test("ChatSession tells why there is no answer, and forgets all on reset", 
   const engine = new EchoEngine(), chat = new ChatSession(engine);
   await chat.open(RUN);
   engine.refuses = true;
-  await chat.send("one");
+  assert.equal(await chat.send("one"), false);
   assert.equal(chat.problem.value?.message, "too long");
   assert.equal(chat.state.value, "ready");
   chat.reset();
@@ -97,4 +103,26 @@ Deno.test("ChatSession puts the system message before each conversation, and non
   const roles = engine.orders.map(({ turns }) => turns[0]!.messages.map(({ role }) => role).join(" "));
   assert.deepEqual(roles, ["system user", "user assistant user"]);
   assert.equal(engine.orders[0]!.turns[0]!.messages[0]!.content, "Answer in rhyme.");
+});
+
+Deno.test("what was not answered is not said again with the next question", async () => {
+  const engine = new EchoEngine(), chat = new ChatSession(engine);
+  await chat.open(RUN);
+  assert.equal(await chat.send("too long"), false);
+  assert.equal(chat.turns.value[0]!.answers[0]!.verdict.value, "no answer");
+  assert.equal(await chat.send("short"), true);
+  assert.deepEqual(engine.orders[1]!.turns[0]!.messages, [{ role: "user", content: "short" }]);
+});
+
+Deno.test("a model that is loaded after the chat was closed does not open it again", async () => {
+  const engine = new EchoEngine(),
+    chat = new ChatSession(engine),
+    { promise, resolve } = Promise
+      .withResolvers<void>();
+  engine.loading = promise;
+  const opening = chat.open(RUN);
+  await chat.close();
+  resolve();
+  await opening;
+  assert.deepEqual([chat.state.value, chat.facts.value], ["closed", null]);
 });

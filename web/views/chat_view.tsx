@@ -170,12 +170,15 @@ function Examples({ chat }: ChatProps) {
 
 function Ask({ chat }: ChatProps) {
   const text = useSignal(""), field = useRef<HTMLTextAreaElement>(null);
-  const state = chat.state.value, isWriting = state === "writing";
+  const state = chat.state.value, isStopping = state === "stopping";
   const send = () => {
     const question = text.value;
     if (state !== "ready" || question.trim() === "") return;
     text.value = "";
-    void chat.send(question).then(() => field.current?.focus());
+    void chat.send(question).then((isAnswered) => {
+      if (!isAnswered && text.peek() === "") text.value = question; // to be asked in other words
+      if (document.activeElement === document.body) field.current?.focus(); // the pressed button is gone
+    });
   };
   return (
     <form
@@ -202,8 +205,12 @@ function Ask({ chat }: ChatProps) {
         }}
       />
       <div class="actions">
-        {isWriting
-          ? <button id="stop-answer" type="button" onClick={() => chat.stop()}>Stop</button>
+        {isStopping || state === "writing"
+          ? (
+            <button id="stop-answer" type="button" disabled={isStopping} onClick={() => chat.stop()}>
+              {isStopping ? "Stopping …" : "Stop"}
+            </button>
+          )
           : <button id="send" type="submit" disabled={state !== "ready"}>Send</button>}
         <button
           id="new-chat"
