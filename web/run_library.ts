@@ -4,6 +4,7 @@
  * @module
  */
 import { checkpointName, listCheckpoints } from "../src/checkpoint/resume.ts";
+import { StorageDeniedError } from "../src/errors.ts";
 import { readRounds } from "../src/logs/samples_file.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../src/run_files.ts";
 import { type Folder, readText } from "../src/storage.ts";
@@ -60,8 +61,19 @@ export class RunLibrary {
     return await run.exists(RUN_FILE) ? (await this.#entry(name)).resumable : null;
   }
 
+  /** @throws {StorageDeniedError} If it goes on, as in another tab. */
   async remove(name: string): Promise<void> {
-    await this.#runs.removeFolder(name);
+    const lock = await this.#runs.folder(name).lock?.();
+    if (lock === null) {
+      throw new StorageDeniedError(
+        `Cannot remove "${name}" as it goes on in another tab: pause it there first`,
+      );
+    }
+    try {
+      await this.#runs.removeFolder(name);
+    } finally {
+      await lock?.release();
+    }
   }
 
   /** @param path As {@link RunFile} has it. */

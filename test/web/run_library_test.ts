@@ -61,3 +61,14 @@ Deno.test("RunLibrary offers the last checkpoint as the adapter of a run that wa
   await library.remove("young");
   assert.deepEqual(await library.list(), []);
 });
+
+Deno.test("RunLibrary removes no run that goes on", async () => {
+  const root = await runsOf({ young: record("running", "2026-02-01T00:00:00Z") }),
+    library = new RunLibrary(root);
+  const lock = await root.folder("runs/young").lock();
+  await assert.rejects(library.remove("young"), /Cannot remove "young" as it goes on in another tab/);
+  assert.equal((await library.list()).length, 1);
+  await lock!.release();
+  await library.remove("young");
+  assert.deepEqual(await library.list(), []);
+});
