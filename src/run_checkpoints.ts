@@ -118,19 +118,26 @@ export async function chosenCheckpoint(
   return { checkpoint: await openCheckpoint(output.folder(name)), warnings: [] };
 }
 
-/** What decides the bits of a run's adapter, but for the GPU; without secrets, since it is written into checkpoints. */
+/**
+ * What decides the bits of a run's adapter, but for the GPU; without secrets, since it is written into checkpoints.
+ *
+ * @param isCompared Whether somebody holds it against another one; else the base is not read for it.
+ */
 export async function runIdentity(
   config: FineTuneJobConfig,
   base: BaseModel,
   dataset: Dataset,
   { totalSteps }: StepCount,
+  isCompared: boolean,
 ): Promise<Omit<RunIdentity, "gpu">> {
   return {
     config: redactedData(toWire(config)),
     total_steps: totalSteps,
     data: { train: dataset.report.sha256, eval: dataset.evalReport?.sha256 ?? null },
     rows: await rowsFingerprint(dataset.train, dataset.eval),
-    base_model: await modelFingerprint(await readText(base.folder, CONFIG_FILE), base.weights),
+    base_model: isCompared
+      ? await modelFingerprint(await readText(base.folder, CONFIG_FILE), base.weights)
+      : "",
     lowrank: VERSION,
   };
 }

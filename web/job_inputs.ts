@@ -11,6 +11,7 @@ import {
   type ByteProgress,
   type DataFacts,
   type JobPlan,
+  type KeptModel,
   type ModelFacts,
   type NamedContent,
   type NoteOf,
@@ -47,7 +48,8 @@ export interface Asked<T> {
   readonly waiting: boolean;
 }
 
-const NOTHING = { value: null, problem: null, waiting: false };
+/** Nothing was asked yet. */
+export const NOTHING = { value: null, problem: null, waiting: false };
 
 export class JobInputs {
   readonly model = signal<Asked<ModelFacts>>(NOTHING);
@@ -57,6 +59,8 @@ export class JobInputs {
   readonly reading = signal<ByteProgress | null>(null);
   /** Paths of the models that can be chosen. */
   readonly models = signal<readonly string[]>([]);
+  /** What the device has of models, unfinished downloads among it. */
+  readonly kept = signal<readonly KeptModel[]>([]);
   readonly #engine: Engine;
   readonly #form: JobForm;
   readonly #isAble: boolean;
@@ -140,8 +144,24 @@ export class JobInputs {
     await this.#take(this.model, async () => {
       const uri = await this.#engine.ask(keep ? "keepModel" : "pickModel", picked);
       this.models.value = [...new Set([...this.models.value, uri])];
+      if (keep) await this.lookAtKept();
       return { base_model: uri };
     });
+  }
+
+  /** Removes a model from the device; the bundled one takes its place in the form. @throws {RefusedError} */
+  async removeModel(uri: string): Promise<void> {
+    await this.#engine.ask("removeModel", uri);
+    if (this.#modelPath === uri) this.#form.set({ base_model: this.bundled });
+    await this.lookAtKept();
+  }
+
+  /** Asks what the device has of models. */
+  async lookAtKept(): Promise<void> {
+    this.kept.value = await this.#engine.ask("models", null).catch(() => []);
+    const whole = this.kept.value.filter(({ download }) => download === null).map(({ uri }) => uri);
+    const elsewhere = this.models.value.filter((uri) => !uri.startsWith("device/"));
+    this.models.value = [...elsewhere, ...whole];
   }
 
   /** Takes a file or a text as the training data; what was held out of the former data no longer is. */
@@ -155,13 +175,13 @@ export class JobInputs {
   /** Looks again which models there are, on the device and on the page's server. */
   async listModels(): Promise<void> {
     const none = () => [];
-    const [kept, server] = await Promise.all([
-      this.#engine.ask("models", null).catch(none),
+    const [server] = await Promise.all([
       this.#engine.ask("serverModels", null).catch(none), // whoever starts a job there is told why
+      this.lookAtKept(),
     ]);
     const own = this.bundled.slice(this.bundled.lastIndexOf("/") + 1); // which the server has by the same name
     const others = server.filter((path) => serverModelId(path) !== own);
-    this.models.value = [...new Set([...this.models.value, ...kept, ...others])];
+    this.models.value = [...new Set([...this.models.value, ...others])];
   }
 
   /** Takes one of {@link models} as the base model. */
@@ -251,6 +271,7 @@ export class JobInputs {
   }
 }
 
-function asPlain(error: unknown): PlainError {
+/** What went wrong, as the worker told it. */
+export function asPlain(error: unknown): PlainError {
   return error instanceof RefusedError ? error.plain : plainError(error);
 }

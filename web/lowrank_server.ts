@@ -95,6 +95,13 @@ export class LowrankServer implements JobRecordStore {
     this.uri = `${access.api}api/jobs`;
   }
 
+  /** Paths of the places of buckets that the caller may read. @throws {ServerError} */
+  async places(): Promise<string[]> {
+    return (await this.#json<{ data: { path: string }[] }>("GET", "api/storage")).data.map(({ path }) =>
+      path
+    );
+  }
+
   /** The latest first. @throws {ServerError} */
   async jobs(): Promise<ServerJob[]> {
     return (await this.#json<{ data: ServerJob[] }>("GET", `${JOBS}?limit=50`)).data;

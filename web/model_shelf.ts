@@ -5,15 +5,18 @@
  */
 import { isGgufName } from "../src/checkpoint/gguf_model.ts";
 import { readLicense } from "../src/checkpoint/model_card.ts";
+import { StorageDeniedError } from "../src/errors.ts";
 import { ModelManager } from "../src/model_manager.ts";
 import { type Folder, writeFile } from "../src/storage.ts";
+import { filesBelow } from "../src/storage/files_below.ts";
+import { bytesHere, downloadBytes, isWhole, readDownload } from "./download_record.ts";
 import type { PageFiles } from "./page_files.ts";
-import type { ModelFacts, PickedFile, PickedFiles } from "./protocol.ts";
+import type { KeptModel, ModelFacts, PickedFile, PickedFiles } from "./protocol.ts";
 import { serverModelId, serverModelPath } from "./server_model.ts";
 import { copyTo } from "./stored_copy.ts";
 
 /** Where models are kept on the device. */
-const SHELF = "device/models";
+export const SHELF = "device/models";
 
 export class ModelShelf {
   readonly #files: PageFiles;
@@ -22,11 +25,20 @@ export class ModelShelf {
     this.#files = files;
   }
 
-  /** Paths of the models that are kept on the device. */
-  async list(): Promise<string[]> {
-    const shelf = this.#files.at(SHELF), found: string[] = [];
+  /** The models that are kept on the device, and those whose download was begun. */
+  async list(): Promise<KeptModel[]> {
+    const shelf = this.#files.at(SHELF), found: KeptModel[] = [];
     for (const name of await shelf.folders()) {
-      found.push(await modelPath(shelf.folder(name), `${SHELF}/${name}`));
+      const folder = shelf.folder(name), record = await readDownload(folder);
+      const files = await filesBelow(folder), bytes = files.reduce((sum, { size }) => sum + size, 0);
+      found.push({
+        uri: await modelPath(folder, `${SHELF}/${name}`),
+        bytes,
+        source: record && { path: record.path, revision: record.revision },
+        download: record && !isWhole(record)
+          ? { bytes: await bytesHere(folder, record), totalBytes: downloadBytes(record) }
+          : null,
+      });
     }
     return found;
   }
@@ -62,36 +74,51 @@ export class ModelShelf {
     return await modelPath(this.#files.at(`${SHELF}/${name}`), `${SHELF}/${name}`);
   }
 
+  /** @throws {StorageDeniedError} While it is downloaded, here or in another tab. */
   async remove(uri: string): Promise<void> {
     const [, name] = new RegExp(`^${SHELF}/([^/]+)`).exec(uri) ?? [];
-    if (name !== undefined) await this.#files.at(SHELF).removeFolder(name);
+    if (name === undefined) return;
+    const shelf = this.#files.at(SHELF), lock = await shelf.folder(name).lock?.();
+    if (lock === null) {
+      throw new StorageDeniedError(`Cannot delete "${name}" while it is downloaded: cancel that first`);
+    }
+    try {
+      await shelf.removeFolder(name);
+    } finally {
+      await lock?.release();
+    }
   }
 
-  /**
-   * What a model is, by its description and the headers of its files.
-   *
-   * @throws {StorageNotFoundError} @throws {UnsupportedModelError} @throws {ModelFormatError}
-   */
-  async facts(uri: string): Promise<ModelFacts> {
-    const base = await new ModelManager(this.#files.at).open(uri);
-    try {
-      const { modelType, numHiddenLayers, hiddenSize, vocabSize, maxPositionEmbeddings } = base.config;
-      const infos = [...base.weights.infos.values()];
-      return {
-        uri,
-        modelType,
-        parameters: ModelManager.countParameters(base),
-        bytes: infos.reduce((sum, { byteLength }) => sum + byteLength, 0),
-        packing: ModelManager.packing(base),
-        license: (await readLicense(base.folder))?.license ?? null,
-        layers: numHiddenLayers,
-        hiddenSize,
-        vocabSize,
-        contextLength: maxPositionEmbeddings,
-      };
-    } finally {
-      await base.weights.close();
-    }
+  /** As {@link readModelFacts}. */
+  facts(uri: string): Promise<ModelFacts> {
+    return readModelFacts(this.#files, uri);
+  }
+}
+
+/**
+ * What a model is, by its description and the headers of its files.
+ *
+ * @throws {StorageNotFoundError} @throws {UnsupportedModelError} @throws {ModelFormatError}
+ */
+export async function readModelFacts(files: Pick<PageFiles, "at">, uri: string): Promise<ModelFacts> {
+  const base = await new ModelManager(files.at).open(uri);
+  try {
+    const { modelType, numHiddenLayers, hiddenSize, vocabSize, maxPositionEmbeddings } = base.config;
+    const infos = [...base.weights.infos.values()];
+    return {
+      uri,
+      modelType,
+      parameters: ModelManager.countParameters(base),
+      bytes: infos.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      packing: ModelManager.packing(base),
+      license: (await readLicense(base.folder))?.license ?? null,
+      layers: numHiddenLayers,
+      hiddenSize,
+      vocabSize,
+      contextLength: maxPositionEmbeddings,
+    };
+  } finally {
+    await base.weights.close();
   }
 }
 

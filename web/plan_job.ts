@@ -12,7 +12,7 @@ import type { JobPlan } from "./protocol.ts";
 /** @throws As `FineTuneJob.run()`, `GpuMemoryError` with what would fit among it. */
 export async function planJob(
   config: FineTuneJobConfig,
-  files: PageFiles,
+  files: Pick<PageFiles, "at">,
   signal: AbortSignal,
 ): Promise<JobPlan> {
   let summary: RunSummary | null = null, quantizations: readonly QuantizationPlan[] = [];

@@ -57,8 +57,8 @@ export interface Questions {
     readonly answer: null;
     readonly note: Omit<ChatPiece, "side">;
   };
-  /** Paths of the models that are kept on the device. */
-  readonly models: { readonly input: null; readonly answer: readonly string[] };
+  /** What is kept of models on the device. */
+  readonly models: { readonly input: null; readonly answer: readonly KeptModel[] };
   /** Paths of the models that the page's server has, base models first. */
   readonly serverModels: { readonly input: null; readonly answer: readonly string[] };
   /** The path by which a model is taken: of a folder with one GGUF file and nothing else, that file's. */
@@ -69,6 +69,19 @@ export interface Questions {
   /** The same, copied into the device's store. */
   readonly keepModel: { readonly input: PickedFiles; readonly answer: string };
   readonly removeModel: { readonly input: string; readonly answer: null };
+  /** The models in buckets that the page's server offers. */
+  readonly bucketModels: { readonly input: BucketPlaces; readonly answer: BucketCatalog };
+  /** What one of them is, and what the job would take with it (null: it is not asked); nothing is kept. */
+  readonly bucketModel: {
+    readonly input: BucketModelOrder & { readonly config: Wire | null };
+    readonly answer: BucketModelFacts;
+  };
+  /** Copies one onto the device, or goes on with that; answered with its path there. */
+  readonly downloadModel: {
+    readonly input: BucketModelOrder;
+    readonly answer: string;
+    readonly note: DownloadProgress;
+  };
   /** Keeps data on the device, so that a run can go on with it after a reload; answered with its path. */
   readonly keepData: { readonly input: NamedContent; readonly answer: string };
   /** Reads the data of a job as training would. */
@@ -317,6 +330,70 @@ export interface ModelFacts {
   readonly vocabSize: number;
   /** Positions that the model was trained on. */
   readonly contextLength: number;
+}
+
+/** A model on the device, or what has come of one. */
+export interface KeptModel {
+  /** Path of the model. */
+  readonly uri: string;
+  /** All that is here. */
+  readonly bytes: number;
+  /** Where it was downloaded from; null for one that the user picked. */
+  readonly source: { readonly path: string; readonly revision: string } | null;
+  /** How far its download is; null for one that is whole. */
+  readonly download: ByteProgress | null;
+}
+
+/** Places of buckets that the page's server offers. */
+export interface BucketPlaces {
+  readonly server: ServerAccess;
+  /** Such as `gs/my-bucket/models`. */
+  readonly places: readonly string[];
+}
+
+/** A model in a bucket. */
+export interface BucketModel {
+  /** As the server names it. */
+  readonly path: string;
+  readonly name: string;
+  /** Another one whenever a file of it is another one. */
+  readonly revision: string;
+  readonly bytes: number;
+}
+
+/** What the places hold. */
+export interface BucketCatalog {
+  /** By name. */
+  readonly models: readonly BucketModel[];
+  /** Places that could not be listed. */
+  readonly problems: readonly { readonly place: string; readonly problem: PlainError }[];
+  /** Places with so many files that not all were looked at. */
+  readonly cut: readonly string[];
+}
+
+/** Which model, and by which server. */
+export interface BucketModelOrder {
+  readonly server: ServerAccess;
+  readonly path: string;
+}
+
+/** What a model in a bucket is. */
+export interface BucketModelFacts {
+  readonly facts: ModelFacts;
+  /** Of all files that a copy holds. */
+  readonly downloadBytes: number;
+  /** What the job would be and take with it; null where there is none. */
+  readonly plan: JobPlan | null;
+  /** Why there is no plan. */
+  readonly problem: PlainError | null;
+}
+
+/** How far a download is. */
+export interface DownloadProgress extends ByteProgress {
+  /** Of those bytes, what has come since the download was begun or gone on with. */
+  readonly received: number;
+  /** Why it waits to try again; null while bytes come. */
+  readonly problem: PlainError | null;
 }
 
 /** Text of a rendered row. */

@@ -35,6 +35,8 @@ export class ServerJobs {
   readonly followed = signal<FollowedJob | null>(null);
   /** Why the server was not heard last. */
   readonly problem = signal<PlainError | null>(null);
+  /** Places of buckets that may be read; empty until it is known, and where there are none. */
+  readonly places = signal<readonly string[]>([]);
   /** Whether the server wants another token than the one it was given. */
   readonly needsToken = signal(false);
   readonly #api: string;
@@ -57,7 +59,12 @@ export class ServerJobs {
     } catch {
       // until the page is closed, then
     }
-    await this.look();
+    await Promise.all([this.look(), this.lookForPlaces()]);
+  }
+
+  /** Asks which places may be read. A server that refuses has none. */
+  async lookForPlaces(): Promise<void> {
+    this.places.value = await new LowrankServer(this.access).places().catch(() => []);
   }
 
   /** Lists the jobs. */

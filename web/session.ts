@@ -80,6 +80,7 @@ export class PageSession {
 
   /** Asks what the store holds. */
   async open(): Promise<void> {
+    if (this.gate.open) void this.server?.lookForPlaces();
     await this.#told(async () => {
       const { store, runs } = await this.engine.ask("open", null);
       this.store.value = store;

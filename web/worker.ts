@@ -212,6 +212,18 @@ function answersOf(current: Session): Answers {
       await shelf.remove(uri);
       return null;
     },
+    bucketModels: async (places, { signal }) => {
+      const { listBucketModels } = await import("./bucket_models.ts");
+      return await listBucketModels(places, signal);
+    },
+    bucketModel: async (order, { signal }) => {
+      const { lookAtBucketModel } = await import("./bucket_models.ts");
+      return await lookAtBucketModel(order, files, signal);
+    },
+    downloadModel: async (order, { signal, note }) => {
+      const { keepBucketModel } = await import("./bucket_models.ts");
+      return await keepBucketModel(order, files, { signal, onProgress: note });
+    },
     keepData: async ({ name, content }) => {
       await copyTo(files.at(DATA_FOLDER), name, content);
       return `${DATA_FOLDER}/${name}`;

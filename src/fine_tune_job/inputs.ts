@@ -92,7 +92,9 @@ export async function* readInputs(
   const data = { train: dataset.train, eval: dataset.eval, padId: tokenizer.padTokenId, packs, evalPacks };
   checkEvaluable(data, training);
   const steps = countSteps(data, training);
-  const identity = await runIdentity(config, base, dataset, steps);
+  // a plan that is compared with nothing need not read of every tensor: the base may lie far away
+  const isCompared = checkpoint !== null || ranks.size > 1 || deps.dryRun !== true;
+  const identity = await runIdentity(config, base, dataset, steps, isCompared);
   if (checkpoint) refuseOther(checkpoint, identity);
   for (const message of warnings(dataset, base)) yield { type: "warning", message };
   deps.signal?.throwIfAborted();

@@ -77,6 +77,7 @@ export async function withTab(
   flags: readonly string[],
   use: (page: Page, server: TabServer) => Promise<void>,
   prepare?: PageOptions["prepare"],
+  mayFail: (request: Request) => boolean = () => false,
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
   let isServed = true;
@@ -85,7 +86,11 @@ export async function withTab(
     await server.shutdown();
   };
   try {
-    const options = { flags, mayFail: () => !isServed, ...(prepare ? { prepare } : {}) };
+    const options = {
+      flags,
+      mayFail: (request: Request) => !isServed || mayFail(request),
+      ...(prepare ? { prepare } : {}),
+    };
     await withPage(`http://127.0.0.1:${server.addr.port}/site/`, options, (page) => use(page, { stop }));
   } finally {
     if (isServed) await server.shutdown();

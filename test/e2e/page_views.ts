@@ -6,7 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
-import { tellServer } from "./told_server.ts";
+import { tellModels, tellServer } from "./told_server.ts";
 import { FLAGS, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 
 /** Called for each view, by a name that may be a file's. */
@@ -114,4 +114,21 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
     await page.getByRole("heading", { name: "The job failed" }).waitFor();
     await look(page, "server-job-failed");
   }, tellServer);
+  await withTab(root, WEBGPU_FLAGS, async (page) => {
+    await settled(page);
+    await page.locator("#bucket-models-button").click();
+    await page.locator(".offer").filter({ hasText: "lighthouse" }).click();
+    await page.locator("#bucket-model-fit").getByText("GPU memory").waitFor({ timeout: 60_000 });
+    await look(page, "train-bucket-models");
+    await page.locator("#download-model").click();
+    await page.locator("#model-download progress[value]").waitFor();
+    await look(page, "train-downloading");
+    await page.locator("#cancel-model-download").click();
+    await shown(page, "kept-models");
+    await page.locator("#bucket-models-button").click();
+    await look(page, "train-unfinished-download");
+  }, async (page) => {
+    await tellServer(page);
+    await tellModels(page);
+  }, (request) => request.url().endsWith(".safetensors")); // whose download is cancelled
 }

@@ -3,7 +3,10 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
+import { crc32c } from "../../src/crc32c.ts";
+import { crcHex } from "../../src/storage/checksums.ts";
 
 const NOW = Math.floor(Date.now() / 1000);
 
@@ -55,5 +58,47 @@ export async function tellServer(page: Page): Promise<void> {
     const [, id, rest] = /jobs\/([^/]+)(\/events)?$/.exec(pathname) ?? [];
     if (rest) return route.fulfill({ contentType: "text/event-stream", body: events() });
     return route.fulfill({ json: id ? JOBS.find((job) => job.id === id) : { data: JOBS } });
+  });
+}
+
+const MODEL = new URL("../../examples/tiny/model/", import.meta.url);
+const PLACE = "gs/harbour/models";
+
+/** What the server lists: one model that can be read, and two that are only named. */
+function listing(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) {
+  const file = (path: string, bytes: number, content = new Uint8Array()) => {
+    const checksum = { algorithm: "crc32c", hex: crcHex(crc32c(content)) };
+    return { object: "storage.file", path: `${PLACE}/${path}`, bytes, etag: '"1"', checksum };
+  };
+  const data = [
+    ...[...files].map(([name, content]) => file(`lighthouse/${name}`, content.length, content)),
+    file("SmolLM2-135M-Instruct/config.json", 861),
+    file("SmolLM2-135M-Instruct/model.safetensors", 269_060_552),
+    file("quantised/SmolLM2-135M-Instruct-Q4_0.gguf", 91_726_304),
+  ];
+  return { object: "list", data, next_page_token: null };
+}
+
+/** Adds a place with models. The weights of the one that can be read never come, but for their beginning. */
+export async function tellModels(page: Page): Promise<void> {
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  for await (const { name } of Deno.readDir(MODEL)) {
+    files.set(name, await Deno.readFile(new URL(name, MODEL)));
+  }
+  await page.route("**/api/storage**", (route) => {
+    return route.fulfill({ json: { object: "list", data: [{ path: PLACE, writable: false }] } });
+  });
+  await page.route(`**/api/storage/${PLACE}/**`, (route) => {
+    const request = route.request(), path = new URL(request.url()).pathname.split(`/${PLACE}/`)[1]!;
+    if (path === "" || path.endsWith("/")) return route.fulfill({ json: listing(files) });
+    const bytes = files.get(path.slice(path.lastIndexOf("/") + 1))!;
+    const [, first, last] = /bytes=(\d+)-(\d+)/.exec(request.headers().range ?? "") ?? [];
+    const [from, end] = [Number(first ?? 0), Number(last ?? bytes.length - 1) + 1];
+    if (path.endsWith(".safetensors") && end === bytes.length) return; // the download of it
+    return route.fulfill({
+      status: first === undefined ? 200 : 206,
+      headers: { etag: '"1"', "content-range": `bytes ${from}-${end - 1}/${bytes.length}` },
+      body: Buffer.from(bytes.subarray(from, end)),
+    });
   });
 }

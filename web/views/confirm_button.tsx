@@ -15,10 +15,13 @@ interface ConfirmProps {
   readonly question: string;
   readonly id?: string;
   readonly disabled?: boolean;
+  readonly isSmall?: boolean;
   readonly onConfirm: () => void;
 }
 
-export function ConfirmButton({ label, question, id, disabled = false, onConfirm }: ConfirmProps) {
+export function ConfirmButton(
+  { label, question, id, disabled = false, isSmall = false, onConfirm }: ConfirmProps,
+) {
   const asking = useSignal(false);
   useEffect(() => {
     if (!asking.value) return;
@@ -34,7 +37,7 @@ export function ConfirmButton({ label, question, id, disabled = false, onConfirm
     <button
       id={id}
       type="button"
-      class={asking.value ? "second warn" : "second quiet"}
+      class={`second ${asking.value ? "warn" : "quiet"}${isSmall ? " small" : ""}`}
       disabled={disabled}
       onBlur={() => asking.value = false}
       onClick={press}

@@ -4,15 +4,17 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
-import { byteSize, count } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
 import type { JobInputs } from "../job_inputs.ts";
 import { pickedFiles } from "../picking.ts";
-import type { ModelFacts } from "../protocol.ts";
 import { isTunedOnServer, serverModelId } from "../server_model.ts";
+import type { PageSession } from "../session.ts";
+import { BucketModelsButton, LazyModelStore } from "./lazy_model_store.tsx";
+import { ModelFactsList } from "./model_facts.tsx";
 import { Problem } from "./problem.tsx";
 
 interface CardProps {
+  readonly session: PageSession;
   readonly form: JobForm;
   readonly inputs: JobInputs;
 }
@@ -29,29 +31,7 @@ export function modelName(uri: string): string {
   return serverModelId(uri) ?? uri.replace(/^(device\/models|picked|models)\//, "");
 }
 
-function Facts({ facts }: { facts: ModelFacts }) {
-  const { modelType, parameters, bytes, packing, license, layers, hiddenSize, contextLength } = facts;
-  return (
-    <dl id="model-facts" class="figures">
-      {[
-        ["Type", modelType],
-        ["Parameters", count(parameters)],
-        ["Size", byteSize(bytes)],
-        ["Weights", packing ?? "floats"],
-        ["Shape", `${layers} layers of ${hiddenSize}`],
-        ["Context", `${count(contextLength)} tokens`],
-        ["Licence", license ?? "not stated"],
-      ].map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
-}
-
-function Picker({ inputs }: { inputs: JobInputs }) {
+function Picker({ session, inputs }: Pick<CardProps, "session" | "inputs">) {
   const keep = useSignal(false);
   const take = (input: HTMLInputElement) => {
     const picked = pickedFiles([...input.files ?? []]);
@@ -81,6 +61,7 @@ function Picker({ inputs }: { inputs: JobInputs }) {
           onChange={({ currentTarget }) => take(currentTarget)}
         />
       </label>
+      <BucketModelsButton session={session} />
       <label class="check">
         <input
           id="keep-model"
@@ -94,7 +75,7 @@ function Picker({ inputs }: { inputs: JobInputs }) {
   );
 }
 
-export function ModelCard({ form, inputs }: CardProps) {
+export function ModelCard({ session, form, inputs }: CardProps) {
   const { value: facts, problem, waiting } = inputs.model.value, uri = String(form.value("base_model"));
   return (
     <section class="card" aria-labelledby="model-title" aria-busy={waiting}>
@@ -112,7 +93,7 @@ export function ModelCard({ form, inputs }: CardProps) {
           ))}
         </select>
       </div>
-      {facts && <Facts facts={facts} />}
+      {facts && <ModelFactsList id="model-facts" facts={facts} />}
       {isTunedOnServer(uri) && (
         <p class="soft">
           <small>
@@ -122,7 +103,8 @@ export function ModelCard({ form, inputs }: CardProps) {
       )}
       {waiting && !facts && <p class="soft">Reading the model.</p>}
       {problem && <Problem id="model-problem" title="This model cannot be used" problem={problem} />}
-      <Picker inputs={inputs} />
+      <Picker session={session} inputs={inputs} />
+      <LazyModelStore session={session} inputs={inputs} />
       <p class="soft">
         <small>
           A folder with config.json, tokenizer.json and *.safetensors, as the Hub has them, or one GGUF file.

@@ -17,7 +17,7 @@ export function TrainView({ session }: ViewProps) {
       <h1 class="unseen">Train</h1>
       <div class="columns">
         <div class="stack">
-          <ModelCard form={form} inputs={inputs} />
+          <ModelCard session={session} form={form} inputs={inputs} />
           <DataCard form={form} inputs={inputs} />
           <SettingsCard form={form} />
           <PromptsCard form={form} />
