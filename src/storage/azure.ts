@@ -22,7 +22,6 @@ import { ObjectStorageManager } from "./object_storage_manager.ts";
 import type { Digest, ObjectStore, PartUpload, PutOptions, UploadStart } from "./object_store.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { orConflict, plainTag } from "./entity_tags.ts";
-import type { Watch } from "./stall.ts";
 
 /** The files of one container of Azure Blob Storage. */
 export class AzureStorageManager extends ObjectStorageManager {
@@ -61,14 +60,14 @@ export class AzureStore implements ObjectStore {
   }
 
   async head(name: string, signal?: AbortSignal): Promise<StoredFile> {
-    return await this.#ask("look at", name, async (blob, { signal }) => {
+    return await this.#ask("look at", name, async (blob, signal) => {
       const properties = await blob.getProperties({ abortSignal: signal });
       return storedFile(name, properties, properties.metadata);
     }, signal);
   }
 
   async page({ prefix = "", pageSize, pageToken, signal }: PageRequest): Promise<FilePage> {
-    return await this.#client.ask(this.#attempt("list", prefix), async (container, { signal }) => {
+    return await this.#client.ask(this.#attempt("list", prefix), async (container, signal) => {
       const pages = container.listBlobsFlat({
         includeMetadata: true,
         abortSignal: signal,
@@ -115,14 +114,19 @@ export class AzureStore implements ObjectStore {
       attempt,
       condition,
       () =>
-        this.#ask("write", name, (blob, { signal, moved }) =>
-          blob.upload(bytes, bytes.length, {
-            conditions: azureConditions(condition),
-            metadata: { crc32c: hex },
-            blobHTTPHeaders: { blobContentMD5 },
-            abortSignal: signal,
-            onProgress: moved,
-          }), signal),
+        this.#ask(
+          "write",
+          name,
+          (blob, signal) =>
+            blob.upload(bytes, bytes.length, {
+              conditions: azureConditions(condition),
+              metadata: { crc32c: hex },
+              blobHTTPHeaders: { blobContentMD5 },
+              abortSignal: signal,
+            }),
+          signal,
+          bytes.length,
+        ),
     );
     return {
       name,
@@ -147,7 +151,7 @@ export class AzureStore implements ObjectStore {
 
   async remove(name: string, condition: WriteCondition | null, signal?: AbortSignal): Promise<void> {
     const conditions = azureConditions(condition);
-    const remove = (blob: BlockBlobClient, { signal }: Watch) =>
+    const remove = (blob: BlockBlobClient, signal: AbortSignal) =>
       blob.delete({ conditions, abortSignal: signal });
     await this.#ask("remove", name, remove, signal);
   }
@@ -157,7 +161,7 @@ export class AzureStore implements ObjectStore {
   }
 
   #upload(name: string, size: number): AzureUpload {
-    return new AzureUpload((request, signal) => this.#ask("write", name, request, signal), {
+    return new AzureUpload((request, signal, bytes) => this.#ask("write", name, request, signal, bytes), {
       attempt: this.#attempt("write", name),
       name,
       size,
@@ -167,13 +171,15 @@ export class AzureStore implements ObjectStore {
   #ask<T>(
     verb: Attempt["verb"],
     name: string,
-    request: (blob: BlockBlobClient, watch: Watch) => Promise<T>,
+    request: (blob: BlockBlobClient, signal: AbortSignal) => Promise<T>,
     signal?: AbortSignal,
+    unseenBytes?: number,
   ): Promise<T> {
     return this.#client.ask(
       this.#attempt(verb, name),
-      (container, watch) => request(container.getBlockBlobClient(name), watch),
+      (container, signal) => request(container.getBlockBlobClient(name), signal),
       signal,
+      unseenBytes,
     );
   }
 

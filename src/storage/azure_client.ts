@@ -14,9 +14,10 @@ import {
   logRequest,
   networkFailure,
   noBucket,
+  patienceMs,
   statusFailure,
 } from "./failures.ts";
-import { STALL_MS, type Watch, watched } from "./stall.ts";
+import { type Watch, watched } from "./stall.ts";
 
 /** How to get to the service. What is not given comes from the variables that Azure's tools read. */
 export interface AzureOptions {
@@ -47,18 +48,25 @@ export class AzureClient {
     this.#options = options;
   }
 
-  /** What the container gives. @throws What a refusal means. */
+  /**
+   * What the container gives.
+   *
+   * @param unseenBytes Bytes that the request sends. It must not ask the library to tell of them: that tells once, at their
+   * beginning, and where the connection breaks such a request never ends.
+   * @throws What a refusal means.
+   */
   async ask<T>(
     attempt: Attempt,
-    request: (container: ContainerClient, watch: Watch) => Promise<T>,
+    request: (container: ContainerClient, signal: AbortSignal) => Promise<T>,
     signal?: AbortSignal,
+    unseenBytes = 0,
   ): Promise<T> {
     signal?.throwIfAborted();
     const client = await (this.#client ??= this.#connect(attempt));
     const start = performance.now();
     try {
-      const ask = (watch: Watch) => request(client, watch);
-      const answer = await watched(ask, attempt.stallMs ?? STALL_MS, signal);
+      const ask = ({ signal }: Watch) => request(client, signal);
+      const answer = await watched(ask, patienceMs(attempt, unseenBytes), signal);
       logRequest(attempt, start, "ok");
       return answer;
     } catch (error) {
@@ -72,7 +80,7 @@ export class AzureClient {
   async read(attempt: Attempt, request: AzureRead): Promise<Response> {
     return await this.ask(
       attempt,
-      (container, { signal }) => readAzure(container, { ...request, signal }),
+      (container, signal) => readAzure(container, { ...request, signal }),
       request.signal,
     );
   }

@@ -13,7 +13,6 @@ import { orConflict, plainTag } from "./entity_tags.ts";
 import type { Attempt } from "./failures.ts";
 import { md5 } from "./node_digests.ts";
 import type { Part, PutOptions, UnorderedUpload } from "./object_store.ts";
-import type { Watch } from "./stall.ts";
 
 /** Azure takes 50,000 blocks at most. */
 const MOST_BLOCKS = 50_000;
@@ -21,10 +20,11 @@ const BLOCK = 8 << 20;
 /** Of files from 128 MiB on: half as many requests. */
 const LARGE_BLOCK = 16 << 20;
 
-/** Asks the service about the file. */
+/** Asks the service about the file, sending so many bytes. */
 type Ask = <T>(
-  request: (blob: BlockBlobClient, watch: Watch) => Promise<T>,
+  request: (blob: BlockBlobClient, signal: AbortSignal) => Promise<T>,
   signal?: AbortSignal,
+  bytes?: number,
 ) => Promise<T>;
 
 /** The file that blocks are of. */
@@ -53,7 +53,7 @@ export class AzureUpload implements UnorderedUpload {
 
   /** Looks which blocks the service has. @returns Whether there is any. */
   async find(signal?: AbortSignal): Promise<boolean> {
-    const list = (blob: BlockBlobClient, { signal }: Watch) =>
+    const list = (blob: BlockBlobClient, signal: AbortSignal) =>
       blob.getBlockList("uncommitted", { abortSignal: signal });
     const listed = await this.#ask(list, signal).catch((error) => {
       if (error instanceof StorageNotFoundError) return null;
@@ -67,12 +67,15 @@ export class AzureUpload implements UnorderedUpload {
     const index = offset / this.partBytes;
     const name = blockName(index, crc32c);
     const transactionalContentMD5 = await md5(bytes);
-    await this.#ask((blob, { signal, moved }) =>
-      blob.stageBlock(name, bytes, bytes.length, {
-        transactionalContentMD5,
-        abortSignal: signal,
-        onProgress: moved,
-      }), signal);
+    await this.#ask(
+      (blob, signal) =>
+        blob.stageBlock(name, bytes, bytes.length, {
+          transactionalContentMD5,
+          abortSignal: signal,
+        }),
+      signal,
+      bytes.length,
+    );
     this.#blocks[index] = name;
   }
 
@@ -103,7 +106,7 @@ export class AzureUpload implements UnorderedUpload {
       this.#file.attempt,
       condition,
       () =>
-        this.#ask((blob, { signal }) =>
+        this.#ask((blob, signal) =>
           blob.commitBlockList([...this.#blocks], {
             conditions: azureConditions(condition),
             metadata: { crc32c: hex },

@@ -101,8 +101,13 @@ export function withoutAddresses(error: unknown): string {
   return short.length > 200 ? `${short.slice(0, 200)}…` : short;
 }
 
-/** The slowest line on which a body is waited for whose bytes cannot be watched, bytes/s. */
-const SLOWEST_LINE = 32 << 10;
+/** Bytes of a body, not watched on their way, that are waited for as long as for an answer: 32 KiB/s with {@link STALL_MS}. */
+const UNSEEN_BYTES = 60 * (32 << 10);
+
+/** How long nothing may move on a request that sends so many bytes without telling, ms. */
+export function patienceMs({ stallMs = STALL_MS }: Attempt, unseenBytes: number): number {
+  return Math.round(stallMs * (1 + unseenBytes / UNSEEN_BYTES));
+}
 
 /**
  * What a request over the network gives, unless nothing moves on it for too long; its failures are the project's.
@@ -116,9 +121,8 @@ export async function fetchFor<T>(
   unseenBytes = 0,
 ): Promise<T> {
   const start = performance.now();
-  const stallMs = (attempt.stallMs ?? STALL_MS) + unseenBytes / SLOWEST_LINE * 1000;
   try {
-    const answer = await watched(request, stallMs, signal);
+    const answer = await watched(request, patienceMs(attempt, unseenBytes), signal);
     logRequest(attempt, start, answer instanceof Response ? answer.status : "ok");
     return answer;
   } catch (error) {
