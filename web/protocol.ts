@@ -11,6 +11,7 @@ import type { StopReason } from "../src/generate/generator.ts";
 import type { GgufModelType } from "../src/export/gguf_model.ts";
 import type { SampleRound } from "../src/logs/samples_file.ts";
 import type { MetricsRow } from "../src/run_files.ts";
+import type { LossPoint } from "./loss_summary.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
 
 /** Options of a job by wire name, as config files have them. */
@@ -22,6 +23,13 @@ export interface Questions {
   readonly open: { readonly input: null; readonly answer: Opened };
   readonly runs: { readonly input: null; readonly answer: readonly RunEntry[] };
   readonly openRun: { readonly input: string; readonly answer: RunDetails };
+  /** How each run went, in no order. */
+  readonly runGlances: { readonly input: null; readonly answer: readonly RunGlance[] };
+  /** Gives a run another name. */
+  readonly renameRun: {
+    readonly input: { readonly run: string; readonly name: string };
+    readonly answer: null;
+  };
   /** Removes a run with all that it holds. */
   readonly removeRun: { readonly input: string; readonly answer: null };
   /** The bytes of a run's file, by its path in the run's folder. */
@@ -178,6 +186,21 @@ export interface RunEntry {
   readonly serverJob: string | null;
   /** All its options. */
   readonly config: Wire;
+}
+
+/** How a run went, in a few numbers. */
+export interface RunGlance {
+  readonly name: string;
+  /** Of all its files. */
+  readonly bytes: number;
+  /** Of training, without pauses and evaluations. */
+  readonly seconds: number;
+  /** Trained on, padding left out. */
+  readonly tokens: number;
+  /** Its training loss in a few points. */
+  readonly spark: readonly number[];
+  readonly lastLoss: number | null;
+  readonly bestEvaluation: LossPoint | null;
 }
 
 /** What a run has made so far. */

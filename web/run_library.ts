@@ -10,7 +10,9 @@ import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../src/
 import { type Folder, readText } from "../src/storage.ts";
 import { filesBelow } from "../src/storage/files_below.ts";
 import { handedOverTo } from "./handed_over.ts";
-import type { RunCheckpoint, RunDetails, RunEntry, RunFile, RunHoldings } from "./protocol.ts";
+import type { RunCheckpoint, RunDetails, RunEntry, RunFile, RunGlance, RunHoldings } from "./protocol.ts";
+import { renameRun } from "./rename_run.ts";
+import { courseOf, glanceOf } from "./run_glance.ts";
 import { blobOf } from "./stored_copy.ts";
 
 /** Folders of a run whose files are offered. */
@@ -59,6 +61,30 @@ export class RunLibrary {
   async resumable(name: string): Promise<number | null> {
     const run = this.#runs.folder(name);
     return await run.exists(RUN_FILE) ? (await this.#entry(name)).resumable : null;
+  }
+
+  /** How each run went. A run whose files cannot be read is left out. */
+  async glances(): Promise<RunGlance[]> {
+    const found: RunGlance[] = [];
+    for (const name of await this.#runs.folders()) {
+      const run = this.#runs.folder(name);
+      const glance = async () => {
+        const bytes = (await filesBelow(run)).reduce((sum, { size }) => sum + size, 0);
+        return glanceOf(name, courseOf(await readMetrics(run)), bytes);
+      };
+      const seen = await glance().catch(() => null);
+      if (seen) found.push(seen);
+    }
+    return found;
+  }
+
+  /**
+   * Gives a run another name. Its records name it so from then on, and it goes on as before.
+   *
+   * @throws {RangeError} If the name cannot be one or is taken, or the run goes on elsewhere.
+   */
+  async rename(from: string, to: string): Promise<void> {
+    await renameRun(this.#runs, from, to);
   }
 
   /** @throws {StorageDeniedError} If it goes on, as in another tab. */

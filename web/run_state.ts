@@ -9,6 +9,7 @@ import { clock, count, percent } from "./figures.ts";
 import { type LossPoint, lossSummary } from "./loss_summary.ts";
 import type { PlainError, RunDetails, RunHoldings, Wire } from "./protocol.ts";
 import type { StepPoint } from "./run_curves.ts";
+import { courseOf } from "./run_glance.ts";
 import { type Round, withRound } from "./sample_rounds.ts";
 import { TokenAccuracy } from "./token_accuracy.ts";
 
@@ -56,16 +57,9 @@ export class RunState {
   /** What an earlier visit, or another tab, has left. */
   static of({ entry, metrics, rounds, ...holdings }: RunDetails): RunState {
     const run = new RunState(entry.name, entry.config);
-    for (const { step, loss, eval_loss, learning_rate, grad_norm, tokens_per_second, tokens } of metrics) {
-      const rest = {
-        learningRate: learning_rate!,
-        gradNorm: grad_norm!,
-        tokensPerSecond: tokens_per_second!,
-        tokens: tokens!,
-      };
-      if (loss !== null) run.steps.push({ step, loss, ...rest });
-      if (eval_loss !== null) run.evaluations.push({ step, loss: eval_loss });
-    }
+    const { steps, evaluations } = courseOf(metrics);
+    run.steps = [...steps];
+    run.evaluations = [...evaluations];
     run.rounds.value = rounds.map(({ step, samples, exact_match }): Round => {
       return { step, samples, exactMatch: exact_match, rows: null };
     });

@@ -21,6 +21,7 @@ import {
 } from "./protocol.ts";
 import { type ChatEngine, ChatSession } from "./chat_session.ts";
 import { RunDownloads } from "./run_downloads.ts";
+import { settingsAgain } from "./run_glance.ts";
 import { freeRunName } from "./run_name.ts";
 import { RunState } from "./run_state.ts";
 import { route, routeTo } from "./router.ts";
@@ -192,6 +193,21 @@ export class PageSession {
     const run = this.run.value;
     if (run?.name !== name) return;
     this.#run(run, { resume: `runs/${name}/checkpoint-${step}` });
+  }
+
+  /** Gives a run another name. */
+  async rename(run: string, name: string): Promise<void> {
+    await this.#told(async () => {
+      await this.engine.ask("renameRun", { run, name });
+      if (this.run.value?.name === run) this.run.value = null;
+      this.runs.value = await this.engine.ask("runs", null);
+    });
+  }
+
+  /** Sets the form as a run's was. */
+  setUpAgain({ config }: Pick<RunEntry, "config">): void {
+    this.form.values.value = settingsAgain(config);
+    routeTo("train");
   }
 
   /** Removes a run with all that it holds. */

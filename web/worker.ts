@@ -182,6 +182,11 @@ function answersOf(current: Session): Answers {
     open: async () => ({ store, runs: await library.list() }),
     runs: () => library.list(),
     openRun: (name) => library.open(name),
+    runGlances: () => library.glances(),
+    renameRun: async ({ run, name }) => {
+      await library.rename(run, name);
+      return null;
+    },
     removeRun: async (name) => {
       await library.remove(name);
       return null;

@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
+import { type KeptRun, putRuns } from "./kept_runs.ts";
 import { tellModels, tellServer } from "./told_server.ts";
 import { FLAGS, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 
@@ -31,6 +32,19 @@ const settled = async (page: Page) => {
   await page.locator("#fit").waitFor({ timeout: 60_000 });
   await page.locator("#row-preview").waitFor({ timeout: 60_000 });
 };
+
+/** Runs of earlier visits. */
+const FORMER_RUNS: readonly KeptRun[] = [
+  { name: "rank-8", steps: 120, loss: 0.9, startedAt: "2026-11-28T09:00:00Z", options: { lora_r: 8 } },
+  {
+    name: "rank-32",
+    steps: 120,
+    done: 80,
+    loss: 0.6,
+    startedAt: "2026-11-29T09:00:00Z",
+    options: { lora_r: 32 },
+  },
+];
 
 /** Shows the page's views one after another. @param root As {@link withTab} has it. */
 export async function visitViews(root: string, { pauseAfter }: Walk, look: Look): Promise<void> {
@@ -80,9 +94,17 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
     await page.keyboard.press("Enter");
     await page.locator("#turns .answer[data-side=adapter][aria-busy=false]").waitFor({ timeout: 60_000 });
     await look(page, "chat");
+    await putRuns(page, FORMER_RUNS);
+    await page.reload();
     await go("history");
-    await page.locator("#history-title").waitFor();
+    await page.locator("#runs polyline").nth(FORMER_RUNS.length).waitFor();
     await look(page, "history");
+    for (const { name } of FORMER_RUNS) {
+      await page.getByRole("checkbox", { name: `Compare the run ${name}`, exact: true }).check();
+    }
+    await page.getByRole("button", { name: `Rename ${FORMER_RUNS[0]!.name}` }).click();
+    await page.locator("#comparison canvas").waitFor();
+    await look(page, "history-compare");
     await go("device");
     await page.locator("#measure:not([disabled])").click();
     await page.getByText("GFLOP/s").waitFor({ timeout: 60_000 });

@@ -118,6 +118,8 @@ inChromium("answers are asked for on the way, and a paused run goes on for one s
 
 const KEPT: readonly KeptRun[] = [
   { name: "signals", steps: 60, loss: 0.6, startedAt: "2026-11-28T09:00:00Z" },
+  { name: "rank-32", steps: 60, loss: 0.4, startedAt: "2026-11-29T09:00:00Z", options: { lora_r: 32 } },
+  { name: "stopped", steps: 60, done: 30, loss: 0.9, startedAt: "2026-11-30T09:00:00Z" },
 ];
 
 /** Opens the page with runs of earlier visits. */
@@ -159,5 +161,57 @@ inChromium("a run's curves are read with keys and mouse, over steps, tokens and 
       lines.map((line) => new DOMMatrix(getComputedStyle(line).transform).e)
     );
     assert.ok(crossed.length === 3 && crossed.every((left) => left >= 0 && left < 3), `${crossed}`);
+  });
+});
+
+inChromium("kept runs are sorted, compared, named, begun again and deleted", async () => {
+  await withKeptRuns(async (page) => {
+    await go(page, "history");
+    await page.locator("#runs polyline").nth(KEPT.length - 1).waitFor();
+    const names = () => page.locator("#runs .run-name").allInnerTexts();
+    assert.deepEqual(await names(), ["stopped", "rank-32", "signals"]);
+    await page.locator("#history-order").selectOption("Lowest loss first");
+    assert.deepEqual(await names(), ["rank-32", "signals", "stopped"]);
+    assert.match(
+      await page.locator("#runs li").first().innerText(),
+      /lowrank-tiny · signals\.jsonl · [^]*LoRA r 32[^]*Evaluation loss\s[\d.]+ from 4\.00[^]*60 of 60 steps in 00:\d\d · \d/,
+    );
+    for (const name of ["signals", "rank-32"]) {
+      await page.getByRole("checkbox", { name: `Compare the run ${name}`, exact: true }).check();
+    }
+    const rows = await page.locator("#differences tbody tr").allInnerTexts();
+    assert.match(rows[0]!, /^LoRA r\t32\t16$/);
+    assert.match(rows.find((row) => row.startsWith("Best evaluation"))!, /\t[\d.]+ lowest\t[\d.]+$/);
+    const chart = page.getByRole("slider", {
+      name: "training loss, smoothed of rank-32, signals over steps",
+    });
+    await chart.focus();
+    await page.keyboard.press("End");
+    await page.locator("#compare-reading", { hasText: /^Step 60 · rank-32 [\d.]+ · signals [\d.]+$/ })
+      .waitFor();
+
+    await page.getByRole("button", { name: "Rename signals" }).click();
+    await page.getByRole("textbox", { name: "New name of the run signals" }).fill("rank-16");
+    await page.keyboard.press("Enter");
+    await page.locator("#runs .run-name", { hasText: "rank-16" }).waitFor();
+    assert.deepEqual(await names(), ["rank-32", "rank-16", "stopped"]);
+    await go(page, "run/rank-16");
+    await page.locator("#run-title", { hasText: "rank-16" }).waitFor();
+
+    await go(page, "history");
+    await page.getByRole("button", { name: "Use the settings of rank-32 again" }).click();
+    assert.equal(await page.locator("#option-lora_r").inputValue(), "32");
+    assert.equal(await page.locator("#option-output_model_name").inputValue(), "rank-32");
+
+    await go(page, "history");
+    await page.locator("#runs polyline").nth(KEPT.length - 1).waitFor();
+    const remove = page.locator("#runs li", { hasText: "stopped" }).getByRole("button", { name: /^Delete/ });
+    await remove.click();
+    assert.match(await remove.innerText(), /^Delete for good, [\d.]+ kB\?/);
+    await remove.click();
+    await page.locator("#runs li", { hasText: "stopped" }).waitFor({ state: "detached" });
+    await page.reload();
+    await page.locator("#runs li").nth(1).waitFor();
+    assert.deepEqual((await names()).sort(), ["rank-16", "rank-32"]);
   });
 });

@@ -72,3 +72,50 @@ Deno.test("RunLibrary removes no run that goes on", async () => {
   await library.remove("young");
   assert.deepEqual(await library.list(), []);
 });
+
+Deno.test("RunLibrary gives a run another name in all its records, and refuses one that is taken or none", async () => {
+  const root = await runsOf({
+    old: record("cancelled", "2026-01-01T00:00:00Z"),
+    other: record("completed", "2026-01-02T00:00:00Z", 9),
+  });
+  const library = new RunLibrary(root), old = root.folder("runs/old");
+  await writeFile(old.folder("checkpoint-4"), "resume.json", "{}");
+  await writeFile(old, "training_config.json", '{"output_model_name":"old","lora_r":8}');
+  await assert.rejects(
+    library.rename("old", "other"),
+    /Cannot call the run "other" as another one is called so/,
+  );
+  await assert.rejects(
+    library.rename("old", "a b"),
+    /Cannot call a run so: its name must be letters, digits/,
+  );
+  await assert.rejects(library.rename("none", "new"), { name: "StorageNotFoundError" });
+  const held = await old.lock?.();
+  if (held) await assert.rejects(library.rename("old", "new"), /while it is in use/);
+  await held?.release();
+  await library.rename("old", "new");
+  assert.deepEqual((await library.list()).map(({ name, resumable }) => [name, resumable]), [["other", null], [
+    "new",
+    4,
+  ]]);
+  const { entry: { config } } = await library.open("new");
+  assert.deepEqual(config, { lora_r: 8, output_model_name: "new", output_dir: "runs/new" });
+  const text = await (await library.read("new", "training_config.json")).text();
+  assert.deepEqual(JSON.parse(text), { output_model_name: "new", lora_r: 8, output_dir: "runs/new" });
+});
+
+Deno.test("RunLibrary glances at each run, and leaves out one that cannot be read", async () => {
+  const root = await runsOf({ young: record("cancelled", "2026-02-01T00:00:00Z"), torn: "{}" });
+  const rows = [1, 2].map((step) =>
+    JSON.stringify({ step, loss: 4 / step, eval_loss: null, tokens: 10 * step, tokens_per_second: 5 })
+  );
+  await writeFile(root.folder("runs/young"), "metrics.jsonl", `${rows.join("\n")}\n`);
+  await writeFile(root.folder("runs/torn"), "metrics.jsonl", "no\nJSON\n");
+  const glances = await new RunLibrary(root).glances();
+  assert.deepEqual(glances.map(({ name, spark, seconds }) => ({ name, spark, seconds })), [{
+    name: "young",
+    spark: [4, 2],
+    seconds: 4,
+  }]);
+  assert.ok(glances[0]!.bytes > 100, `${glances[0]!.bytes}`);
+});

@@ -14,13 +14,15 @@ interface ConfirmProps {
   /** What the second press is asked with. */
   readonly question: string;
   readonly id?: string;
+  /** What it is about, where several of them stand beside each other. */
+  readonly about?: string;
   readonly disabled?: boolean;
   readonly isSmall?: boolean;
   readonly onConfirm: () => void;
 }
 
 export function ConfirmButton(
-  { label, question, id, disabled = false, isSmall = false, onConfirm }: ConfirmProps,
+  { label, question, id, about, disabled = false, isSmall = false, onConfirm }: ConfirmProps,
 ) {
   const asking = useSignal(false);
   useEffect(() => {
@@ -43,7 +45,10 @@ export function ConfirmButton(
       onClick={press}
       onKeyDown={(event) => event.repeat && event.preventDefault()} // neither is a key that is held down
     >
-      <span aria-live="polite">{asking.value ? question : label}</span>
+      <span aria-live="polite">
+        {asking.value ? question : label}
+        {about !== undefined && <span class="unseen">{` ${about}`}</span>}
+      </span>
     </button>
   );
 }

@@ -1,83 +1,115 @@
 /**
- * The runs that the store holds.
+ * The runs that the store holds: looked at, compared, named, begun again and deleted.
  *
  * @module
  */
-import type { ViewProps } from "../app.tsx";
-import { useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ago, byteSize, count } from "../figures.ts";
-import type { RunEntry } from "../protocol.ts";
-import { modelName } from "./model_card.tsx";
+import type { ViewProps } from "../app.tsx";
+import { byteSize } from "../figures.ts";
+import { isStorageKept } from "../keep_storage.ts";
+import type { RunEntry, RunGlance } from "../protocol.ts";
+import { differingSettings } from "../run_glance.ts";
+import { RUN_ORDERS } from "../run_order.ts";
+import { CompareRuns, MOST_COMPARED } from "./compare_runs.tsx";
+import { HistoryRow } from "./history_row.tsx";
 
-const loss = (value: number | null) => value === null ? "–" : value.toFixed(3);
+const [LATEST = ""] = RUN_ORDERS.keys();
 
-function Row({ entry, session }: ViewProps & { entry: RunEntry }) {
-  const { name, status, startedAt, steps, totalSteps, baseModel, evalLossBefore, evalLossAfter } = entry;
-  const isOpen = session.running.value?.name === name;
-  return (
-    <tr>
-      <th scope="row">
-        <a href={`#/run/${encodeURIComponent(name)}`}>{name}</a>
-        <small>{modelName(baseModel)}</small>
-        <small>{ago(new Date(startedAt), new Date())}</small>
-      </th>
-      <td>
-        {isOpen ? "running" : status === "running" ? "interrupted" : status}
-        <small class="number">{count(steps)} of {count(totalSteps)} steps</small>
-      </td>
-      <td>
-        <span class="number">{loss(evalLossAfter)}</span>
-        <small class="number">from {loss(evalLossBefore)}</small>
-      </td>
-      <td>
-        <button
-          type="button"
-          class="second quiet small"
-          aria-label={`Delete the run ${name}`}
-          disabled={isOpen}
-          onClick={() => void session.remove(name)}
-        >
-          Delete
-        </button>
-      </td>
-    </tr>
-  );
-}
+/** How the list is looked at in this visit. */
+const order = signal(LATEST), chosen = signal<readonly string[]>([]);
 
 /** What the browser has for this page; nothing where it does not tell. */
 function StorageUse({ runs }: { runs: readonly RunEntry[] }) {
   const text = useSignal("");
   useEffect(() => {
-    void navigator.storage?.estimate?.().then(({ usage = 0, quota = 0 }) => {
-      text.value = `Stored in this browser: ${byteSize(usage)}, of up to ${byteSize(quota)}.`;
-    });
+    void (async () => {
+      const { usage = 0, quota = 0 } = await navigator.storage?.estimate?.() ?? {};
+      if (quota === 0) return;
+      const promise = await isStorageKept()
+        ? "It stays until you delete it."
+        : "The browser may delete it where the disk is full: take away what matters to you.";
+      text.value = `Stored in this browser: ${byteSize(usage)}, of up to ${byteSize(quota)}. ${promise}`;
+    })();
   }, [runs]);
   return <p id="storage-use" class="soft">{text.value}</p>;
 }
 
-export function HistoryView({ session }: ViewProps) {
-  const runs = session.runs.value;
+function Order() {
   return (
-    <section class="card" aria-labelledby="history-title">
-      <h1 id="history-title">History</h1>
-      {runs.length === 0
-        ? <p class="soft">No run yet. What you train is listed here.</p>
-        : (
-          <div class="wide" tabIndex={0} role="group" aria-label="Runs">
-            <table>
-              <thead>
-                <tr>
-                  {["Run", "Status", "Evaluation loss", ""].map((title) => (
-                    <th key={title} scope="col">{title || <span class="unseen">Actions</span>}</th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>{runs.map((entry) => <Row key={entry.name} entry={entry} session={session} />)}</tbody>
-            </table>
-          </div>
-        )}
-      <StorageUse runs={runs} />
-    </section>
+    <label class="inline">
+      Sort{" "}
+      <select
+        id="history-order"
+        value={order.value}
+        onChange={({ currentTarget }) => order.value = currentTarget.value}
+      >
+        {[...RUN_ORDERS.keys()].map((name) => <option key={name} value={name}>{name}</option>)}
+      </select>
+    </label>
+  );
+}
+
+export function HistoryView({ session }: ViewProps) {
+  const runs = session.runs.value, glances = useSignal<ReadonlyMap<string, RunGlance>>(new Map());
+  const isReady = session.ready.value;
+  useEffect(() => {
+    if (!isReady) return;
+    void session.engine.ask("runGlances", null).then((found) => {
+      glances.value = new Map(found.map((glance) => [glance.name, glance]));
+    }).catch(() => {}); // the list does without
+  }, [runs, isReady]);
+  const listed = runs.map((entry) => ({ entry, glance: glances.value.get(entry.name) ?? null }))
+    .sort(RUN_ORDERS.get(order.value)!);
+  const compared = listed.filter(({ entry }) => chosen.value.includes(entry.name)).slice(0, MOST_COMPARED);
+  const differing = differingSettings(runs.map(({ config }) => config));
+  const choose = (name: string, isChosen: boolean) =>
+    chosen.value = isChosen ? [...chosen.value, name] : chosen.value.filter((one) => one !== name);
+  return (
+    <div class="stack">
+      <section class="card" aria-labelledby="history-title">
+        <div class="title">
+          <h1 id="history-title">History</h1>
+          {runs.length > 1 && <Order />}
+        </div>
+        {runs.length === 0
+          ? (
+            <p class="soft">
+              No run yet. What you train is listed here. <a href="#/train">Set up a run</a>
+            </p>
+          )
+          : (
+            <ul id="runs" class="runs">
+              {listed.map(({ entry, glance }) => (
+                <HistoryRow
+                  key={entry.name}
+                  session={session}
+                  entry={entry}
+                  glance={glance}
+                  differing={differing}
+                  choice={runs.length > 1
+                    ? {
+                      isChosen: compared.some((one) => one.entry === entry),
+                      isPossible: compared.length < MOST_COMPARED,
+                      onChoose: (isChosen) => choose(entry.name, isChosen),
+                    }
+                    : null}
+                />
+              ))}
+            </ul>
+          )}
+        <StorageUse runs={runs} />
+      </section>
+      {compared.length === 1 && (
+        <p class="notice" role="status">Choose one more run to compare it with {compared[0]!.entry.name}.</p>
+      )}
+      {compared.length > 1 && (
+        <CompareRuns
+          session={session}
+          runs={compared}
+          onClose={() => chosen.value = []}
+        />
+      )}
+    </div>
   );
 }
