@@ -6,7 +6,7 @@
 import { LanguageModel } from "../src/language_model.ts";
 import { fileAt, type Folder, readText } from "../src/storage.ts";
 import { type ChatPlace, chatPlace } from "./chat_place.ts";
-import type { ChatFacts, ChatOrder, ChatPiece, ChatSide, ChatSubject } from "./protocol.ts";
+import type { ChatFacts, ChatOrder, ChatPiece, ChatSide, LocalSubject } from "./protocol.ts";
 
 async function readAt(files: (uri: string) => Folder, path: string): Promise<string> {
   const { folder, name } = fileAt(files, path);
@@ -31,7 +31,7 @@ export class ChatModel {
   }
 
   /** Loads what is to be talked to, in place of what was before. @throws As {@link LanguageModel.open}. */
-  open(subject: ChatSubject): Promise<ChatFacts> {
+  open(subject: LocalSubject): Promise<ChatFacts> {
     return this.#afterLast(async () => {
       const place = await chatPlace(subject, this.#files);
       const model = await this.#load(place);

@@ -8,7 +8,7 @@ import type { QuantizationWord } from "../src/config.ts";
 import { RUN_FILE, type RunRecord } from "../src/run_files.ts";
 import { readRounds } from "../src/logs/samples_file.ts";
 import { type Folder, readText } from "../src/storage.ts";
-import type { ChatSubject } from "./protocol.ts";
+import type { LocalSubject } from "./protocol.ts";
 
 /** Where to find what is talked to. */
 export interface ChatPlace {
@@ -27,7 +27,7 @@ export interface ChatPlace {
 const MOST_EXAMPLES = 4, LONGEST_EXAMPLE = 160;
 
 /** @throws {StorageNotFoundError} If the run is not there. */
-export async function chatPlace(subject: ChatSubject, files: (uri: string) => Folder): Promise<ChatPlace> {
+export async function chatPlace(subject: LocalSubject, files: (uri: string) => Folder): Promise<ChatPlace> {
   if (subject.kind === "base") {
     const plain = { quantization: "none", doubleQuant: true, chatTemplatePath: null, examples: [] } as const;
     return { baseModel: subject.baseModel, adapter: null, ...plain };

@@ -17,9 +17,9 @@ import {
 } from "./protocol.ts";
 
 /** What answers. */
-export interface ChatEngine {
+export interface ChatEngine<Subject extends ChatSubject = ChatSubject> {
   /** Loads a model. @throws {RefusedError} */
-  open(subject: ChatSubject): Promise<ChatFacts>;
+  open(subject: Subject): Promise<ChatFacts>;
   /** Answers piece by piece. @throws {RefusedError} Also when it was stopped. */
   say(order: ChatOrder, signal: AbortSignal, onPiece: (piece: ChatPiece) => void): Promise<unknown>;
   /** Frees what was loaded. */

@@ -8,11 +8,17 @@
 const KEPT_MS = 60_000;
 
 export function saveAs(content: Blob, name: string): void {
+  const address = URL.createObjectURL(content);
+  saveFrom(address, name);
+  setTimeout(() => URL.revokeObjectURL(address), KEPT_MS);
+}
+
+/** Has the browser fetch a file itself, from this origin. */
+export function saveFrom(address: string, name: string): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(content);
+  link.href = address;
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
 }
 
 /** What some browsers have and TypeScript's types lack. */

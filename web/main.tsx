@@ -7,7 +7,7 @@ import * as z from "zod/mini";
 import { render } from "preact";
 import { App } from "./app.tsx";
 import { attend } from "./attendance.ts";
-import { gpuChat, OnnxChat } from "./chat_engines.ts";
+import { gpuChat, OnnxChat, PlacedChat } from "./chat_engines.ts";
 import { Engine } from "./engine.ts";
 import { webGpuGate } from "./gate.ts";
 import { keptGpuMemory } from "./gpu_memory.ts";
@@ -54,7 +54,12 @@ try {
     readFile("server.json"),
   ]);
   const server = serverAt(api), engine = engineOf("worker.js", server);
-  const chat = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => engineOf("onnx/writer.js"));
+  const here = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => engineOf("onnx/writer.js"));
+  const chat = new PlacedChat(here, async () => {
+    if (!server) throw new Error("This page came from no server that trains: lowrank serve has one.");
+    const { ServerChat } = await import("./server_chat.ts");
+    return new ServerChat(engine, () => server.access);
+  });
   const session = new PageSession({ ...job, ...keptGpuMemory() }, gate, engine, chat, server);
   addEventListener("beforeunload", (event) => {
     if (session.busy.value) event.preventDefault();

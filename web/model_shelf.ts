@@ -5,13 +5,14 @@
  */
 import { isGgufName } from "../src/checkpoint/gguf_model.ts";
 import { readLicense } from "../src/checkpoint/model_card.ts";
+import { Tokenizer } from "../src/data/tokenizer.ts";
 import { StorageDeniedError } from "../src/errors.ts";
 import { ModelManager } from "../src/model_manager.ts";
 import { type Folder, writeFile } from "../src/storage.ts";
 import { filesBelow } from "../src/storage/files_below.ts";
 import { bytesHere, downloadBytes, isWhole, readDownload } from "./download_record.ts";
 import type { PageFiles } from "./page_files.ts";
-import type { KeptModel, ModelFacts, PickedFile, PickedFiles } from "./protocol.ts";
+import type { ChatFacts, KeptModel, ModelFacts, PickedFile, PickedFiles } from "./protocol.ts";
 import { serverModelId, serverModelPath } from "./server_model.ts";
 import { copyTo } from "./stored_copy.ts";
 
@@ -49,6 +50,17 @@ export class ModelShelf {
     if (!server) return [];
     const { LowrankServer } = await import("./lowrank_server.ts");
     return (await new LowrankServer(server).models()).map(({ id }) => serverModelPath(id));
+  }
+
+  /** Whether a model knows conversations, and how long they may be. @throws As {@link facts}. */
+  async conversationFacts(uri: string): Promise<Pick<ChatFacts, "hasTemplate" | "contextLength">> {
+    const base = await new ModelManager(this.#files.at).open(await this.path(uri));
+    try {
+      const { chatTemplate } = await Tokenizer.load(base.folder);
+      return { hasTemplate: chatTemplate !== null, contextLength: base.config.maxPositionEmbeddings };
+    } finally {
+      await base.weights.close();
+    }
   }
 
   /** The path by which a folder's model is taken. */

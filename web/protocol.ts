@@ -43,9 +43,14 @@ export interface Questions {
     readonly note: ByteProgress;
   };
   /** Loads what is to be talked to. */
-  readonly openChat: { readonly input: ChatSubject; readonly answer: ChatFacts };
+  readonly openChat: { readonly input: LocalSubject; readonly answer: ChatFacts };
   /** Answers, piece by piece. */
   readonly say: { readonly input: ChatOrder; readonly answer: null; readonly note: ChatPiece };
+  /** Whether a model knows conversations, and how long they may be, by its files. */
+  readonly conversationFacts: {
+    readonly input: string;
+    readonly answer: Pick<ChatFacts, "hasTemplate" | "contextLength">;
+  };
   /** Gives the GPU back. */
   readonly closeChat: { readonly input: null; readonly answer: null };
   /** Exports what is talked to for browsers without WebGPU. */
@@ -247,10 +252,19 @@ export interface Exported {
   readonly content: Blob | null;
 }
 
-/** What is talked to: what a run trained (by a checkpoint, where one is named) beside its base, or a base model alone. */
-export type ChatSubject =
+/** What is talked to here: what a run trained (by a checkpoint, where one is named) beside its base, or a base model alone. */
+export type LocalSubject =
   | { readonly kind: "run"; readonly run: string; readonly checkpoint: number | null }
   | { readonly kind: "base"; readonly baseModel: string };
+
+/** What is talked to on the page's server, by the model's name there: a fine-tuned one beside its base, or a base alone. */
+export interface ServerSubject {
+  readonly kind: "server";
+  readonly model: string;
+}
+
+/** What is talked to. */
+export type ChatSubject = LocalSubject | ServerSubject;
 
 /** The base model with what was trained, or without. */
 export type ChatSide = "adapter" | "base";
@@ -278,7 +292,7 @@ export interface ChatOrder {
 
 /** Which of two models to export. */
 export interface OnnxOrder {
-  readonly subject: ChatSubject;
+  readonly subject: LocalSubject;
   readonly side: ChatSide;
 }
 

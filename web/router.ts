@@ -52,8 +52,9 @@ export function routeTo(path: string): void {
   location.hash = `#/${path}`;
 }
 
-/** Address of a chat: `chat/run/NAME`, `chat/run/NAME/STEP` of a checkpoint, `chat/base/PATH`. */
+/** Address of a chat: `chat/run/NAME`, `chat/run/NAME/STEP` of a checkpoint, `chat/base/PATH`, `chat/server/MODEL`. */
 export function chatPath(subject: ChatSubject): string {
+  if (subject.kind === "server") return `chat/server/${encodeURIComponent(subject.model)}`;
   if (subject.kind === "base") return `chat/base/${encodeURIComponent(subject.baseModel)}`;
   const { run, checkpoint } = subject;
   return `chat/run/${encodeURIComponent(run)}${checkpoint === null ? "" : `/${checkpoint}`}`;
@@ -62,6 +63,7 @@ export function chatPath(subject: ChatSubject): string {
 /** What a chat's address names by its rest; null for nothing. */
 export function readChatSubject(rest: string | null): ChatSubject | null {
   const [kind, ...names] = (rest ?? "").split("/");
+  if (kind === "server" && names.length > 0) return { kind, model: names.join("/") };
   if (kind === "base" && names.length > 0) return { kind, baseModel: names.join("/") };
   const [run = "", step] = names;
   if (kind !== "run" || run === "") return null;

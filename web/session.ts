@@ -87,6 +87,7 @@ export class PageSession {
       this.store.value = store;
       this.runs.value = runs;
       this.ready.value = true;
+      void this.server?.look(); // whether it wants a token
       this.inputs.follow(() => !this.busy.value && route.value.view === "train");
     });
   }

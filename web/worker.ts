@@ -209,6 +209,7 @@ function answersOf(current: Session): Answers {
     },
     models: () => shelf.list(),
     serverModels: () => shelf.listServer(),
+    conversationFacts: (uri) => shelf.conversationFacts(uri),
     modelPath: (uri) => shelf.path(uri),
     modelFacts: (uri) => shelf.facts(uri),
     pickModel: (picked) => shelf.pick(picked),

@@ -77,7 +77,7 @@ export async function withTab(
   flags: readonly string[],
   use: (page: Page, server: TabServer) => Promise<void>,
   prepare?: PageOptions["prepare"],
-  mayFail: (request: Request) => boolean = () => false,
+  { mayFail = () => false, expected }: Pick<PageOptions, "mayFail" | "expected"> = {},
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, serveFolder(root));
   let isServed = true;
@@ -90,6 +90,7 @@ export async function withTab(
       flags,
       mayFail: (request: Request) => !isServed || mayFail(request),
       ...(prepare ? { prepare } : {}),
+      ...(expected ? { expected } : {}),
     };
     await withPage(`http://127.0.0.1:${server.addr.port}/site/`, options, (page) => use(page, { stop }));
   } finally {
@@ -102,6 +103,8 @@ export interface PageOptions {
   readonly flags: readonly string[];
   /** Whether a request that failed is as it should be. */
   readonly mayFail?: (request: Request) => boolean;
+  /** Errors on its console that are as they should be, such as those of refused requests. */
+  readonly expected?: RegExp;
   /** Called before the page is loaded. */
   readonly prepare?: (page: Page) => Promise<void>;
 }
@@ -109,7 +112,7 @@ export interface PageOptions {
 /** The same for the page of a server that runs. */
 export async function withPage(
   address: string,
-  { flags, mayFail = () => false, prepare }: PageOptions,
+  { flags, mayFail = () => false, expected = /^$/, prepare }: PageOptions,
   use: (page: Page) => Promise<void>,
 ): Promise<void> {
   const browser = await browserWith(flags), { origin } = new URL(address);
@@ -117,7 +120,9 @@ export async function withPage(
   try {
     const page = await context.newPage();
     const problems: string[] = [], foreign: string[] = [];
-    page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !expected.test(message.text())) problems.push(message.text());
+    });
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("requestfailed", (request) => {
       if (!mayFail(request)) problems.push(`${request.url()}: ${request.failure()?.errorText}`);

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
 import { type KeptRun, putRuns } from "./kept_runs.ts";
+import { visitServerViews } from "./server_page_views.ts";
 import { tellModels, tellServer } from "./told_server.ts";
 import { FLAGS, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 
@@ -124,18 +125,7 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
     await page.locator("#gate[data-missing]").waitFor();
     await look(page, "train-no-webgpu");
   });
-  await withTab(root, FLAGS, async (page) => {
-    const go = async (path: string) => await page.evaluate((path) => location.hash = `#/${path}`, path);
-    await go("server");
-    await page.locator("#server-jobs").waitFor();
-    await look(page, "server");
-    await go("server/ftjob-running");
-    await page.locator("#loss-table tr").nth(2).waitFor({ state: "attached" });
-    await look(page, "server-job");
-    await go("server/ftjob-failed");
-    await page.getByRole("heading", { name: "The job failed" }).waitFor();
-    await look(page, "server-job-failed");
-  }, tellServer);
+  await visitServerViews(root, look);
   await withTab(root, WEBGPU_FLAGS, async (page) => {
     await settled(page);
     await page.locator("#bucket-models-button").click();
@@ -152,5 +142,5 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
   }, async (page) => {
     await tellServer(page);
     await tellModels(page);
-  }, (request) => request.url().endsWith(".safetensors")); // whose download is cancelled
+  }, { mayFail: (request) => request.url().endsWith(".safetensors") }); // whose download is cancelled
 }

@@ -23,6 +23,9 @@ export const SHORT_JOB = {
   },
 };
 
+/** Of which Chromium tells that they failed: those that are left, and some that have come to their end. */
+const STREAMS = /\/(events|completions)$/;
+
 /** How the page is opened, and its server started. */
 export interface ServedPage extends ServerProcessOptions {
   /** Options of the job in the page's form. */
@@ -32,13 +35,15 @@ export interface ServedPage extends ServerProcessOptions {
   readonly args?: readonly string[];
   /** Called with the data folder before the server starts, for tokens and models. */
   readonly fill?: (data: string) => Promise<void>;
-  /** Whether a request that failed is as it should be; streams of events that are left always are. */
+  /** Errors on the page's console that are as they should be. */
+  readonly expected?: RegExp;
+  /** Whether a request that failed is as it should be; streams always are. */
   readonly mayFail?: (request: Request) => boolean;
 }
 
 /** Opens the page of a server that runs, with a folder of data of its own. */
 export async function withServedPage(
-  { job, flags, args = [], fill, mayFail = () => false, ...options }: ServedPage,
+  { job, flags, args = [], fill, mayFail = () => false, expected, ...options }: ServedPage,
   use: (page: Page, server: ServerProcess, data: string) => Promise<void>,
 ): Promise<void> {
   const data = await Deno.makeTempDir({ prefix: "lowrank-serve-" });
@@ -46,7 +51,8 @@ export async function withServedPage(
   const server = await startServer(data, ["--quiet", ...args], options);
   const opened = {
     flags,
-    mayFail: (request: Request) => request.url().endsWith("/events") || mayFail(request),
+    ...(expected ? { expected } : {}),
+    mayFail: (request: Request) => STREAMS.test(request.url()) || mayFail(request),
     prepare: async (page: Page) => {
       await page.route("**/defaults.json", (route) => route.fulfill({ json: job }));
     },

@@ -10,6 +10,15 @@ import { crcHex } from "../../src/storage/checksums.ts";
 
 const NOW = Math.floor(Date.now() / 1000);
 
+/** What a job that is over has left. */
+const FILES = [
+  { id: "file-adapter", filename: "adapter.zip", bytes: 183_000 },
+  { id: "file-merged", filename: "merged.zip", bytes: 690_000 },
+  { id: "file-metrics", filename: "step_metrics.csv", bytes: 4100 },
+];
+
+const CHECKPOINTS = [40, 20].map((step_number) => ({ id: `ftckpt-${step_number}`, step_number }));
+
 const JOBS = [
   { id: "ftjob-running", status: "running", user_provided_suffix: "lighthouse", created_at: NOW - 300 },
   { id: "ftjob-queued", status: "queued", user_provided_suffix: "harbour", created_at: NOW - 240 },
@@ -20,13 +29,28 @@ const JOBS = [
   ...job,
   model: "lowrank-tiny",
   fine_tuned_model: job.status === "succeeded" ? "ft:lowrank-tiny:lowrank:signals:ab12cd34" : null,
+  training_file: "file-1",
+  validation_file: null,
+  result_files: job.status === "succeeded" ? FILES.map(({ id }) => id) : [],
   error: job.status === "failed" ? { message: "The loss is not finite any more after step 12." } : null,
 }));
+
+const SAMPLES = [
+  { prompt: "Signal lamp.", expected: "L-A-M-P", answers: ["the the", "L-A-M-P"] },
+  { prompt: "Signal tide.", expected: "T-I-D-E", answers: ["of a", "T-I-T-E"] },
+];
+
+function samplesAfter(step: number, round: number): object {
+  const samples = SAMPLES.map(({ answers, ...rest }) => ({ ...rest, answer: answers[round] }));
+  const data = { step, samples, exact_match: null, rows: 2 };
+  return { level: "info", type: "message", message: `Samples after step ${step}`, data };
+}
 
 /** Events of a job: 40 steps of 100. */
 function events(): string {
   const told = [
-    { level: "info", type: "message", message: "Fine-tuning job started", data: null },
+    { level: "info", type: "message", message: "Fine-tuning job started", data: { totalSteps: 100 } },
+    samplesAfter(0, 0),
     ...Array.from(
       { length: 40 },
       (_, i) => ({
@@ -45,7 +69,8 @@ function events(): string {
         },
       }),
     ),
-  ];
+    samplesAfter(40, 1),
+  ] as { type: string }[];
   return told.map((event, i) => `id: ${i + 1}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
     .join("");
 }
@@ -55,10 +80,27 @@ export async function tellServer(page: Page): Promise<void> {
   await page.route("**/server.json", (route) => route.fulfill({ json: { api: "./" } }));
   await page.route("**/v1/fine_tuning/jobs**", (route) => {
     const { pathname } = new URL(route.request().url());
-    const [, id, rest] = /jobs\/([^/]+)(\/events)?$/.exec(pathname) ?? [];
+    const [, id, rest] = /jobs\/([^/]+)(\/events|\/checkpoints)?$/.exec(pathname) ?? [];
+    if (rest === "/checkpoints") return route.fulfill({ json: { data: CHECKPOINTS } });
     if (rest) return route.fulfill({ contentType: "text/event-stream", body: events() });
     return route.fulfill({ json: id ? JOBS.find((job) => job.id === id) : { data: JOBS } });
   });
+  await page.route(
+    "**/api/runs/*",
+    (route) =>
+      route.fulfill({ json: { options: { lora_r: 16, learning_rate: 2e-4, max_steps: 100 }, record: null } }),
+  );
+  await page.route("**/v1/files/*", (route) => {
+    const { pathname } = new URL(route.request().url());
+    return route.fulfill({ json: FILES.find(({ id }) => pathname.endsWith(id)) });
+  });
+  await page.route(
+    "**/v1/models",
+    (route) =>
+      route.fulfill({
+        json: { data: [{ id: "lowrank-tiny" }, { id: "ft:lowrank-tiny:lowrank:signals:ab12cd34" }] },
+      }),
+  );
 }
 
 const MODEL = new URL("../../examples/tiny/model/", import.meta.url);

@@ -15,11 +15,15 @@ Deno.test("readChatSubject() takes back what chatPath() made", () => {
     { kind: "run", run: "a b%", checkpoint: null },
     { kind: "run", run: "signals", checkpoint: 50 },
     { kind: "base", baseModel: "device/models/tiny llama" },
+    { kind: "server", model: "ft:ada/ember:lowrank:a b:12345678" },
   ];
   for (const subject of subjects) {
     const { view, rest } = readRoute(`#/${chatPath(subject)}`);
     assert.equal(view, "chat");
     assert.deepEqual(readChatSubject(rest), subject);
   }
-  assert.deepEqual([null, "", "run", "run/", "base", "x/y"].map(readChatSubject), Array(6).fill(null));
+  assert.deepEqual(
+    [null, "", "run", "run/", "base", "server", "x/y"].map(readChatSubject),
+    Array(7).fill(null),
+  );
 });

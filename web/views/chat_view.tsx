@@ -9,7 +9,7 @@ import type { ViewProps } from "../app.tsx";
 import type { Answer, ChatMode, ChatSession, Turn } from "../chat_session.ts";
 import type { ChatSide, ChatSubject, RunEntry } from "../protocol.ts";
 import { chatPath, readChatSubject, route, routeTo } from "../router.ts";
-import { isTunedOnServer } from "../server_model.ts";
+import { isTunedOnServer, serverModelId } from "../server_model.ts";
 import { modelName } from "./model_card.tsx";
 import { Problem } from "./problem.tsx";
 
@@ -23,11 +23,19 @@ interface ChatProps {
   readonly chat: ChatSession;
 }
 
+/** `signals, ab12cd34` of `ft:lowrank-tiny:lowrank:signals:ab12cd34`. */
+function shortName(model: string): string {
+  const [kind, , , suffix, id] = model.split(":");
+  return kind === "ft" ? [suffix, id].filter(Boolean).join(", ") : model;
+}
+
 /** What can be talked to, by address. */
-function Subjects({ subject, runs, baseModels }: {
+function Subjects({ subject, runs, baseModels, serverModels }: {
   subject: ChatSubject;
   runs: readonly RunEntry[];
   baseModels: readonly string[];
+  /** Names of models that the page's server has trained. */
+  serverModels: readonly string[];
 }) {
   const paths = new Map<string, string>(), path = chatPath(subject);
   for (const { name, status, resumable } of runs) {
@@ -39,6 +47,10 @@ function Subjects({ subject, runs, baseModels }: {
   }
   for (const uri of baseModels) {
     paths.set(chatPath({ kind: "base", baseModel: uri }), `${modelName(uri)}, as it is`);
+  }
+  const named = subject.kind === "server" ? [subject.model] : [];
+  for (const model of new Set([...serverModels, ...named])) {
+    paths.set(chatPath({ kind: "server", model }), `${shortName(model)}, on the server`);
   }
   if (!paths.has(path) && subject.kind === "run") {
     const { run, checkpoint } = subject;
@@ -239,20 +251,26 @@ function subjectOf({ session }: ViewProps): ChatSubject {
 }
 
 export function ChatView({ session }: ViewProps) {
-  const { chat } = session, isReady = session.ready.value, isBusy = session.busy.value;
+  const { chat } = session, isReady = session.ready.value;
   const subject = subjectOf({ session }), path = chatPath(subject);
+  const isBusy = session.busy.value && subject.kind !== "server";
   useEffect(() => {
     if (!isReady || isBusy) return;
     void chat.open(subject);
     return () => void chat.close();
   }, [path, isReady, isBusy]);
-  const models = session.inputs.models.value.filter((path) => !isTunedOnServer(path));
+  const models = session.inputs.models.value;
   const problem = chat.problem.value;
   return (
     <section id="chat" class="card chat" aria-labelledby="chat-title">
       <div class="title">
         <h1 id="chat-title">Chat</h1>
-        <Subjects subject={subject} runs={session.runs.value} baseModels={models} />
+        <Subjects
+          subject={subject}
+          runs={session.runs.value}
+          baseModels={models.filter((path) => !isTunedOnServer(path))}
+          serverModels={models.filter(isTunedOnServer).map((path) => serverModelId(path)!)}
+        />
         <Modes chat={chat} />
       </div>
       {isBusy && <p class="notice">A run is going on and takes the GPU. Pause it to talk.</p>}

@@ -10,7 +10,7 @@ import { chatPath } from "../router.ts";
 import type { RunState } from "../run_state.ts";
 
 /** The loss at a step, or the last one before it with its own step. */
-function lossAt(points: readonly LossPoint[], step: number): string {
+export function lossAt(points: readonly LossPoint[], step: number): string {
   const point = points.findLast((one) => one.step <= step);
   if (!point) return "–";
   return point.step === step ? shortLoss(point.loss) : `${shortLoss(point.loss)} at ${point.step}`;

@@ -4,10 +4,8 @@
  * @module
  */
 import type { ViewProps } from "../app.tsx";
-import { byteSize, clock, count } from "../figures.ts";
 import type { FinishNotice } from "../finish_notice.ts";
 import { chatPath, route } from "../router.ts";
-import { trainingSeconds } from "../run_curves.ts";
 import type { RunState, RunStatus } from "../run_state.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { HandOver } from "./hand_over.tsx";
@@ -15,6 +13,7 @@ import { MemoryRows } from "./memory_rows.tsx";
 import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";
 import { RunCheckpoints } from "./run_checkpoints.tsx";
+import { RunFigures } from "./run_figures.tsx";
 import { RunFiles } from "./run_files.tsx";
 import { RunLog } from "./run_log.tsx";
 import { RunSamples } from "./run_samples.tsx";
@@ -27,30 +26,6 @@ const WORDS: Readonly<Record<RunStatus, string>> = {
   completed: "Completed",
   failed: "Failed",
 };
-
-function figures(run: RunState): [string, string][] {
-  const last = run.last.value, evaluation = run.evaluations.at(-1), plan = run.started.value;
-  const checkpoint = run.checkpointAt.value, point = run.steps.at(-1);
-  const isGoing = ["starting", "running", "stopping"].includes(run.status.value);
-  return [
-    ...(point
-      ? [
-        ["Loss", point.loss.toFixed(3)],
-        ...(evaluation ? [["Evaluation", `${evaluation.loss.toFixed(3)} at ${evaluation.step}`]] : []),
-        ["Learning rate", point.learningRate.toExponential(2)],
-        ["Gradient norm", point.gradNorm.toFixed(3)],
-        ["Speed", `${count(Math.round(point.tokensPerSecond))} tokens/s`],
-        isGoing && last
-          ? ["Time left", clock(last.etaSeconds)]
-          : ["Trained for", clock(trainingSeconds(run.steps).at(-1)!)],
-      ]
-      : []),
-    ...(plan ? [["GPU memory", byteSize(plan.memory.reduce((sum, { bytes }) => sum + bytes, 0))]] : []),
-    ...(checkpoint
-      ? [["Checkpoint", `step ${checkpoint.step}, ${checkpoint.at.toLocaleTimeString("en-GB")}`]]
-      : []),
-  ] as [string, string][];
-}
 
 /** Asks for a notification, never by itself. */
 function NoticeButton({ notice }: { notice: FinishNotice }) {
@@ -154,7 +129,7 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
 }
 
 function Progress({ session, run }: ViewProps & { run: RunState }) {
-  const status = run.status.value, total = run.totalSteps.value, shown = figures(run);
+  const status = run.status.value, total = run.totalSteps.value;
   void run.version.value;
   return (
     <section id="run" class="card" aria-labelledby="run-title" data-status={status}>
@@ -165,16 +140,7 @@ function Progress({ session, run }: ViewProps & { run: RunState }) {
       </div>
       <progress id="progress" value={run.step.value} max={total || 1} aria-label="Steps done" />
       <p id="live" class="live">{run.live.value}</p>
-      {shown.length > 0 && (
-        <dl class="figures">
-          {shown.map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
-      )}
+      <RunFigures run={run} />
     </section>
   );
 }
