@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import defaults from "../../web/defaults.json" with { type: "json" };
 import { buildSite, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
 
@@ -71,5 +71,121 @@ inChromium(
       await page.locator("#data-summary", { hasText: "rows.jsonl" }).waitFor();
       await preview(page, "Ready");
       assert.equal(await page.locator("#data-file").evaluate((input: HTMLInputElement) => input.value), "");
+    }),
+);
+
+inChromium(
+  "markup in names, rows, prompts and addresses is text, and is run nowhere",
+  () =>
+    withPageOf(async (page) => {
+      const told: string[] = [], image = "<img src=x onerror=alert(1)>", script = "<script>alert(2)</script>";
+      page.on("dialog", (dialog) => {
+        told.push(dialog.message());
+        void dialog.dismiss();
+      });
+      const noMarkup = async () =>
+        assert.equal(await page.locator("#app :is(main img, main script, main b.mine)").count(), 0);
+      await shown(page, "fit");
+      const rows = row(image, "</pre><b class=mine>b") +
+        row("\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627");
+      await page.locator("#data-file").setInputFiles(fileOf(`rows ${image}.jsonl`, rows));
+      await page.locator("#row-preview", { hasText: "</pre><b class=mine>" }).waitFor();
+      await page.locator("#data-summary", { hasText: image }).waitFor();
+      await noMarkup();
+      await page.locator("#data-file").setInputFiles(fileOf("bad.jsonl", `${image}\n`));
+      await shown(page, "bad-lines");
+      await page.locator("#prompt").fill(image);
+      await page.keyboard.press("Enter");
+      await page.locator("#prompts", { hasText: image }).waitFor();
+      await page.locator("#option-output_model_name").fill(script);
+      await page.locator("#option-output_model_name").blur();
+      await page.locator("#issues", { hasText: script }).waitFor();
+      await noMarkup();
+      for (const path of [`run/${image}`, "run/100%", `run/${encodeURIComponent(script)}`, "chat/run/../x"]) {
+        await page.evaluate((path) => location.hash = `#/${path}`, path);
+        await page.getByText(/There is no such run here|Cannot /).first().waitFor();
+        await noMarkup();
+      }
+      await page.goto(page.url().replace(/#.*/, "#/run/100%"));
+      await page.reload();
+      await page.getByText("There is no such run here.").waitFor();
+      assert.deepEqual(told, []);
+    }),
+);
+
+inChromium(
+  "presses that come twice do once, and other runs are shown while one goes on",
+  () =>
+    withPageOf(async (page) => {
+      await page.locator("#start:not([disabled])").dblclick();
+      await page.locator("#run[data-status=running]").waitFor({ timeout: 120_000 });
+      await page.locator("#stop").dblclick();
+      await page.locator("#run[data-status=paused]").waitFor({ timeout: 60_000 });
+      assert.deepEqual(await page.locator("#problem").allInnerTexts(), []);
+      await page.locator("#discard").dblclick();
+      await page.locator("#discard", { hasText: "Remove all of it?" }).waitFor();
+      await page.evaluate(() => location.hash = "#/train");
+      await page.locator(".waiting #resume").dblclick();
+      await page.locator("#run:is([data-status=running], [data-status=completed])").waitFor({
+        timeout: 120_000,
+      });
+      assert.deepEqual(await page.locator("#problem").allInnerTexts(), []);
+      await page.locator("#run[data-status=completed]").waitFor({ timeout: 120_000 });
+
+      await page.evaluate(() => location.hash = "#/train");
+      await page.locator("#job", { hasText: "signals-2" }).waitFor();
+      await page.locator("#start:not([disabled])").click();
+      await page.locator("#run-title", { hasText: "signals-2" }).waitFor();
+      await page.goBack();
+      await page.goForward();
+      await page.evaluate(() => location.hash = "#/run/signals");
+      await page.locator("#run[data-status=completed] h1", { hasText: /^signals$/ }).waitFor();
+      await page.getByRole("link", { name: /^Run/ }).click();
+      await page.locator("#run-title", { hasText: "signals-2" }).waitFor();
+      await page.locator("#run[data-status=completed]").waitFor({ timeout: 120_000 });
+    }),
+);
+
+inChromium(
+  "a browser that keeps nothing trains in memory, and says so",
+  () =>
+    withTab(built, WEBGPU_FLAGS, async (page) => {
+      await page.locator("#job", { hasText: "in memory, until this page is closed" }).waitFor({
+        timeout: 60_000,
+      });
+      await page.locator("#start:not([disabled])").click();
+      await page.locator("#run[data-status=completed], #problem").waitFor({ timeout: 120_000 });
+      assert.deepEqual(await page.locator("#problem").allInnerTexts(), []);
+      await page.locator("#to-chat").waitFor();
+    }, async (page) => {
+      await page.context().route("**/worker.js", async (route) => {
+        const response = await route.fetch();
+        const refusing =
+          "navigator.storage.getDirectory = () => Promise.reject(new DOMException('', 'SecurityError'));";
+        await route.fulfill({ response, body: `${refusing}\n${await response.text()}` });
+      });
+    }),
+);
+
+inChromium(
+  "in the system's own colours, buttons can be read and pressed choices be seen",
+  () =>
+    withPageOf(async (page) => {
+      await page.emulateMedia({ forcedColors: "active" });
+      await shown(page, "fit");
+      const styles = (locator: Locator) =>
+        locator.evaluate((element) => {
+          const { color, backgroundColor, outlineStyle } = getComputedStyle(element);
+          return { color, backgroundColor, outlineStyle };
+        });
+      for (const button of ["#start", "#copy-command"]) {
+        const { color, backgroundColor } = await styles(page.locator(button));
+        assert.notEqual(color, backgroundColor, button);
+      }
+      const { outlineStyle } = await styles(page.locator(".switch [aria-pressed=true]").first());
+      assert.equal(outlineStyle, "solid");
+      const part = await styles(page.locator(".memory i").first());
+      const whole = await styles(page.locator(".memory"));
+      assert.notEqual(part.backgroundColor, whole.backgroundColor);
     }),
 );
