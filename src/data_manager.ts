@@ -1,13 +1,19 @@
 import { ChatTemplate, ChatTemplateError } from "./data/chat_template.ts";
 import { DatasetReader, refuseProblems } from "./data/dataset_reader.ts";
-import { type Tokenization, type TokenizedExample, tokenizeExample } from "./data/example.ts";
-import type { ColumnMapping, DataFormat, Example, RowFormat } from "./data/formats.ts";
+import { type Tokenization, tokenizeExample } from "./data/example.ts";
+import {
+  type ColumnMapping,
+  type DataFormat,
+  type Example,
+  ROW_FORMATS,
+  type RowFormat,
+} from "./data/formats.ts";
 import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
 import type { LengthCounts } from "./data/length_counts.ts";
 import type { LabelledIds, TrainOn } from "./data/mask.ts";
 import { type FoundFile, foundFiles } from "./data/path_pattern.ts";
 import type { OnBadLine } from "./data/problems.ts";
-import { type CutReading, type KeptTokens, Reading, WHOLE_ROWS } from "./data/reading.ts";
+import { type CutReading, type KeptTokens, Reading, type ShownRow, WHOLE_ROWS } from "./data/reading.ts";
 import type { SharedReadings } from "./data/shared_readings.ts";
 import { type DataReport, reportWarnings } from "./data/report.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
@@ -17,6 +23,7 @@ import { logger } from "./logger.ts";
 import { permutation, STREAM } from "./random.ts";
 import type { ReadableFolder, Scratch } from "./storage.ts";
 
+export type { ShownRow } from "./data/reading.ts";
 export type { DataReport } from "./data/report.ts";
 
 /** What `DataManager` needs. */
@@ -113,15 +120,7 @@ export interface SourceCheck {
   /** Rows that came before already. */
   readonly repeats: number;
   /** The first rows as they are trained; none without a tokenizer. */
-  readonly samples: readonly TokenizedExample[];
-}
-
-/** A row as it is trained. */
-export interface ShownRow {
-  /** As far as it is not cut. */
-  readonly example: TokenizedExample;
-  /** Tokens before cutting. */
-  readonly length: number;
+  readonly samples: readonly ShownRow[];
 }
 
 /** What `check()` found. */
@@ -245,8 +244,7 @@ export class DataManager {
     const { maxLength } = options;
     const { training, close } = await this.#read(options, { most: maxLength, rows: index + 1 });
     try {
-      const cut = training.cut(maxLength), example = cut.rows.at(index);
-      return example ? { example, length: cut.wholeLength(index) } : null;
+      return training.cut(maxLength).shown(index) ?? null;
     } finally {
       close();
     }
@@ -308,7 +306,8 @@ export class DataManager {
 
   /** What decides a reading's content; null where a file does not tell whether it changes. */
   async #keyOf(found: readonly FoundFile[], options: LoadOptions): Promise<string | null> {
-    const { tokenizer, allowSpecialTokens = false, formats } = this.#options, versions: string[] = [];
+    const { tokenizer, allowSpecialTokens = false, formats = ROW_FORMATS } = this.#options,
+      versions: string[] = [];
     for (const { folder, name } of found) {
       const file = await folder.open(name);
       await file.close();
@@ -316,7 +315,7 @@ export class DataManager {
       versions.push(file.uri, String(file.size), file.version);
     }
     const { dataFormat, columnMapping = null, trainOn = null } = options;
-    const template = this.#template()?.source ?? null, names = formats?.map(({ name }) => name) ?? null;
+    const template = this.#template()?.source ?? null, names = formats.map(({ name }) => name);
     return JSON.stringify([
       versions,
       tokenizer?.fingerprint() ?? null,

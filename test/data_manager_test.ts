@@ -247,7 +247,7 @@ Deno.test("check() counts what load() gives, and tells bad lines instead of refu
   assert.deepEqual([train.report.rows, train.badLines, train.issues[0]!.line, train.repeats], [6, 1, 6, 1]);
   assert.deepEqual([train.lengths.rows, train.lengths.longest, train.report.trainedTokens], [6, 6, 30]);
   assert.deepEqual([held!.report.rows, heldOut, leaked], [2, 2, 2]);
-  assert.deepEqual(train.samples.map(({ inputIds }) => tokenizer.decode([...inputIds])), [
+  assert.deepEqual(train.samples.map(({ example }) => tokenizer.decode([...example.inputIds])), [
     "row 0</s>",
     "row 1</s>",
   ]);

@@ -3,42 +3,37 @@
  *
  * @module
  */
-import { isGgufName } from "../src/checkpoint/gguf_model.ts";
-import type { FineTuneJobConfig } from "../src/config.ts";
 import { readCsv } from "../src/data/csv.ts";
 import { byteChunks, type Entry } from "../src/data/entries.ts";
 import { fileKind } from "../src/data/file_kind.ts";
-import type { TokenizedExample } from "../src/data/example.ts";
 import { readJsonArray } from "../src/data/json_array.ts";
 import { readJsonl } from "../src/data/jsonl.ts";
 import { IGNORE_INDEX } from "../src/data/mask.ts";
-import { Tokenizer } from "../src/data/tokenizer.ts";
-import { DataManager } from "../src/data_manager.ts";
-import { ModelManager } from "../src/model_manager.ts";
+import { reportWarnings } from "../src/data/report.ts";
+import type { Tokenizer } from "../src/data/tokenizer.ts";
+import type { DataCheck, ShownRow, SourceCheck } from "../src/data_manager.ts";
 import { fileAt } from "../src/storage.ts";
 import type { PageFiles } from "./page_files.ts";
-import type { DataFacts, TextPiece } from "./protocol.ts";
-import { type Watch, watchedFolder } from "./watched_folder.ts";
+import type { DataFacts, DataRow, TextPiece } from "./protocol.ts";
 
-/** Rows of the preview. */
-const SHOWN_ROWS = 8;
 /** Tokens of a row that are shown. */
 const SHOWN_TOKENS = 2000;
 /** Bars of the histogram. */
 const MOST_BARS = 24;
 
-/** @throws {StorageNotFoundError} @throws {ModelFormatError} If the model's tokenizer cannot be used. */
-export async function dataFacts(
-  { job, training }: FineTuneJobConfig,
-  files: PageFiles,
-  watch: Watch,
-): Promise<DataFacts> {
-  const tokenizer = await tokenizerOf(job.baseModel, files);
-  const { allowSpecialTokens } = training;
-  const watched = (uri: string) => watchedFolder(files.at(uri), watch);
-  const manager = new DataManager({ files: (uri) => fileAt(watched, uri), tokenizer, allowSpecialTokens });
-  const { train, eval: held, heldOut, leaked } = await manager.check({ ...job, ...training }, SHOWN_ROWS);
-  const { report, lengths, issues, badLines, warnings } = train;
+/** What a check's facts are told with. */
+export interface FactsView {
+  readonly tokenizer: Tokenizer;
+  readonly maxLength: number;
+  readonly columns: readonly string[];
+}
+
+/** A check as the page shows it. */
+export function factsOf(
+  { train, eval: held, heldOut, leaked }: DataCheck,
+  { tokenizer, maxLength, columns }: FactsView,
+): DataFacts {
+  const { report, lengths, issues, badLines } = train;
   return {
     formats: report.formats,
     rows: report.rows,
@@ -52,43 +47,48 @@ export async function dataFacts(
     leaked,
     issues: [...issues, ...held?.issues ?? []],
     badLines: badLines + (held?.badLines ?? 0),
-    warnings: [...warnings, ...held?.warnings ?? []],
+    skippable: train.skippable + (held?.skippable ?? 0),
+    skipped: report.skipped + (held?.report.skipped ?? 0),
+    refused: train.refusals.length + (held?.refusals.length ?? 0) > 0,
+    warnings: [train, ...(held ? [held] : [])].flatMap((source) => remarksOf(source, maxLength)),
     longest: lengths.longest,
-    histogram: lengths.rows === 0 ? [] : lengths.histogram(MOST_BARS),
-    samples: train.samples.map((sample) => pieces(sample, tokenizer)),
-    columns: await columnsOf([job.trainingDataPath].flat()[0]!, files),
+    histogram: lengths.bars(MOST_BARS, maxLength),
+    samples: train.samples.map((sample) => shownRow(sample, tokenizer)),
+    columns,
   };
 }
 
-async function tokenizerOf(uri: string, files: PageFiles): Promise<Tokenizer> {
-  if (!isGgufName(uri)) return await Tokenizer.load(files.at(uri));
-  const base = await new ModelManager(files.at).open(uri);
-  try {
-    return await Tokenizer.load(base.folder);
-  } finally {
-    await base.weights.close();
-  }
+/** What is warned of, without what the view tells in its own ways. */
+function remarksOf({ report, warnings }: SourceCheck, maxLength: number): string[] {
+  const told = new Set(reportWarnings({ ...report, unrolled: 0 }, maxLength));
+  return warnings.filter((warning) => !told.has(warning));
 }
 
-/** A row's text in pieces that are trained and pieces that are not. */
-function pieces({ inputIds, labels }: TokenizedExample, tokenizer: Tokenizer): TextPiece[] {
-  const end = Math.min(inputIds.length, SHOWN_TOKENS), found: TextPiece[] = [];
+/** A row's text in pieces: each is trained or not, and text or one special token. */
+export function shownRow({ example: { inputIds, labels }, length }: ShownRow, tokenizer: Tokenizer): DataRow {
+  const end = Math.min(inputIds.length, SHOWN_TOKENS), pieces: TextPiece[] = [];
+  const isTrained = (t: number) => labels[t] !== IGNORE_INDEX;
   for (let start = 0; start < end;) {
-    const trained = labels[start] !== IGNORE_INDEX;
+    const trained = isTrained(start), special = tokenizer.isSpecial(inputIds[start]!);
     let stop = start + 1;
-    while (stop < end && (labels[stop] !== IGNORE_INDEX) === trained) stop++;
-    found.push({
+    if (!special) {
+      while (stop < end && isTrained(stop) === trained && !tokenizer.isSpecial(inputIds[stop]!)) stop++;
+    }
+    pieces.push({
       text: tokenizer.decode([...inputIds.subarray(start, stop)]),
       trained,
+      special,
       tokens: stop - start,
     });
     start = stop;
   }
-  return found;
+  let trained = 0;
+  for (let t = 0; t < labels.length; t++) trained += isTrained(t) ? 1 : 0;
+  return { pieces, tokens: inputIds.length, trained, length };
 }
 
 /** Names of the first record's columns; none where it has none, or of a kind that is not looked into. */
-async function columnsOf(uri: string, files: PageFiles): Promise<string[]> {
+export async function columnsOf(uri: string, files: PageFiles): Promise<string[]> {
   const { folder, name } = fileAt(files.at, uri);
   const file = await folder.open(name);
   try {

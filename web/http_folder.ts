@@ -133,6 +133,11 @@ class RemoteFile {
 
   constructor(readonly url: URL, readonly uri: string, readonly fetcher: typeof fetch) {}
 
+  /** As the server names it; null where it does not. */
+  get tag(): string | null {
+    return this.#tag;
+  }
+
   /** The file's size and its first bytes, or all of it from a server without ranges. @throws {StorageNotFoundError} */
   async fetchFirst(length: number): Promise<{ bytes: Uint8Array<ArrayBuffer>; size: number }> {
     const response = await this.#request(0, length);
@@ -184,11 +189,13 @@ class RemoteFile {
 
 class HttpReader implements FileReader {
   readonly uri: string;
+  readonly version?: string;
   readonly #file: RemoteFile;
   readonly #first: Uint8Array<ArrayBuffer>;
 
   constructor(file: RemoteFile, readonly size: number, first: Uint8Array<ArrayBuffer>) {
     this.uri = file.uri;
+    if (file.tag !== null) this.version = file.tag;
     this.#file = file;
     this.#first = first;
   }

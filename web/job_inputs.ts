@@ -10,6 +10,7 @@ import type { JobForm } from "./job_form.ts";
 import {
   type ByteProgress,
   type DataFacts,
+  type DataRow,
   type JobPlan,
   type KeptModel,
   type ModelFacts,
@@ -34,10 +35,12 @@ const DATA_OPTIONS = [
   "eval_data_path",
   "data_format",
   "column_mapping",
+  "on_bad_line",
   "train_on",
   "max_length",
   "train_test_split",
   "allow_special_tokens",
+  "chat_template_path",
   "seed",
 ];
 
@@ -100,8 +103,11 @@ export class JobInputs {
         const options = this.#dataOptions;
         if (!options) return void (this.data.value = { ...this.data.value, waiting: false });
         this.reading.value = null;
-        const onNote = (progress: ByteProgress) => void (this.reading.value = progress);
-        await this.#ask(this.data, "dataFacts", options, onNote);
+        await this.#ask(this.data, "dataFacts", options, (note) => {
+          if ("facts" in note) return note.facts;
+          this.reading.value = note.progress;
+          return null;
+        });
       },
     );
     if (!this.#isAble) return;
@@ -167,9 +173,23 @@ export class JobInputs {
   /** Takes a file or a text as the training data; what was held out of the former data no longer is. */
   async takeData(given: NamedContent): Promise<void> {
     await this.#take(this.data, async () => {
-      const path = await this.#engine.ask("keepData", given);
-      return { training_data_path: path, eval_data_path: undefined, column_mapping: undefined };
+      const path = await this.#engine.ask("keepData", { ...given, purpose: "train" });
+      const former = { eval_data_path: undefined, column_mapping: undefined, on_bad_line: undefined };
+      return { training_data_path: path, ...former };
     });
+  }
+
+  /** Takes a file as the data to evaluate on; null holds rows of the training data out again. */
+  async takeEvaluation(given: NamedContent | null): Promise<void> {
+    if (given === null) return this.#form.set({ eval_data_path: undefined });
+    await this.#take(this.data, async () => {
+      return { eval_data_path: await this.#engine.ask("keepData", { ...given, purpose: "eval" }) };
+    });
+  }
+
+  /** A row of the data as it is trained, by its number from 0; null if there is none. @throws {RefusedError} */
+  row(row: number): Promise<DataRow | null> {
+    return this.#engine.ask("dataRow", { config: this.#dataOptions ?? this.#form.values.value, row });
   }
 
   /** Looks again which models there are, on the device and on the page's server. */
@@ -200,6 +220,7 @@ export class JobInputs {
 
   /** Puts what the user gave into the form, which has the worker asked about it. What was given last counts. */
   async #take<T>(into: Signal<Asked<T>>, keep: () => Promise<Wire>): Promise<void> {
+    this.#asking.get(into)?.abort(); // the worker is free for it then
     const taking = { into }, others = this.#takings.value.filter((one) => one.into !== into);
     const isLast = () => this.#takings.value.includes(taking);
     this.#takings.value = [...others, taking];
@@ -253,14 +274,20 @@ export class JobInputs {
     into: Signal<Asked<Questions[Q]["answer"]>>,
     question: Q,
     input: Questions[Q]["input"],
-    onNote: (note: NoteOf<Q>) => void = () => {},
+    soFar: (note: NoteOf<Q>) => Questions[Q]["answer"] | null = () => null,
   ): Promise<void> {
-    const asked = into.value = { ...into.value, problem: null, waiting: true };
+    let shown = into.value = { ...into.value, problem: null, waiting: true };
     const controller = new AbortController(), { signal } = controller;
     this.#asking.set(into as Signal<Asked<unknown>>, controller);
+    // a later question has taken the place of this one, or will
+    const isStale = () => into.value !== shown || signal.aborted;
+    const onNote = (note: NoteOf<Q>) => {
+      if (isStale()) return;
+      const value = soFar(note);
+      if (value !== null) shown = into.value = { value, problem: null, waiting: true };
+    };
     const settle = (end: Partial<Asked<Questions[Q]["answer"]>>) => {
-      // a later question has taken the place of this one, or will
-      if (into.value !== asked || signal.aborted) return;
+      if (isStale()) return;
       into.value = { value: null, problem: null, waiting: false, ...end };
     };
     try {

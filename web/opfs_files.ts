@@ -27,9 +27,11 @@ export interface SyncAccessHandle {
 /** A snapshot: reading does not lock the file, and does not see what is appended later. */
 export class OpfsReader implements FileReader {
   readonly size: number;
+  readonly version: string;
 
   constructor(readonly uri: string, readonly file: File) {
     this.size = file.size;
+    this.version = String(file.lastModified);
   }
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {

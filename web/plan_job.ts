@@ -4,6 +4,7 @@
  * @module
  */
 import type { FineTuneJobConfig } from "../src/config.ts";
+import { SharedReadings } from "../src/data/shared_readings.ts";
 import { createFineTuneJob } from "../src/fine_tune_job.ts";
 import type { QuantizationPlan, RunSummary } from "../src/job.ts";
 import type { PageFiles } from "./page_files.ts";
@@ -14,12 +15,13 @@ export async function planJob(
   config: FineTuneJobConfig,
   files: Pick<PageFiles, "at">,
   signal: AbortSignal,
+  readings: SharedReadings = new SharedReadings(),
 ): Promise<JobPlan> {
   let summary: RunSummary | null = null, quantizations: readonly QuantizationPlan[] = [];
   const warnings: string[] = [];
   // a run of this name is replaced on starting, so that what it holds is no hindrance
   const { job } = config, replacing = { ...config, job: { ...job, overwrite: true } };
-  const deps = { files: files.at, dryRun: true, signal };
+  const deps = { files: files.at, readings, dryRun: true, signal };
   for await (const event of createFineTuneJob(replacing, deps).run()) {
     if (event.type === "started") summary = event.summary;
     if (event.type === "planned") quantizations = event.quantizations;

@@ -96,9 +96,14 @@ export interface Questions {
     readonly note: DownloadProgress;
   };
   /** Keeps data on the device, so that a run can go on with it after a reload; answered with its path. */
-  readonly keepData: { readonly input: NamedContent; readonly answer: string };
+  readonly keepData: { readonly input: KeptData; readonly answer: string };
   /** Reads the data of a job as training would. */
-  readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts; readonly note: ByteProgress };
+  readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts; readonly note: DataNote };
+  /** A row of a job's data as it is trained, by its number from 0; null if there is none. */
+  readonly dataRow: {
+    readonly input: { readonly config: Wire; readonly row: number };
+    readonly answer: DataRow | null;
+  };
   /** Plans a job as a dry run does; nothing is allocated. */
   readonly plan: { readonly input: Wire; readonly answer: JobPlan };
   /** Starts a job on the page's server; answered with its id there. */
@@ -433,12 +438,33 @@ export interface DownloadProgress extends ByteProgress {
   readonly problem: PlainError | null;
 }
 
+/** Data and what it is for. */
+export interface KeptData extends NamedContent {
+  readonly purpose: "train" | "eval";
+}
+
+/** How far data is read, or what it holds so far. */
+export type DataNote = { readonly progress: ByteProgress } | { readonly facts: DataFacts };
+
 /** Text of a rendered row. */
 export interface TextPiece {
   readonly text: string;
   /** Whether the loss counts its tokens. */
   readonly trained: boolean;
+  /** Whether it is one special token. */
+  readonly special: boolean;
   readonly tokens: number;
+}
+
+/** A row as it is trained. */
+export interface DataRow {
+  /** Of its first tokens; more than fit a view are left out. */
+  readonly pieces: readonly TextPiece[];
+  /** Tokens of it, and those that the loss counts. */
+  readonly tokens: number;
+  readonly trained: number;
+  /** Tokens before cutting. */
+  readonly length: number;
 }
 
 /** What the data of a job is. */
@@ -459,13 +485,18 @@ export interface DataFacts {
   readonly issues: readonly DatasetIssue[];
   /** Records that cannot be used, `issues` or not. */
   readonly badLines: number;
+  /** Lines among them that can be left out, and those that are. */
+  readonly skippable: number;
+  readonly skipped: number;
+  /** Whether training would refuse the data for what is wrong with it. */
+  readonly refused: boolean;
   readonly warnings: readonly string[];
   /** Tokens of the longest row before cutting. */
   readonly longest: number;
-  /** Rows by tokens before cutting. */
+  /** Rows by tokens before cutting; the last range may be wider than the others. */
   readonly histogram: readonly { readonly from: number; readonly to: number; readonly rows: number }[];
   /** The first rows as they are trained. */
-  readonly samples: readonly (readonly TextPiece[])[];
+  readonly samples: readonly DataRow[];
   /** Names of the first record's columns. */
   readonly columns: readonly string[];
 }

@@ -29,6 +29,7 @@ function watchedFile(file: FileReader, { signal, onProgress }: Watch): FileReade
   return {
     uri: file.uri,
     size: file.size,
+    ...(file.version === undefined ? {} : { version: file.version }),
     close: () => file.close(),
     async read(offset, length) {
       signal.throwIfAborted();

@@ -15,7 +15,7 @@ import type { Folder } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
 import type { ChatModel } from "./chat_model.ts";
 import { deviceFacts } from "./device_facts.ts";
-import { dataFacts } from "./data_facts.ts";
+import { DataDesk } from "./data_desk.ts";
 import { noteHandedOver } from "./handed_over.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
 import { ModelShelf } from "./model_shelf.ts";
@@ -40,8 +40,8 @@ import { holdLife } from "./worker_life.ts";
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });
 
-/** Where data is kept on the device. */
-const DATA_FOLDER = "device/data";
+/** Where data is kept on the device, by what it is for: two files may have one name. */
+const DATA_FOLDERS = { train: "device/data", eval: "device/evaluation" } as const;
 
 /** While a submission runs, a GPU draws no page. */
 const SUBMISSION_MS = 40;
@@ -53,6 +53,7 @@ interface Session {
   readonly library: RunLibrary;
   readonly files: PageFiles;
   readonly shelf: ModelShelf;
+  readonly data: DataDesk;
   /** What was asked and is not answered yet, by id. */
   readonly asked: Map<number, AbortController>;
   /** What is talked to; null until somebody does. */
@@ -73,10 +74,10 @@ async function openSession(): Promise<Session> {
   await holdLife();
   const { root, store } = await openRoot();
   const files = new PageFiles(root, self.location.href);
-  const [library, shelf] = [new RunLibrary(root), new ModelShelf(files)];
+  const [library, shelf, data] = [new RunLibrary(root), new ModelShelf(files), new DataDesk(files)];
   const [planning, finishing] = [new AbortController(), new AbortController()];
   const idle = { chat: null, running: null, finishing, answering: false, planning };
-  return { root, store, files, library, shelf, asked: new Map(), ...idle };
+  return { root, store, files, library, shelf, data, asked: new Map(), ...idle };
 }
 
 async function openRoot(): Promise<Pick<Session, "root" | "store">> {
@@ -129,6 +130,7 @@ async function start(current: Session, { config: wire, server, onlyOneStep }: St
     const { id: jobId } = config.job;
     const job = createFineTuneJob(config, {
       files: files.at,
+      readings: current.data.readings,
       signal: stopper.signal,
       finish: current.finishing.signal,
       answersNow,
@@ -177,7 +179,7 @@ type Answers = {
 };
 
 function answersOf(current: Session): Answers {
-  const { root, store, library, files, shelf } = current;
+  const { root, store, library, files, shelf, data } = current;
   return {
     open: async () => ({ store, runs: await library.list() }),
     runs: () => library.list(),
@@ -212,9 +214,17 @@ function answersOf(current: Session): Answers {
     conversationFacts: (uri) => shelf.conversationFacts(uri),
     modelPath: (uri) => shelf.path(uri),
     modelFacts: (uri) => shelf.facts(uri),
-    pickModel: (picked) => shelf.pick(picked),
-    keepModel: (picked) => shelf.keep(picked),
+    pickModel: (picked) => {
+      data.forgetModels();
+      return shelf.pick(picked);
+    },
+    keepModel: async (picked) => {
+      const path = await shelf.keep(picked);
+      data.forgetModels();
+      return path;
+    },
     removeModel: async (uri) => {
+      data.forgetModels();
       await shelf.remove(uri);
       return null;
     },
@@ -230,16 +240,17 @@ function answersOf(current: Session): Answers {
       const { keepBucketModel } = await import("./bucket_models.ts");
       return await keepBucketModel(order, files, { signal, onProgress: note });
     },
-    keepData: async ({ name, content }) => {
-      await copyTo(files.at(DATA_FOLDER), name, content);
-      return `${DATA_FOLDER}/${name}`;
+    keepData: async ({ name, content, purpose }) => {
+      const folder = DATA_FOLDERS[purpose];
+      await copyTo(files.at(folder), name, content);
+      return `${folder}/${name}`;
     },
-    dataFacts: (wire, { signal, note }) =>
-      dataFacts(parseFineTuneJobConfig(wire), files, { signal, onProgress: note }),
+    dataFacts: (wire, asked) => data.facts(parseFineTuneJobConfig(wire), asked),
+    dataRow: ({ config, row }) => data.row(parseFineTuneJobConfig(config), row),
     plan: (wire) => {
       current.planning.abort(); // of two plans the later one is wanted
       current.planning = new AbortController();
-      return planJob(parseFineTuneJobConfig(wire), files, current.planning.signal);
+      return planJob(parseFineTuneJobConfig(wire), files, current.planning.signal, data.readings);
     },
     device: ({ measure }) => deviceFacts(measure),
     startOnServer: async (config) => {

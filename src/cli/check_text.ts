@@ -6,7 +6,7 @@
 import type { TokenizedExample } from "../data/example.ts";
 import { IGNORE_INDEX } from "../data/mask.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import type { DataCheck, SourceCheck } from "../data_manager.ts";
+import type { DataCheck, ShownRow, SourceCheck } from "../data_manager.ts";
 import { formatCount, formatShare } from "./format.ts";
 import type { Paint } from "./paint.ts";
 
@@ -99,17 +99,17 @@ function bars({ lengths }: SourceCheck): string[] {
 }
 
 /** Rows as the model sees them; what is trained is coloured and between « and ». */
-function sampleLines(samples: readonly TokenizedExample[], { tokenizer, paint }: CheckView): string[] {
+function sampleLines(samples: readonly ShownRow[], { tokenizer, paint }: CheckView): string[] {
   if (!tokenizer || samples.length === 0) return [];
   return [
     "",
     `The first rows as they are trained: the loss counts what stands between ${paint("cyan", "«")} and ${
       paint("cyan", "»")
     }.`,
-    ...samples.flatMap((
-      sample,
-      i,
-    ) => ["", row(`row ${i + 1}`, `${sample.inputIds.length} tokens`), ...shown(sample, tokenizer, paint)]),
+    ...samples.flatMap(({ example, length }, i) => {
+      const kept = example.inputIds.length, cut = kept < length ? `, cut of ${length}` : "";
+      return ["", row(`row ${i + 1}`, `${kept} tokens${cut}`), ...shown(example, tokenizer, paint)];
+    }),
   ];
 }
 

@@ -39,6 +39,29 @@ export class LengthCounts {
     return bars;
   }
 
+  /**
+   * Rows by ranges of one width as `histogram()`, from the shortest length on. Where few rows are far longer than all others
+   * the last range holds all from its start on.
+   *
+   * @param shown A length that is to lie within the ranges of one width if any row reaches it; default none.
+   */
+  bars(most: number, shown = 0): { readonly from: number; readonly to: number; readonly rows: number }[] {
+    if (this.#rows === 0) return [];
+    const { longest } = this, shortest = Math.min(...this.#counts.keys()), usual = this.quantile(0.99);
+    const isFar = longest - shortest > 3 * Math.max(usual - shortest, 1);
+    const last = isFar ? Math.max(usual, Math.min(shown, longest)) : longest;
+    const width = rangeWidth(last - shortest + 1, most - 1), start = shortest - shortest % width;
+    const ranges = Math.floor((last - start) / width) + 1, end = start + ranges * width;
+    const bars = Array.from({ length: ranges }, (_, i) => {
+      return { from: start + i * width, to: start + (i + 1) * width - 1, rows: 0 };
+    });
+    if (end <= longest) bars.push({ from: end, to: longest, rows: 0 });
+    for (const [length, count] of this.#counts) {
+      bars[Math.min(Math.floor((length - start) / width), bars.length - 1)]!.rows += count;
+    }
+    return bars;
+  }
+
   /** Every length, ascending, as often as it came. */
   all(): number[] {
     return this.#sorted().flatMap(([length, count]) => Array<number>(count).fill(length));

@@ -23,6 +23,14 @@ export interface KeptTokens {
   readonly rows: number;
 }
 
+/** A row as it is trained. */
+export interface ShownRow {
+  /** As far as it is not cut. */
+  readonly example: TokenizedExample;
+  /** Tokens before cutting. */
+  readonly length: number;
+}
+
 /** All that is trained. */
 export const WHOLE_ROWS: KeptTokens = { most: Infinity, rows: Infinity };
 
@@ -122,14 +130,15 @@ export class CutReading {
     return { train: side(train), held: side(held) };
   }
 
-  /** Tokens of a row before cutting. */
-  wholeLength(row: number): number {
-    return this.reading.rows.wholeLength(this.#keptRows?.[row] ?? row);
+  /** A row with its tokens before cutting; undefined where there is none of the number. */
+  shown(row: number): ShownRow | undefined {
+    const example = this.rows.at(row);
+    return example && { example, length: this.reading.rows.wholeLength(this.#keptRows?.[row] ?? row) };
   }
 
   /** The first rows. */
-  first(count: number): TokenizedExample[] {
-    return Array.from({ length: Math.min(count, this.rows.length) }, (_, row) => this.rows.at(row)!);
+  first(count: number): ShownRow[] {
+    return Array.from({ length: Math.min(count, this.rows.length) }, (_, row) => this.shown(row)!);
   }
 
   /** What became of the files' rows. Told of files that are being read, it has no hash yet. */

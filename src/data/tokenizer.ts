@@ -33,6 +33,7 @@ export class Tokenizer {
   readonly #encoder: Encoder;
   readonly #words: WordEncoder;
   readonly #specialText: RegExp | null;
+  readonly #specialIds: ReadonlySet<number>;
   /** What the tokenizer puts around a text, by its own rule. */
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
@@ -43,7 +44,9 @@ export class Tokenizer {
     this.#files = files;
     this.#encoder = newEncoder(files.uri, files.tokenizer, files.config);
     this.#words = new WordEncoder(this.#encoder, files.tokenizer, files.config);
-    const special = files.addedTokens.filter(({ special }) => special).map(({ content }) => content);
+    const specialTokens = files.addedTokens.filter(({ special }) => special);
+    const special = specialTokens.map(({ content }) => content);
+    this.#specialIds = new Set(specialTokens.map(({ id }) => id));
     this.#specialText = special.length === 0 ? null : new RegExp(anyOf(special), "g");
     this.bosToken = files.specialTokens.bos_token ?? null;
     this.eosToken = files.specialTokens.eos_token ?? null;
@@ -94,6 +97,11 @@ export class Tokenizer {
       skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });
+  }
+
+  /** Whether an id is that of a special token, such as `<|im_end|>`. */
+  isSpecial(id: number): boolean {
+    return this.#specialIds.has(id);
   }
 
   /** SHA-256 of the files that it was read from, in hex. */

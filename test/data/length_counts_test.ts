@@ -24,3 +24,28 @@ Deno.test("LengthCounts counts every row in one range of a round width", () => {
   ]);
   assert.deepEqual(counted([3, 30]).histogram(3).map(({ from, rows }) => [from, rows]), [[0, 1], [20, 1]]);
 });
+
+Deno.test("LengthCounts gives bars from the shortest length on, and gathers few far longer ones in the last", () => {
+  const of = (lengths: readonly number[]) => {
+    const counts = new LengthCounts();
+    for (const length of lengths) counts.add(length);
+    return counts;
+  };
+  assert.deepEqual(of([]).bars(24), []);
+  assert.deepEqual(of([256, 256]).bars(24), [{ from: 256, to: 256, rows: 2 }]);
+  assert.deepEqual(
+    of([20, 23, 23]).bars(24),
+    [20, 21, 22, 23].map((from) => {
+      return { from, to: from, rows: { 20: 1, 23: 2 }[from] ?? 0 };
+    }),
+  );
+  const usual = Array.from({ length: 500 }, (_, i) => 100 + i % 100);
+  const bars = of([...usual, 20_000]).bars(24);
+  assert.deepEqual(bars.at(-1), { from: 200, to: 20_000, rows: 1 });
+  assert.deepEqual([bars.length, bars[0]!.from, bars[0]!.rows], [21, 100, 25]);
+  // a length to be shown lies within the even ranges
+  const cut = of([...usual, 20_000]).bars(24, 512);
+  assert.ok(cut.length <= 24 && cut.at(-1)!.from > 512 && cut.at(-1)!.from < 600);
+  for (const many of [bars, cut]) assert.equal(many.reduce((sum, { rows }) => sum + rows, 0), 501);
+  assert.equal(of([1, 5000]).bars(24, 512).reduce((sum, { rows }) => sum + rows, 0), 2);
+});

@@ -1,16 +1,16 @@
 /**
- * The training data: chosen, dropped or pasted; what is wrong with it, how it is read, and what is trained.
+ * The training data: what it is, what is wrong with it, how it is read, and what is trained.
  *
  * @module
  */
-import { useSignal } from "@preact/signals";
-import { byteSize, counted } from "../figures.ts";
+import { byteSize, count, counted } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
 import type { JobInputs } from "../job_inputs.ts";
-import { dataFile, pastedData } from "../picking.ts";
 import { titleOf } from "../option_text.ts";
 import type { DataFacts } from "../protocol.ts";
+import { BadLines } from "./bad_lines.tsx";
 import { ColumnMapping } from "./column_mapping.tsx";
+import { DropZone, EvaluationFile } from "./drop_zone.tsx";
 import { LengthHistogram } from "./length_histogram.tsx";
 import { Problem } from "./problem.tsx";
 import { RowPreview } from "./row_preview.tsx";
@@ -20,153 +20,106 @@ interface CardProps {
   readonly inputs: JobInputs;
 }
 
-function DropZone({ inputs }: { inputs: JobInputs }) {
-  const over = useSignal(false), pasting = useSignal(false), text = useSignal("");
-  const take = (file: File | undefined) => file && void inputs.takeData(dataFile(file));
-  return (
-    <div
-      id="drop"
-      class={over.value ? "drop over" : "drop"}
-      onDragOver={(event) => {
-        event.preventDefault();
-        over.value = true;
-      }}
-      onDragLeave={() => over.value = false}
-      onDrop={(event) => {
-        event.preventDefault();
-        over.value = false;
-        take(event.dataTransfer?.files[0]);
-      }}
-    >
-      <p>Drop a file here: JSON Lines, JSON, CSV or Parquet.</p>
-      <div class="actions">
-        <label class="button second quiet">
-          Choose a file
-          <input
-            id="data-file"
-            class="unseen"
-            type="file"
-            accept=".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.txt"
-            onChange={({ currentTarget }) => {
-              take(currentTarget.files?.[0]);
-              currentTarget.value = ""; // or the same file, corrected, would be no change
-            }}
-          />
-        </label>
-        <button
-          type="button"
-          class="second quiet"
-          aria-expanded={pasting.value}
-          onClick={() => pasting.value = !pasting.value}
-        >
-          Paste
-        </button>
-      </div>
-      {pasting.value && (
-        <div class="field">
-          <label for="pasted">Rows as JSON Lines, JSON or CSV</label>
-          <textarea
-            id="pasted"
-            rows={6}
-            spellcheck={false}
-            value={text.value}
-            onInput={({ currentTarget }) => text.value = currentTarget.value}
-          />
-          <button
-            type="button"
-            class="second"
-            disabled={text.value.trim() === ""}
-            onClick={() => void inputs.takeData(pastedData(text.value))}
-          >
-            Take these rows
-          </button>
-        </div>
-      )}
-    </div>
-  );
+const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+
+interface SummaryProps {
+  readonly facts: DataFacts;
+  readonly path: string;
+  readonly evalPath: string | null;
+  readonly isWhole: boolean;
 }
 
-function Summary({ facts, path }: { facts: DataFacts; path: string }) {
-  const { formats, rows, badLines, heldOut, ownEvaluation, kept } = facts;
+function Summary({ facts, path, evalPath, isWhole }: SummaryProps) {
+  const { formats, rows, badLines, skipped, heldOut, ownEvaluation, kept } = facts;
   const training = ownEvaluation ? kept : kept - heldOut;
   return (
     <p id="data-summary">
-      <strong>{path.slice(path.lastIndexOf("/") + 1)}</strong> ·{" "}
-      {formats.map(titleOf).join(", ") || "no format found"}
+      <strong>{nameOf(path)}</strong> · {formats.map(titleOf).join(", ") || "no format found"}
       {" · "}
       {counted(rows, "row")}
-      {rows > 0 && ` · ${counted(training, "row")} to train on, ${heldOut} to evaluate on`}
-      {badLines > 0 && <span class="wrong">{` · ${counted(badLines, "bad line")}`}</span>}
+      {isWhole && rows > 0 && ` · ${counted(training, "row")} to train on, ${count(heldOut)} to evaluate on`}
+      {isWhole && evalPath !== null && ` (${nameOf(evalPath)})`}
+      {!isWhole && " so far"}
+      {badLines > 0 && skipped === 0 && <span class="wrong">{` · ${counted(badLines, "bad line")}`}</span>}
+      {skipped > 0 && ` · ${counted(skipped, "line")} skipped`}
     </p>
   );
 }
 
-function BadLines({ facts: { issues, badLines } }: { facts: DataFacts }) {
-  if (issues.length === 0) return null;
-  return (
-    <div id="bad-lines" role="alert" class="bad">
-      <p class="wrong">
-        {counted(badLines, "line")} cannot be used. Correct them in the file and choose it again:
-      </p>
-      <ol tabIndex={0} aria-label="Bad lines">
-        {issues.map(({ line, message }, i) => (
-          <li key={i}>{line !== undefined && <b>{`line ${line}: `}</b>}{message}</li>
-        ))}
-      </ol>
-    </div>
-  );
-}
-
-/** Large files take minutes. */
-function Reading({ inputs }: { inputs: JobInputs }) {
+/** Large files take a while. */
+function Reading({ inputs, rows }: { inputs: JobInputs; rows: number }) {
   const reading = inputs.reading.value;
   return (
-    <div>
+    <div id="reading">
       <p class="soft">
         <span role="status">Reading the data.</span>
         {reading && ` ${byteSize(reading.bytes)} of ${byteSize(reading.totalBytes)}`}
+        {reading && rows > 0 && `, ${counted(rows, "row")}`}
       </p>
       {reading && <progress value={reading.bytes} max={reading.totalBytes} aria-label="Data read" />}
     </div>
   );
 }
 
-export function DataCard({ form, inputs }: CardProps) {
-  const { value: facts, problem, waiting } = inputs.data.value;
-  const path = String([form.value("training_data_path")].flat()[0]);
-  const isSplit = form.value("eval_data_path") === null;
+/** How many rows are held out for evaluation. */
+function Split({ form }: { form: JobForm }) {
+  const share = Number(form.value("train_test_split"));
+  const shares = [...new Set([0, 0.01, 0.05, 0.1, 0.2, share])].sort((a, b) => a - b);
   return (
-    <section class="card" aria-labelledby="data-title" aria-busy={waiting}>
-      <div class="title">
-        <h2 id="data-title">Data</h2>
-        {isSplit && (
-          <label class="inline">
-            Held out{" "}
-            <select
-              id="split"
-              value={String(form.value("train_test_split"))}
-              onChange={({ currentTarget }) => form.set({ train_test_split: Number(currentTarget.value) })}
-            >
-              {[...new Set([0, 0.01, 0.05, 0.1, 0.2, Number(form.value("train_test_split"))])].sort((a, b) =>
-                a - b
-              )
-                .map((share) => <option key={share} value={String(share)}>{100 * share} %</option>)}
-            </select>
-          </label>
-        )}
-      </div>
-      {facts && <Summary facts={facts} path={path} />}
-      {waiting && <Reading inputs={inputs} />}
-      {problem && <Problem id="data-problem" title="This data cannot be read" problem={problem} />}
-      {facts && <BadLines facts={facts} />}
-      {facts && <ColumnMapping form={form} facts={facts} />}
-      {facts && <RowPreview samples={facts.samples} />}
-      {facts && <LengthHistogram facts={facts} maxLength={Number(form.value("max_length"))} />}
-      {facts?.warnings.map((warning) => (
+    <label class="inline">
+      Held out{" "}
+      <select
+        id="split"
+        value={String(share)}
+        onChange={({ currentTarget }) => form.set({ train_test_split: Number(currentTarget.value) })}
+      >
+        {shares.map((share) => <option key={share} value={String(share)}>{100 * share} %</option>)}
+      </select>
+    </label>
+  );
+}
+
+/** Remarks on rows that are used nevertheless. */
+function Remarks({ facts: { warnings, leaked, heldOut } }: { facts: DataFacts }) {
+  const leaks = leaked === 0 ? [] : [
+    `${count(leaked)} of ${
+      counted(heldOut, "evaluation row")
+    } are also trained on: the evaluation loss looks better ` +
+    "than it is.",
+  ];
+  return (
+    <>
+      {[...leaks, ...warnings].map((warning) => (
         <p key={warning} class="soft">
           <small>{warning}</small>
         </p>
       ))}
+    </>
+  );
+}
+
+export function DataCard({ form, inputs }: CardProps) {
+  const { value: facts, problem, waiting } = inputs.data.value;
+  const [path, evalPath] = ["training_data_path", "eval_data_path"].map((name) => {
+    const [first = null] = [form.value(name)].flat();
+    return first === null ? null : String(first);
+  });
+  const isWhole = !waiting || inputs.reading.value === null;
+  return (
+    <section class="card" aria-labelledby="data-title" aria-busy={waiting}>
+      <div class="title">
+        <h2 id="data-title">Data</h2>
+        <EvaluationFile inputs={inputs} path={evalPath!} />
+        {evalPath === null && <Split form={form} />}
+      </div>
+      {facts && <Summary facts={facts} path={path!} evalPath={evalPath!} isWhole={isWhole} />}
+      {waiting && <Reading inputs={inputs} rows={facts?.rows ?? 0} />}
+      {problem && <Problem id="data-problem" title="This data cannot be read" problem={problem} />}
+      {facts && <BadLines form={form} facts={facts} />}
+      {facts && <ColumnMapping form={form} facts={facts} />}
+      {facts && <RowPreview facts={facts} inputs={inputs} isWhole={isWhole} />}
+      {facts && <LengthHistogram facts={facts} maxLength={Number(form.value("max_length"))} />}
+      {facts && <Remarks facts={facts} />}
       <DropZone inputs={inputs} />
     </section>
   );

@@ -3,51 +3,96 @@
  *
  * @module
  */
-import { count, percent } from "../figures.ts";
+import { count, counted, percent } from "../figures.ts";
 import type { DataFacts } from "../protocol.ts";
 
-const WIDTH = 600;
+type Bar = DataFacts["histogram"][number];
+
+/** Height of the highest bar; each is one wide. */
 const HEIGHT = 72;
+/** Bars that are all named, and names below more of them. */
+const FEW_BARS = 8;
+const MOST_NAMES = 6;
+
+/** Where a length stands, in bars from the left: behind those that have it. */
+function placeOf(length: number, bars: readonly Bar[]): number {
+  const bar = bars.findIndex(({ to }) => to >= length), { from, to } = bars[bar]!;
+  return bar + (length + 1 - from) / (to + 1 - from);
+}
+
+function nameOf({ from, to }: Bar, isFew: boolean): string {
+  return isFew && from !== to ? `${count(from)}–${count(to)}` : count(from);
+}
+
+function verdict({ cut, kept, dropped, longest }: DataFacts, maxLength: number): string {
+  const all = kept + dropped;
+  if (cut === 0) return `The longest of ${counted(all, "row")} has ${count(longest)} tokens: none is cut.`;
+  return `${counted(cut, "row")} (${percent(cut / all)}) of ${count(all)} will be cut at ${
+    count(maxLength)
+  } tokens` +
+    `${dropped > 0 ? `, ${count(dropped)} left out as nothing trained remains` : ""}; the longest has ${
+      count(longest)
+    }.`;
+}
 
 export function LengthHistogram({ facts, maxLength }: { facts: DataFacts; maxLength: number }) {
-  const { histogram, cut, kept, dropped, longest } = facts, all = kept + dropped;
-  if (histogram.length === 0) return null;
-  const most = Math.max(...histogram.map(({ rows }) => rows)), end = histogram.at(-1)!.to + 1;
-  const x = (tokens: number) => WIDTH * tokens / end, line = x(Math.min(maxLength, end));
-  const text = cut === 0
-    ? `The longest of ${count(all)} rows has ${count(longest)} tokens; none is cut at ${count(maxLength)}.`
-    : `${count(cut)} of ${count(all)} rows (${percent(cut / all)}) are longer than ${
-      count(maxLength)
-    } tokens and ` +
-      `will be cut; the longest has ${count(longest)}.`;
+  const { histogram: bars, longest } = facts;
+  if (bars.length === 0) return null;
+  const most = Math.max(...bars.map(({ rows }) => rows)), isFew = bars.length <= FEW_BARS;
+  const every = isFew ? 1 : Math.ceil(bars.length / MOST_NAMES), text = verdict(facts, maxLength);
+  const line = longest > maxLength
+    ? placeOf(Math.max(maxLength, bars[0]!.from - 1), bars) / bars.length
+    : null;
+  const widest = isFew ? { maxWidth: `${5 * bars.length}rem` } : {};
+  const columns = { gridTemplateColumns: `repeat(${bars.length}, minmax(0, 1fr))` };
   return (
     <figure id="lengths">
       <figcaption>{text}</figcaption>
-      <svg
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-        preserveAspectRatio="none"
-        role="img"
-        aria-label={`Lengths. ${text}`}
-      >
-        {histogram.map(({ from, to, rows }) => {
-          const height = rows === 0 ? 0 : Math.max(1, HEIGHT * rows / most);
-          const isCut = from >= maxLength;
-          return (
-            <rect
-              key={from}
-              class={isCut ? "bar beyond" : "bar"}
-              x={x(from) + 1}
-              y={HEIGHT - height}
-              width={Math.max(1, x(to + 1) - x(from) - 2)}
-              height={height}
-            />
-          );
-        })}
-        {maxLength < end && <line class="cut" x1={line} x2={line} y1={0} y2={HEIGHT} />}
-      </svg>
-      <div class="axis soft" aria-hidden="true">
-        <small>0</small>
-        <small>{count(end - 1)} tokens</small>
+      <div class="chart" style={widest}>
+        <svg
+          viewBox={`0 0 ${bars.length} ${HEIGHT}`}
+          preserveAspectRatio="none"
+          role="img"
+          aria-label={`Lengths. ${text}`}
+        >
+          {bars.map((bar, i) => {
+            const { from, to, rows } = bar, height = rows === 0 ? 0 : Math.max(1, HEIGHT * rows / most);
+            return (
+              <rect
+                key={from}
+                class={from > maxLength ? "bar beyond" : "bar"}
+                x={i + 0.06}
+                y={HEIGHT - height}
+                width={0.88}
+                height={height}
+              >
+                <title>{`${nameOf({ from, to, rows }, true)} tokens: ${counted(rows, "row")}`}</title>
+              </rect>
+            );
+          })}
+        </svg>
+        {line !== null && (
+          <div
+            class={line > 0.6 ? "cut-line left" : "cut-line"}
+            style={{ left: `${100 * line}%` }}
+            aria-hidden="true"
+          >
+            <small>max length {count(maxLength)}</small>
+          </div>
+        )}
+        <div class={isFew ? "axis few" : "axis"} style={columns} aria-hidden="true">
+          {bars.map((bar, i) =>
+            i % every === 0 && (
+              <small
+                key={bar.from}
+                style={{ gridColumn: `${i + 1} / span ${Math.min(every, bars.length - i)}` }}
+              >
+                {nameOf(bar, isFew)}
+                {i === 0 && !isFew && " tokens"}
+              </small>
+            )
+          )}
+        </div>
       </div>
     </figure>
   );

@@ -6,7 +6,7 @@
 import { useSignal } from "@preact/signals";
 import type { ViewProps } from "../app.tsx";
 import { saveAs } from "../download.ts";
-import { count } from "../figures.ts";
+import { count, counted } from "../figures.ts";
 import type { JobForm } from "../job_form.ts";
 import type { JobInputs } from "../job_inputs.ts";
 import type { JobPlan, PlainError } from "../protocol.ts";
@@ -17,7 +17,7 @@ import { MemoryVerdict } from "./memory_verdict.tsx";
 import { modelName } from "./model_card.tsx";
 import { Problem } from "./problem.tsx";
 
-function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
+function facts(form: JobForm, plan: JobPlan | null, skipped: number): [string, string][] {
   const text = (wireName: string) => String(form.value(wireName));
   const steps = Number(form.value("max_steps")), epochs = Number(form.value("num_train_epochs"));
   const examples = Number(form.value("batch_size")) * Number(form.value("gradient_accumulation_steps"));
@@ -36,7 +36,8 @@ function facts(form: JobForm, plan: JobPlan | null): [string, string][] {
       path.slice(path.lastIndexOf("/") + 1) +
       (plan
         ? `: ${count(plan.summary.trainExamples)} rows, ${count(plan.summary.evalExamples)} held out`
-        : ""),
+        : "") +
+      (skipped > 0 ? `, ${counted(skipped, "line")} skipped` : ""),
     ],
     ["Method", `${method}, rank ${text("lora_r")}, alpha ${text("lora_alpha")}`],
     ["Length", `${length} of ${count(examples)} examples, learning rate ${text("learning_rate")}`],
@@ -137,7 +138,7 @@ function problemOfPlan({ model, data, plan }: JobInputs): PlainError | null {
 export function RunPreview({ session }: ViewProps) {
   const { form, inputs } = session, { issues } = form.checked.value, plan = inputs.plan.value;
   const current = plan.waiting ? null : plan.value;
-  const hasBadData = (inputs.data.value.value?.badLines ?? 0) > 0;
+  const { value: data } = inputs.data.value, hasBadData = data?.refused ?? false;
   const isRight = issues.length === 0 && !hasBadData, canRun = !inputs.hasProblem && !inputs.isTaking.value;
   const state = stateOf(session, isRight && canRun), planProblem = isRight ? problemOfPlan(inputs) : null;
   return (
@@ -149,7 +150,10 @@ export function RunPreview({ session }: ViewProps) {
       {/* above all that changes when an option is left for it, or the press would miss it */}
       <Start session={session} isRight={isRight} canRun={canRun} />
       <dl id="job">
-        {[["Name", session.nextName], ...facts(form, current), ["Kept", keptWhere(session)]].map((
+        {[["Name", session.nextName], ...facts(form, current, data?.skipped ?? 0), [
+          "Kept",
+          keptWhere(session),
+        ]].map((
           [name, value],
         ) => (
           <div key={name}>

@@ -1,0 +1,110 @@
+/**
+ * Data as the page's jobs read it: once for its view, its plan and its run.
+ *
+ * @module
+ */
+import { isGgufName } from "../src/checkpoint/gguf_model.ts";
+import type { FineTuneJobConfig } from "../src/config.ts";
+import { SharedReadings } from "../src/data/shared_readings.ts";
+import { Tokenizer } from "../src/data/tokenizer.ts";
+import { DataManager } from "../src/data_manager.ts";
+import { ModelManager } from "../src/model_manager.ts";
+import { fileAt, readText } from "../src/storage.ts";
+import { columnsOf, factsOf, shownRow } from "./data_facts.ts";
+import type { PageFiles } from "./page_files.ts";
+import type { DataFacts, DataNote, DataRow } from "./protocol.ts";
+import { watchedFolder } from "./watched_folder.ts";
+
+/** Bad lines that are shown one by one. */
+const MOST_ISSUES = 1000;
+
+/** Who waits for data. */
+export interface DataWatch {
+  /** Ends the reading. */
+  readonly signal: AbortSignal;
+  /** Told how far the files are read, and what they hold so far. */
+  readonly note: (note: DataNote) => void;
+}
+
+export class DataDesk {
+  /** What jobs of this page read, and share. */
+  readonly readings = new SharedReadings({ mostIssues: MOST_ISSUES, excerpts: true });
+  readonly #files: PageFiles;
+  /** Of the model that was last asked for: parsing it takes longer than a question about a row may. */
+  #tokenizer: { readonly uri: string; readonly loaded: Promise<Tokenizer> } | null = null;
+
+  constructor(files: PageFiles) {
+    this.#files = files;
+  }
+
+  /** What the data of a job is. @throws {StorageNotFoundError} @throws {ModelFormatError} */
+  async facts({ job, training }: FineTuneJobConfig, { signal, note }: DataWatch): Promise<DataFacts> {
+    const tokenizer = await this.#tokenizerOf(job.baseModel);
+    const manager = await this.#manager(training, tokenizer, { signal, note });
+    const columns = await columnsOf([job.trainingDataPath].flat()[0]!, this.#files);
+    const { maxLength } = training, options = { ...job, ...training };
+    const found = await manager.check(options, SHOWN_ROWS, (train) => {
+      const soFar = { train, eval: null, heldOut: 0, leaked: 0 };
+      note({ facts: factsOf(soFar, { tokenizer, maxLength, columns }) });
+    });
+    return factsOf(found, { tokenizer, maxLength, columns });
+  }
+
+  /** A row of it, by its number from 0; null if there is none. */
+  async row({ job, training }: FineTuneJobConfig, index: number): Promise<DataRow | null> {
+    const tokenizer = await this.#tokenizerOf(job.baseModel);
+    const manager = await this.#manager(training, tokenizer, null);
+    const row = await manager.row({ ...job, ...training }, index);
+    return row && shownRow(row, tokenizer);
+  }
+
+  /** Models have come or gone: their names may stand for others. */
+  forgetModels(): void {
+    this.#tokenizer = null;
+  }
+
+  async #manager(
+    { allowSpecialTokens, chatTemplatePath }: FineTuneJobConfig["training"],
+    tokenizer: Tokenizer,
+    watch: DataWatch | null,
+  ): Promise<DataManager> {
+    const template = chatTemplatePath === null ? null : fileAt(this.#files.at, chatTemplatePath);
+    const files = watch
+      ? (uri: string) =>
+        watchedFolder(this.#files.at(uri), {
+          signal: watch.signal,
+          onProgress: (progress) => watch.note({ progress }),
+        })
+      : this.#files.at;
+    return new DataManager({
+      files: (uri) => fileAt(files, uri),
+      tokenizer,
+      chatTemplate: template && await readText(template.folder, template.name),
+      allowSpecialTokens,
+      readings: this.readings,
+    });
+  }
+
+  #tokenizerOf(uri: string): Promise<Tokenizer> {
+    if (this.#tokenizer?.uri === uri) return this.#tokenizer.loaded;
+    const loaded = this.#load(uri), held = { uri, loaded };
+    this.#tokenizer = held;
+    loaded.catch(() => {
+      if (this.#tokenizer === held) this.#tokenizer = null;
+    });
+    return loaded;
+  }
+
+  async #load(uri: string): Promise<Tokenizer> {
+    if (!isGgufName(uri)) return await Tokenizer.load(this.#files.at(uri));
+    const base = await new ModelManager(this.#files.at).open(uri);
+    try {
+      return await Tokenizer.load(base.folder);
+    } finally {
+      await base.weights.close();
+    }
+  }
+}
+
+/** Rows that come with the facts. */
+const SHOWN_ROWS = 8;
