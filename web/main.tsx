@@ -15,6 +15,7 @@ import { plainError, type Wire } from "./protocol.ts";
 import { followAddress } from "./router.ts";
 import { ServerJobs } from "./server_jobs.ts";
 import { PageSession } from "./session.ts";
+import { takeLinkedSettings } from "./settings_link.ts";
 import { applyTheme, savedTheme } from "./theme.ts";
 import { startWorker } from "./worker_life.ts";
 import { Problem } from "./views/problem.tsx";
@@ -65,6 +66,7 @@ try {
     if (session.busy.value) event.preventDefault();
   });
   attend(session);
+  takeLinkedSettings(session);
   root.replaceChildren();
   render(<App session={session} />, root);
   await session.open();

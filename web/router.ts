@@ -1,6 +1,6 @@
 /**
  * Which view the address names: `#/train`, `#/run/NAME`, `#/chat/run/NAME`, `#/history`, `#/server`, `#/server/ID`,
- * `#/device`.
+ * `#/device`. What stands after a `?` is no view's.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface Route {
 
 /** Reads an address's hash; what names no view is the first one. */
 export function readRoute(hash: string): Route {
-  const [name = "", ...rest] = hash.replace(/^#\/?/, "").split("/");
+  const [name = "", ...rest] = hash.replace(/^#\/?/, "").replace(/\?.*$/, "").split("/");
   const view = VIEWS.find((one) => one === name) ?? VIEWS[0];
   return { view, rest: view === name && rest.length > 0 ? decoded(rest.join("/")) : null };
 }

@@ -8,6 +8,7 @@ import type { Engine } from "./engine.ts";
 import { RefusedError } from "./engine.ts";
 import type { Gate } from "./gate.ts";
 import { FinishNotice } from "./finish_notice.ts";
+import { type GivenSettings, settingsIn } from "./given_settings.ts";
 import { JobForm } from "./job_form.ts";
 import { JobInputs } from "./job_inputs.ts";
 import { keepStorage } from "./keep_storage.ts";
@@ -41,6 +42,8 @@ export class PageSession {
   readonly missing = signal<string | null>(null);
   /** What kept the page from doing what was asked, outside of a run. */
   readonly problem = signal<PlainError | null>(null);
+  /** Where the form's settings were taken from last, in words; empty for nowhere. */
+  readonly taken = signal("");
   /** Whether a job runs in this tab. */
   readonly busy = computed(() => this.running.value !== null);
   /** Whether a job is on its way to the server, or back. */
@@ -57,11 +60,12 @@ export class PageSession {
   #shows = 0;
 
   /**
+   * @param job What the form has at first.
    * @param engine Where the gate is shut it trains nothing, and does all that needs no GPU.
    * @param server Null where a plain file server has the page.
    */
   constructor(
-    job: Wire,
+    readonly job: Wire,
     readonly gate: Gate,
     readonly engine: Engine,
     chatEngine: ChatEngine,
@@ -205,9 +209,21 @@ export class PageSession {
     });
   }
 
+  /** Takes settings from elsewhere into the form, and says so. */
+  takeSettings({ options, told }: GivenSettings): void {
+    this.form.set(options);
+    this.taken.value = told;
+  }
+
+  /** The same of a config file. */
+  async takeConfigFile(file: File): Promise<void> {
+    await this.#told(async () => this.takeSettings(await settingsIn(file.name, await file.text())));
+  }
+
   /** Sets the form as a run's was. */
   setUpAgain({ config }: Pick<RunEntry, "config">): void {
     this.form.values.value = settingsAgain(config);
+    this.taken.value = `These are the settings of ${config.output_model_name}.`;
     routeTo("train");
   }
 

@@ -3,6 +3,7 @@
  * `runs_test.ts`, in a process of its own.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import type { Page } from "playwright-core";
 import defaults from "../../web/defaults.json" with { type: "json" };
 import { buildSite, inChromium, shown, WEBGPU_FLAGS, withTab } from "./browser.ts";
@@ -199,7 +200,7 @@ inChromium("kept runs are sorted, compared, named, begun again and deleted", asy
     await page.locator("#run-title", { hasText: "rank-16" }).waitFor();
 
     await go(page, "history");
-    await page.getByRole("button", { name: "Use the settings of rank-32 again" }).click();
+    await page.getByRole("button", { name: "Use these settings: rank-32" }).click();
     assert.equal(await page.locator("#option-lora_r").inputValue(), "32");
     assert.equal(await page.locator("#option-output_model_name").inputValue(), "rank-32");
 
@@ -213,5 +214,49 @@ inChromium("kept runs are sorted, compared, named, begun again and deleted", asy
     await page.reload();
     await page.locator("#runs li").nth(1).waitFor();
     assert.deepEqual((await names()).sort(), ["rank-16", "rank-32"]);
+  });
+});
+
+inChromium("settings come from a link and from config files that are chosen or dropped", async () => {
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    await page.locator("#guidance", { hasText: /^New here\? Press Start training/ }).waitFor();
+    for (const id of ["fit", "data-summary"]) await shown(page, id);
+    await page.evaluate(() => {
+      const writeText = (text: string) => Promise.resolve(void Object.assign(globalThis, { copied: text }));
+      Object.defineProperty(navigator, "clipboard", { value: { writeText } });
+    });
+    await page.locator("#option-lora_r").fill("4");
+    await page.locator("#option-output_model_name").fill("private");
+    await page.locator("#option-quantization").selectOption("4bit");
+    await page.locator("#copy-link").click();
+    const link = await page.evaluate(() => (globalThis as unknown as { copied: string }).copied);
+    assert.match(link, /\/site\/#\/train\?lora_r=4&load_in_4bit=true$/);
+    const value = (name: string) => page.locator(`#option-${name}`).inputValue();
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.locator("#taken", { hasText: "2 settings were taken from the link." }).waitFor();
+    assert.deepEqual([await value("lora_r"), await value("quantization")], ["4", "4bit"]);
+    assert.equal(await value("output_model_name"), "signals");
+    assert.match(page.url(), /#\/train$/);
+    for (const id of ["fit", "data-summary"]) await shown(page, id);
+
+    const config = (text: string, name: string) => ({ name, mimeType: "", buffer: Buffer.from(text) });
+    await page.locator("#load-config").setInputFiles(
+      config("lora_r: 32\noutput_model_name: keepers\n", "a.yaml"),
+    );
+    await page.locator("#taken", { hasText: "2 settings were taken from a.yaml." }).waitFor();
+    assert.deepEqual([await value("lora_r"), await value("quantization")], ["32", "none"]);
+    assert.equal(await value("output_model_name"), "keepers");
+    await page.locator("#load-config").setInputFiles(config('{"lorar": 8}', "b.json"));
+    await page.locator(".problem", { hasText: "lorar: is not an option" }).waitFor();
+    const dropped = await page.evaluateHandle(() => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(["lora_r: 64"], "c.yml"));
+      return transfer;
+    });
+    await page.locator("#drop").dispatchEvent("drop", { dataTransfer: dropped });
+    await page.locator("#taken", { hasText: "1 setting was taken from c.yml." }).waitFor();
+    assert.equal(await value("lora_r"), "64");
+    assert.match(await page.locator("#data-summary").innerText(), /^signals\.jsonl/);
   });
 });

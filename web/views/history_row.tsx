@@ -166,7 +166,7 @@ export function HistoryRow({ session, entry, glance, differing, choice }: RowPro
         <button
           type="button"
           class="second quiet small"
-          aria-label={`Use the settings of ${name} again`}
+          aria-label={`Use these settings: ${name}`}
           onClick={() => session.setUpAgain(entry)}
         >
           Use these settings

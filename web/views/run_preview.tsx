@@ -12,6 +12,7 @@ import type { JobInputs } from "../job_inputs.ts";
 import type { JobPlan, PlainError } from "../protocol.ts";
 import { isTunedOnServer } from "../server_model.ts";
 import type { PageSession } from "../session.ts";
+import { settingsLink } from "../settings_link.ts";
 import { commandOptions, shellCommand } from "../shell_command.ts";
 import { MemoryVerdict } from "./memory_verdict.tsx";
 import { modelName } from "./model_card.tsx";
@@ -50,14 +51,15 @@ function facts(form: JobForm, plan: JobPlan | null, skipped: number): [string, s
   ] as [string, string][];
 }
 
-function Export({ form }: { form: JobForm }) {
-  const command = shellCommand(form.values.value), copied = useSignal(""), isRefused = useSignal(false);
-  const copy = async () => {
+function Export({ session }: ViewProps) {
+  const { form, job } = session, copied = useSignal(""), refused = useSignal("");
+  const command = shellCommand(form.values.value), link = settingsLink(form.values.value, job);
+  const copy = async (text: string) => {
     try {
-      await navigator.clipboard.writeText(command);
-      copied.value = command;
+      await navigator.clipboard.writeText(text);
+      copied.value = text;
     } catch {
-      isRefused.value = true; // the browser lets the page copy nothing
+      refused.value = text; // the browser lets the page copy nothing
     }
   };
   const save = () => {
@@ -67,12 +69,37 @@ function Export({ form }: { form: JobForm }) {
   return (
     <>
       <div class="actions even">
-        <button id="copy-command" type="button" class="second quiet small" onClick={() => void copy()}>
+        <button id="copy-command" type="button" class="second quiet small" onClick={() => void copy(command)}>
           {copied.value === command ? "Copied" : "Copy as command"}
         </button>
+        <button
+          id="copy-link"
+          type="button"
+          class="second quiet small"
+          title="Opens this form with these settings; model, data and prompts are not in it"
+          onClick={() => void copy(link)}
+        >
+          {copied.value === link ? "Copied" : "Copy link to settings"}
+        </button>
         <button id="save-config" type="button" class="second quiet small" onClick={save}>Save config</button>
+        <label class="button second quiet small">
+          Load config
+          <input
+            id="load-config"
+            class="unseen"
+            type="file"
+            accept=".yaml,.yml,.json"
+            onChange={({ currentTarget }) => {
+              const [file] = currentTarget.files ?? [];
+              if (file) void session.takeConfigFile(file);
+              currentTarget.value = ""; // or the same file, corrected, would be no change
+            }}
+          />
+        </label>
       </div>
-      {isRefused.value && <pre id="command" tabIndex={0} aria-label="The command">{command}</pre>}
+      {[command, link].includes(refused.value) && (
+        <pre id="command" tabIndex={0} aria-label="To be copied by hand">{refused.value}</pre>
+      )}
     </>
   );
 }
@@ -169,7 +196,7 @@ export function RunPreview({ session }: ViewProps) {
       )}
       {planProblem && <Problem id="plan-problem" title="This run cannot be made" problem={planProblem} />}
       <MemoryVerdict form={form} plan={plan} />
-      <Export form={form} />
+      <Export session={session} />
     </aside>
   );
 }
