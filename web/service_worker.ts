@@ -50,11 +50,18 @@ async function keep(): Promise<void> {
   await scope.skipWaiting();
 }
 
+/** All builds but the last one before this, of which a page may still be open and ask for scripts. */
 async function forgetFormer(): Promise<void> {
-  for (const name of await scope.caches.keys()) {
-    if (name.startsWith(prefix) && name !== cacheName) await scope.caches.delete(name);
-  }
+  const own = (await scope.caches.keys()).filter((name) => name.startsWith(prefix)); // the oldest first
+  const former = own.filter((name) => name !== cacheName);
+  for (const name of former.slice(0, -1)) await scope.caches.delete(name);
   await scope.clients.claim();
+}
+
+/** What this build does not have: the server may, or the build before, whose page is still open. */
+async function formerScript(request: Request): Promise<Response> {
+  const response = await fetch(request).catch(() => Response.error());
+  return response.ok ? response : await scope.caches.match(request.url) ?? response;
 }
 
 /** Of a range, a file that is kept is answered whole, as servers may. */
@@ -96,5 +103,7 @@ scope.addEventListener("fetch", (event) => {
   if (file !== undefined) (event as FetchEvent).respondWith(serverFirst(request, file));
   else if (request.method === "GET" && request.url.startsWith(`${base}onnx/`)) {
     (event as FetchEvent).respondWith(keepUsed(request));
+  } else if (request.destination === "script" && request.url.startsWith(base)) {
+    (event as FetchEvent).respondWith(formerScript(request));
   }
 });
