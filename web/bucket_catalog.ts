@@ -11,7 +11,8 @@ import { neededFiles, shardsOf } from "../src/model_source/needed_files.ts";
 import { CONFIG_FILE } from "../src/models/config.ts";
 import { readText } from "../src/storage.ts";
 import { crcHex } from "../src/storage/checksums.ts";
-import type { StorageManager, StoredFile } from "../src/storage_manager.ts";
+import type { StoredFile } from "../src/storage_manager.ts";
+import type { BucketReader } from "./bucket_reader.ts";
 import { ListedFolder } from "./listed_folder.ts";
 
 /** A model of a bucket. */
@@ -58,7 +59,7 @@ export function modelsAmong(files: readonly StoredFile[]): RemoteModel[] {
  * @throws {StorageNotFoundError} If it is not there any more, or its index names a file that is not.
  */
 export async function findModel(
-  storage: StorageManager,
+  storage: BucketReader,
   path: string,
   signal: AbortSignal,
 ): Promise<RemoteModel> {

@@ -6,9 +6,9 @@
  */
 import { parseFineTuneJobConfig } from "../src/config.ts";
 import { StorageInterruptedError } from "../src/errors.ts";
-import { ObjectStorageManager } from "../src/storage/object_storage_manager.ts";
 import type { RetryPolicy } from "../src/storage/retry.ts";
-import type { StorageManager, StoredFile } from "../src/storage_manager.ts";
+import type { StoredFile } from "../src/storage_manager.ts";
+import { BucketReader } from "./bucket_reader.ts";
 import { downloadModel } from "./model_download.ts";
 import { readModelFacts, SHELF } from "./model_shelf.ts";
 import type { PageFiles } from "./page_files.ts";
@@ -42,7 +42,7 @@ export async function listBucketModels(
   { server, places }: BucketPlaces,
   signal: AbortSignal,
 ): Promise<BucketCatalog> {
-  const storage = new ObjectStorageManager(new BucketStore(server));
+  const storage = new BucketReader(new BucketStore(server));
   const models = new Map<string, BucketCatalog["models"][number]>();
   const problems: { place: string; problem: PlainError }[] = [], cut: string[] = [];
   for (const place of places) {
@@ -71,7 +71,7 @@ export async function lookAtBucketModel(
   files: PageFiles,
   signal: AbortSignal,
 ): Promise<BucketModelFacts> {
-  const storage = new ObjectStorageManager(new BucketStore(server));
+  const storage = new BucketReader(new BucketStore(server));
   const model = await findModel(storage, path, signal);
   const folder = new ListedFolder(storage, model.folder, model.files, signal), uri = storage.uriOf(path);
   const at = { at: (name: string) => name.startsWith(folder.uri) ? folder : files.at(name) };
@@ -125,7 +125,7 @@ export async function keepBucketModel(
       note();
     },
   });
-  const storage: StorageManager = new ObjectStorageManager(store, retries);
+  const storage = new BucketReader(store, retries);
   const shelf = files.at(SHELF);
   try {
     const name = await downloadModel({

@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { StorageDeniedError } from "../src/errors.ts";
 import { bodyOf } from "../src/storage/answer_body.ts";
 import { type Advice, type Attempt, conflict, fetchFor, statusFailure } from "../src/storage/failures.ts";
-import type { Digest, ObjectStore, PartUpload } from "../src/storage/object_store.ts";
+import type { Digest, ReadableStore } from "../src/storage/object_store.ts";
 import type { Checksum, FilePage, PageRequest, StoredFile } from "../src/storage_manager.ts";
 import { storeDigest } from "./store_digest.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
@@ -37,9 +36,8 @@ const ADVICE: Advice = {
   denied: "give the page a token that may read it, in the Server view",
 };
 
-export class BucketStore implements ObjectStore {
+export class BucketStore implements ReadableStore {
   readonly uri = "bucket";
-  readonly largestPut = 0;
   readonly #access: ServerAccess;
   readonly #options: BucketStoreOptions;
 
@@ -100,22 +98,6 @@ export class BucketStore implements ObjectStore {
     }
   }
 
-  put(name: string): Promise<StoredFile> {
-    return Promise.reject(readOnly(name));
-  }
-
-  startUpload(name: string): Promise<PartUpload> {
-    return Promise.reject(readOnly(name));
-  }
-
-  resumeUpload(): Promise<null> {
-    return Promise.resolve(null);
-  }
-
-  remove(name: string): Promise<void> {
-    return Promise.reject(readOnly(name));
-  }
-
   digest(checksum: Checksum, size: number): Digest {
     return storeDigest(checksum, size);
   }
@@ -165,10 +147,4 @@ export class BucketStore implements ObjectStore {
 
 function storedFile({ path, bytes, etag, checksum }: WireFile): StoredFile {
   return { name: path, size: bytes, version: etag, checksum };
-}
-
-function readOnly(name: string): StorageDeniedError {
-  return new StorageDeniedError(
-    `Cannot write "bucket/${name}" as the page only reads there: write with the command line`,
-  );
 }

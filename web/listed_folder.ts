@@ -7,7 +7,8 @@
 import { StorageNotFoundError } from "../src/errors.ts";
 import { assertFileName, type FileReader, type Folder } from "../src/storage.ts";
 import { ReadOnlyFolder } from "../src/storage/read_only.ts";
-import type { StorageManager, StoredFile } from "../src/storage_manager.ts";
+import type { StoredFile } from "../src/storage_manager.ts";
+import type { BucketReader } from "./bucket_reader.ts";
 
 export class ListedFolder extends ReadOnlyFolder {
   readonly uri: string;
@@ -20,7 +21,7 @@ export class ListedFolder extends ReadOnlyFolder {
    * @param signal Ends all reading.
    */
   constructor(
-    readonly storage: StorageManager,
+    readonly storage: BucketReader,
     path: string,
     files: readonly StoredFile[],
     readonly signal: AbortSignal,
@@ -49,7 +50,7 @@ export class ListedFolder extends ReadOnlyFolder {
     return {
       uri,
       size: file.size,
-      read: (offset, length) => this.#read(file, offset, length),
+      read: (offset, length) => this.storage.read(file, offset, length, this.signal),
       close: () => Promise.resolve(),
     };
   }
@@ -60,15 +61,5 @@ export class ListedFolder extends ReadOnlyFolder {
 
   folders(): Promise<string[]> {
     return Promise.resolve([]);
-  }
-
-  async #read(file: StoredFile, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for await (const bytes of this.storage.stream(file, { offset, length }, this.signal)) {
-      whole.set(bytes, at);
-      at += bytes.length;
-    }
-    return whole;
   }
 }

@@ -14,8 +14,9 @@ import {
   StorageDeniedError,
 } from "../src/errors.ts";
 import type { Folder } from "../src/storage.ts";
-import type { StorageManager, StoredFile } from "../src/storage_manager.ts";
+import type { StoredFile } from "../src/storage_manager.ts";
 import { moveAll } from "../src/storage_manager/move_all.ts";
+import type { BucketReader } from "./bucket_reader.ts";
 import { bytesHere, type DownloadRecord, readDownload, writeDownload } from "./download_record.ts";
 import { byteSize } from "./figures.ts";
 import type { DownloadProgress } from "./protocol.ts";
@@ -30,7 +31,7 @@ const LOOKS = 3;
 export interface ModelDownloadDeps {
   /** Holds the models that are kept, each in a folder. */
   readonly shelf: Folder;
-  readonly storage: StorageManager;
+  readonly storage: BucketReader;
   /** The model as the server has it by now. */
   readonly look: () => Promise<RemoteModel>;
   /** Bytes that the browser will still take; null where it does not tell. */
@@ -91,7 +92,7 @@ async function copy(model: RemoteModel, folder: Folder, deps: ModelDownloadDeps)
   let written = Promise.resolve();
   await moveAll(missing, { signal, concurrency: FILES_AT_ONCE }, async (file, _, signal) => {
     const stored = { ...file, name: `${model.folder}/${file.name}` };
-    await storage.continueDownload(stored, folder, { as: file.name, signal });
+    await storage.download(stored, folder, file.name, signal);
     if (file.checksum === null) await assertStructure(folder, file.name);
     record = { ...record, whole: [...record.whole, file.name] };
     await (written = written.then(() => writeDownload(folder, record)));

@@ -42,7 +42,7 @@ class CrcDigest implements Digest {
 }
 
 /** What checks the bytes of a file; null where the store knows no checksum or none that can be computed here. */
-export function digestFor({ checksum, size }: StoredFile, store: ObjectStore): Digest | null {
+export function digestFor({ checksum, size }: StoredFile, store: Pick<ObjectStore, "digest">): Digest | null {
   if (checksum === null) return null;
   if (checksum.algorithm === "crc32c") return new CrcDigest();
   return store.digest?.(checksum, size) ?? null;
@@ -76,7 +76,7 @@ export async function isStored(
   folder: Folder,
   name: string,
   stored: StoredFile,
-  store: ObjectStore,
+  store: Pick<ObjectStore, "digest">,
 ): Promise<boolean> {
   const reader = await folder.open(name);
   try {

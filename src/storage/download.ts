@@ -8,7 +8,7 @@ import type { FileWriter } from "../storage.ts";
 import type { StoredFile } from "../storage_manager.ts";
 import { checkReceived, digestFor } from "./checksums.ts";
 import { gathered } from "./gathered.ts";
-import type { Digest, ObjectStore } from "./object_store.ts";
+import type { Digest, ReadableStore } from "./object_store.ts";
 import { Retries, type RetryPolicy } from "./retry.ts";
 
 const GATHERED_BYTES = 1 << 20;
@@ -16,8 +16,8 @@ const GATHERED_BYTES = 1 << 20;
 const LARGE_BYTES = 128 << 10;
 
 /** What a transfer of one file needs to know. */
-export interface Transfer {
-  readonly store: ObjectStore;
+export interface Transfer<Store extends ReadableStore = ReadableStore> {
+  readonly store: Store;
   readonly retries: RetryPolicy;
   readonly signal: AbortSignal | undefined;
   /** Told of bytes as they move. */

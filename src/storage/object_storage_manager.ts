@@ -268,7 +268,7 @@ export class ObjectStorageManager implements StorageManager {
   #transfer(
     { signal, onProgress }: TransferOptions,
     file: { readonly name: string; readonly size: number } = { name: "", size: 0 },
-  ): Transfer {
+  ): Transfer<ObjectStore> {
     let bytes = 0;
     const moved = (more: number) => {
       bytes += more;

@@ -83,6 +83,9 @@ export interface UploadStart {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Of a store what reading takes. */
+export type ReadableStore = Pick<ObjectStore, "uri" | "head" | "page" | "open" | "copied" | "digest">;
+
 /** One bucket of a service. Errors are the project's; those that may pass are `StorageInterruptedError`. */
 export interface ObjectStore {
   /** Such as `gs://my-bucket`. */

@@ -6,12 +6,12 @@
 import { crc32c, joinedCrc32c } from "../crc32c.ts";
 import type { FileReader } from "../storage.ts";
 import type { Transfer } from "./download.ts";
-import type { OrderedUpload, Part, PartUpload, UnorderedUpload } from "./object_store.ts";
+import type { ObjectStore, OrderedUpload, Part, PartUpload, UnorderedUpload } from "./object_store.ts";
 import type { PartBuffers } from "./part_buffers.ts";
 import { retried, Retries } from "./retry.ts";
 
 /** What sending a file needs to know. */
-export interface PartTransfer extends Transfer {
+export interface PartTransfer extends Transfer<ObjectStore> {
   readonly buffers: PartBuffers;
   /** Told after each part that arrived. */
   readonly arrived: () => Promise<void>;

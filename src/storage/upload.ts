@@ -17,7 +17,7 @@ import { retried } from "./retry.ts";
 import type { UploadSessions } from "./upload_sessions.ts";
 
 /** A file on its way to a store. */
-export interface Upload extends Transfer {
+export interface Upload extends Transfer<ObjectStore> {
   readonly name: string;
   readonly condition: WriteCondition | null;
   readonly sessions: UploadSessions | null;

@@ -8,12 +8,12 @@ import { LocalFolder } from "../../src/storage/local.ts";
 import { LocalStorageManager } from "../../src/storage/local_store.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { MemoryStorageManager } from "../../src/storage/memory_store.ts";
-import { ObjectStorageManager } from "../../src/storage/object_storage_manager.ts";
 import { ModelShelf } from "../../web/model_shelf.ts";
 import { PageFiles } from "../../web/page_files.ts";
 import type { DownloadProgress, KeptModel } from "../../web/protocol.ts";
 import { findModel, modelBytes, modelsAmong } from "../../web/bucket_catalog.ts";
 import { keepBucketModel, type KeepOptions } from "../../web/bucket_models.ts";
+import { BucketReader } from "../../web/bucket_reader.ts";
 import { BucketStore } from "../../web/bucket_store.ts";
 import { withServer } from "../helpers/server_app.ts";
 import { tinyGguf } from "../helpers/tiny_gguf.ts";
@@ -67,7 +67,7 @@ interface Setting {
   /** Of the server's disk. */
   readonly disk: string;
   readonly shelf: Folder;
-  readonly storage: ObjectStorageManager;
+  readonly storage: BucketReader;
   keep(path?: string, options?: Partial<KeepOptions>): Promise<string>;
   kept(): Promise<KeptModel[]>;
   remove(uri: string): Promise<void>;
@@ -92,7 +92,7 @@ async function withModels(use: (setting: Setting) => Promise<void>): Promise<voi
       const files = new PageFiles(root, SERVER.api), shelf = new ModelShelf(files);
       await use({
         ...{ line, bucket, disk, shelf: root.folder("device/models") },
-        storage: new ObjectStorageManager(new BucketStore(SERVER, { fetch: line.fetch })),
+        storage: new BucketReader(new BucketStore(SERVER, { fetch: line.fetch })),
         kept: () => shelf.list(),
         remove: (uri) => shelf.remove(uri),
         keep: (path = TINY, options = {}) =>

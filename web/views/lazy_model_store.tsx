@@ -20,10 +20,7 @@ const loaded = signal<Loaded | null>(null);
 const isListed = signal(false);
 
 async function load(session: PageSession, inputs: JobInputs): Promise<void> {
-  const [{ ModelStore }, { BucketShelf }] = await Promise.all([
-    import("./model_store.tsx"),
-    import("../bucket_shelf.ts"),
-  ]);
+  const { ModelStore, BucketShelf } = await import("./model_store.tsx");
   loaded.value ??= { View: ModelStore, shelf: new BucketShelf(session, inputs) };
 }
 

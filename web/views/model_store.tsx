@@ -7,11 +7,13 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { byteSize } from "../figures.ts";
 import type { JobInputs } from "../job_inputs.ts";
-import { type BucketShelf, courseOf } from "../bucket_shelf.ts";
+import { BucketShelf, courseOf } from "../bucket_shelf.ts";
 import type { PageSession } from "../session.ts";
 import { KeptModels } from "./kept_models.tsx";
 import { Problem } from "./problem.tsx";
 import { BucketModels } from "./bucket_models.tsx";
+
+export { BucketShelf };
 
 /** What a view of models needs. */
 export interface ModelStoreProps {
