@@ -12,8 +12,7 @@ import type { Checkpoint } from "./checkpoint/resume.ts";
 import type { RunIdentity } from "./checkpoint/resume_record.ts";
 import { type FineTuneJobConfig, toWire, type TrainingConfig } from "./config.ts";
 import { loraMethod } from "./config/lora_kind.ts";
-import { trainedTokens } from "./data/example.ts";
-import type { ExampleRows } from "./data/token_rows.ts";
+import { countTargets } from "./data/token_rows.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import type { DataReport, Dataset } from "./data_manager.ts";
 import type { Gpu } from "./gpu/device.ts";
@@ -115,13 +114,6 @@ function updateNotes(lora: LoraSettings, { loraplusLrRatio }: TrainingConfig): s
     ...(lora.init === undefined ? [] : [`init_lora_weights ${lora.init}`]),
     ...(loraplusLrRatio === 1 ? [] : [`loraplus_lr_ratio ${loraplusLrRatio}`]),
   ];
-}
-
-/** Labels that are the target of some position. */
-function countTargets(rows: ExampleRows): number {
-  let count = 0;
-  for (const { labels } of rows) count += trainedTokens(labels);
-  return count;
 }
 
 /** How a run stands. */

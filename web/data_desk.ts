@@ -42,12 +42,12 @@ export class DataDesk {
     const tokenizer = await this.#tokenizerOf(job.baseModel);
     const manager = await this.#manager(training, tokenizer, { signal, note });
     const columns = await columnsOf([job.trainingDataPath].flat()[0]!, this.#files);
-    const { maxLength } = training, options = { ...job, ...training };
+    const options = { ...job, ...training }, view = { tokenizer, maxLength: training.maxLength, columns };
     const found = await manager.check(options, SHOWN_ROWS, (train) => {
       const soFar = { train, eval: null, heldOut: 0, leaked: 0 };
-      note({ facts: factsOf(soFar, { tokenizer, maxLength, columns }) });
+      note({ facts: factsOf(soFar, { ...view, isWhole: false }) });
     });
-    return factsOf(found, { tokenizer, maxLength, columns });
+    return factsOf(found, { ...view, isWhole: true });
   }
 
   /** A row of it, by its number from 0; null if there is none. */

@@ -26,15 +26,17 @@ export interface FactsView {
   readonly tokenizer: Tokenizer;
   readonly maxLength: number;
   readonly columns: readonly string[];
+  readonly isWhole: boolean;
 }
 
 /** A check as the page shows it. */
 export function factsOf(
   { train, eval: held, heldOut, leaked }: DataCheck,
-  { tokenizer, maxLength, columns }: FactsView,
+  { tokenizer, maxLength, columns, isWhole }: FactsView,
 ): DataFacts {
   const { report, lengths, issues, badLines } = train;
   return {
+    isWhole,
     formats: report.formats,
     rows: report.rows,
     kept: report.kept,

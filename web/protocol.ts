@@ -469,6 +469,8 @@ export interface DataRow {
 
 /** What the data of a job is. */
 export interface DataFacts {
+  /** Whether all files are read; until then they are told as far as they are. */
+  readonly isWhole: boolean;
   readonly formats: readonly string[];
   /** Usable rows of the training files, and those kept after cutting. */
   readonly rows: number;

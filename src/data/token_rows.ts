@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { TokenizedExample } from "./example.ts";
+import { type TokenizedExample, trainedTokens } from "./example.ts";
 import { GrowingArray, GrowingSums } from "./growing_array.ts";
 import { IdStore, type SpillOptions } from "./id_store.ts";
 import { IGNORE_INDEX } from "./mask.ts";
@@ -13,6 +13,8 @@ import { IGNORE_INDEX } from "./mask.ts";
 export type ExampleRows = Pick<ReadonlyArray<TokenizedExample>, "length" | "at" | typeof Symbol.iterator> & {
   /** Tokens of each row, where that is known without making the rows. */
   readonly lengths?: () => Uint32Array<ArrayBuffer>;
+  /** Tokens of each row that the loss counts, where that is known without making the rows. */
+  readonly targets?: () => Uint32Array<ArrayBuffer>;
 };
 
 /** Ids and labels of a row, of one length. */
@@ -109,6 +111,10 @@ export class TokenRows implements ExampleRows {
     return lengths;
   }
 
+  targets(most: number = Infinity): Uint32Array<ArrayBuffer> {
+    return Uint32Array.from({ length: this.length }, (_, row) => this.trainedTokens(row, most));
+  }
+
   /** Removes the scratch file, if there is one. */
   close(): void {
     this.#ids.close();
@@ -144,6 +150,10 @@ export class CutRows implements ExampleRows {
   lengths(): Uint32Array<ArrayBuffer> {
     return this.#rows.lengths().map((length) => Math.min(length, this.#maxLength));
   }
+
+  targets(): Uint32Array<ArrayBuffer> {
+    return this.#rows.targets(this.#maxLength);
+  }
 }
 
 /** Some of the rows of a list, in the order of their indices. */
@@ -173,6 +183,25 @@ export class RowSubset implements ExampleRows {
     const all = rowLengths(this.#rows);
     return this.#indices.map((row) => all[row]!) as Uint32Array<ArrayBuffer>;
   }
+
+  targets(): Uint32Array<ArrayBuffer> {
+    const all = this.#rows.targets?.();
+    return this.#indices.map((row) =>
+      all ? all[row]! : trainedTokens(this.#rows.at(row)!.labels)
+    ) as Uint32Array<
+      ArrayBuffer
+    >;
+  }
+}
+
+/** Tokens of all rows that the loss counts. */
+export function countTargets(rows: ExampleRows): number {
+  let count = 0;
+  if (rows.targets) { for (const targets of rows.targets()) count += targets; }
+  else {
+    for (const { labels } of rows) count += trainedTokens(labels);
+  }
+  return count;
 }
 
 /** Tokens of each row. */

@@ -41,7 +41,7 @@ async function watchMainThread(page: Page): Promise<() => Promise<number>> {
   return () => page.evaluate(() => (globalThis as unknown as { longest: number }).longest);
 }
 
-const seconds = (from: number) => `${((performance.now() - from) / 1000).toFixed(0)} s`;
+const seconds = (from: number) => `${((performance.now() - from) / 1000).toFixed(1)} s`;
 
 const built = await buildSite({
   ...defaults,
@@ -56,10 +56,12 @@ try {
     const longest = await watchMainThread(page);
     let from = performance.now();
     await page.locator("#data-file").setInputFiles(path);
-    await page.locator("#data-summary").getByText("rows.jsonl").or(page.locator("#data-problem")).first()
-      .waitFor();
+    const summary = page.locator("#data-summary"), problem = page.locator("#data-problem");
+    await summary.getByText("rows.jsonl").or(problem).first().waitFor();
+    console.log(`first rows in ${seconds(from)}: ${await summary.innerText()}`);
+    await summary.getByText("to train on").or(problem).first().waitFor();
     console.log(`${rows} rows read in ${seconds(from)}: ${await page.locator("#data-summary").innerText()}`);
-    await page.locator("#start:not([disabled])").waitFor();
+    await page.locator("#job").getByText("rows.jsonl:").waitFor();
     console.log(`planned after ${seconds(from)}; longest task of the main thread ${await longest()} ms`);
     from = performance.now();
     await page.locator("#start").click();

@@ -26,11 +26,10 @@ interface SummaryProps {
   readonly facts: DataFacts;
   readonly path: string;
   readonly evalPath: string | null;
-  readonly isWhole: boolean;
 }
 
-function Summary({ facts, path, evalPath, isWhole }: SummaryProps) {
-  const { formats, rows, badLines, skipped, heldOut, ownEvaluation, kept } = facts;
+function Summary({ facts, path, evalPath }: SummaryProps) {
+  const { isWhole, formats, rows, badLines, skipped, heldOut, ownEvaluation, kept } = facts;
   const training = ownEvaluation ? kept : kept - heldOut;
   return (
     <p id="data-summary">
@@ -104,7 +103,6 @@ export function DataCard({ form, inputs }: CardProps) {
     const [first = null] = [form.value(name)].flat();
     return first === null ? null : String(first);
   });
-  const isWhole = !waiting || inputs.reading.value === null;
   return (
     <section class="card" aria-labelledby="data-title" aria-busy={waiting}>
       <div class="title">
@@ -112,12 +110,12 @@ export function DataCard({ form, inputs }: CardProps) {
         <EvaluationFile inputs={inputs} path={evalPath!} />
         {evalPath === null && <Split form={form} />}
       </div>
-      {facts && <Summary facts={facts} path={path!} evalPath={evalPath!} isWhole={isWhole} />}
+      {facts && <Summary facts={facts} path={path!} evalPath={evalPath!} />}
       {waiting && <Reading inputs={inputs} rows={facts?.rows ?? 0} />}
       {problem && <Problem id="data-problem" title="This data cannot be read" problem={problem} />}
       {facts && <BadLines form={form} facts={facts} />}
       {facts && <ColumnMapping form={form} facts={facts} />}
-      {facts && <RowPreview facts={facts} inputs={inputs} isWhole={isWhole} />}
+      {facts && <RowPreview facts={facts} inputs={inputs} />}
       {facts && <LengthHistogram facts={facts} maxLength={Number(form.value("max_length"))} />}
       {facts && <Remarks facts={facts} />}
       <DropZone inputs={inputs} />

@@ -30,13 +30,12 @@ function End({ row: { pieces, tokens, length } }: { row: DataRow }) {
 interface PreviewProps {
   readonly facts: DataFacts;
   readonly inputs: JobInputs;
-  /** Whether all rows are read; until then there are the first ones. */
-  readonly isWhole: boolean;
 }
 
-export function RowPreview({ facts, inputs, isWhole }: PreviewProps) {
-  const { samples, kept } = facts, wanted = useSignal(0), fetched = useSignal<DataRow | null>(null);
-  const rows = isWhole ? kept : samples.length, at = Math.max(0, Math.min(wanted.value, rows - 1));
+export function RowPreview({ facts, inputs }: PreviewProps) {
+  const { isWhole, samples, kept } = facts, wanted = useSignal(0), fetched = useSignal<DataRow | null>(null);
+  const rows = isWhole ? kept : samples.length, // until all are read there are the first ones
+    at = Math.max(0, Math.min(wanted.value, rows - 1));
   useEffect(() => {
     if (at < samples.length) return;
     let isWanted = true;
