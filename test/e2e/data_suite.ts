@@ -152,7 +152,7 @@ inChromium(
       await says(page, "2 rows to train on, 0 to evaluate on");
       await choose(page, [row("tide"), row("bow"), row("stern")], "pasted.jsonl", "evaluation-file");
       await says(page, "2 rows to train on, 3 to evaluate on (pasted.jsonl)");
-      await page.getByText("1 of 3 evaluation rows are also trained on").waitFor();
+      await page.getByText("1 of 3 evaluation rows is also trained on").waitFor();
       await page.locator("#job").getByText("pasted.jsonl: 2 rows, 3 held out").waitFor({ timeout: 60_000 });
       await page.locator("#hold-out").click();
       await says(page, "2 rows to train on, 0 to evaluate on");

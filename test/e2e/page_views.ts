@@ -62,7 +62,13 @@ export async function visitViews(root: string, { pauseAfter }: Walk, look: Look)
     });
     await shown(page, "bad-lines");
     await page.locator("#columns").evaluate((details) => (details as HTMLDetailsElement).open = true);
+    await page.locator("#bad-lines summary").nth(1).click();
     await look(page, "train-bad-data");
+    await page.locator("#skip-bad-lines").check();
+    await page.locator("#option-max_length").fill("16");
+    await page.keyboard.press("Tab");
+    await page.locator("#row-preview .cut-here").waitFor({ timeout: 60_000 });
+    await look(page, "train-skipped-lines");
     await page.reload();
     await page.locator("#start:not([disabled])").click();
     await page.waitForFunction(

@@ -81,10 +81,10 @@ function Split({ form }: { form: JobForm }) {
 /** Remarks on rows that are used nevertheless. */
 function Remarks({ facts: { warnings, leaked, heldOut } }: { facts: DataFacts }) {
   const leaks = leaked === 0 ? [] : [
-    `${count(leaked)} of ${
-      counted(heldOut, "evaluation row")
-    } are also trained on: the evaluation loss looks better ` +
-    "than it is.",
+    `${count(leaked)} of ${count(heldOut)} evaluation rows ${
+      leaked === 1 ? "is" : "are"
+    } also trained on: the ` +
+    "evaluation loss looks better than it is.",
   ];
   return (
     <>
