@@ -168,11 +168,23 @@ class MemoryFolderWriter implements FolderWriter {
   }
 }
 
+/** A number for each content that was read: what changes a file puts other bytes in place of these. */
+const VERSIONS = new WeakMap<Uint8Array, string>();
+let lastVersion = 0;
+
+function versionOf(bytes: Uint8Array): string {
+  const known = VERSIONS.get(bytes) ?? String(++lastVersion);
+  VERSIONS.set(bytes, known);
+  return known;
+}
+
 class MemoryReader implements FileReader {
   readonly size: number;
+  readonly version: string;
 
   constructor(readonly uri: string, readonly bytes: Uint8Array<ArrayBuffer>) {
     this.size = bytes.length;
+    this.version = versionOf(bytes);
   }
 
   // deno-lint-ignore require-await -- async so that a bad range rejects
