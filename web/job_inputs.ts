@@ -7,6 +7,7 @@
 import { batch, computed, effect, type Signal, signal } from "@preact/signals";
 import { type Engine, RefusedError } from "./engine.ts";
 import type { JobForm } from "./job_form.ts";
+import { keepStorage } from "./keep_storage.ts";
 import {
   type ByteProgress,
   type DataFacts,
@@ -148,6 +149,7 @@ export class JobInputs {
   /** Takes picked files as the base model, kept on the device or for this visit. */
   async takeModel(picked: PickedFiles, keep: boolean): Promise<void> {
     await this.#take(this.model, async () => {
+      if (keep) void keepStorage();
       const uri = await this.#engine.ask(keep ? "keepModel" : "pickModel", picked);
       this.models.value = [...new Set([...this.models.value, uri])];
       if (keep) await this.lookAtKept();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ModelSource } from "../../src/model_source.ts";
+import type { ReadableFolder } from "../../src/storage.ts";
 import type { OpenStorage } from "../../src/storage_manager.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import { MemoryStorageManager } from "../../src/storage/memory_store.ts";
@@ -39,3 +40,30 @@ onGpu(
     await source.close();
   },
 );
+
+onGpu("a plan reads of the weights no more than what their header says", async () => {
+  const disk = await jobDisk(), model = new MemoryFolder(), read: [offset: number, length: number][] = [];
+  await writeTinyModel(model);
+  const folder: ReadableFolder = {
+    uri: "far/tiny",
+    list: () => model.list(),
+    exists: (name) => model.exists(name),
+    open: async (name) => {
+      const file = await model.open(name);
+      if (!name.endsWith(".safetensors")) return file;
+      return {
+        uri: file.uri,
+        size: file.size,
+        read: (offset, length) => {
+          read.push([offset, length]);
+          return file.read(offset, length);
+        },
+        close: () => file.close(),
+      };
+    },
+  };
+  const findModel = () => Promise.resolve({ name: "tiny", folder, file: null });
+  await Array.fromAsync(jobOn(disk, {}, { dryRun: true, findModel }).run());
+  assert.deepEqual(read.map(([offset]) => offset), [0, 8]);
+  assert.ok(read[1]![1] < 10_000, `${read[1]![1]} bytes`);
+});

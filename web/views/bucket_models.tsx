@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { byteSize } from "../figures.ts";
 import type { BucketModel, BucketModelFacts } from "../protocol.ts";
@@ -51,10 +52,28 @@ function Fit({ session, looked }: Pick<ModelStoreProps, "session"> & { looked: B
   return <p id="bucket-model-fit" class="soft">Whether a run fits is not known yet: {why}</p>;
 }
 
+/** Says so where the browser has no room for what is to come; where it does not tell, nothing. */
+function Room({ bytes }: { bytes: number }) {
+  const free = useSignal(Infinity);
+  useEffect(() => {
+    void navigator.storage?.estimate?.().then(({ usage = 0, quota = Infinity }) =>
+      free.value = quota - usage
+    );
+  }, [bytes]);
+  if (bytes <= free.value) return null;
+  return (
+    <p class="wrong">
+      The download needs {byteSize(bytes)}, and the browser gives this page{" "}
+      {byteSize(Math.max(0, free.value))}: delete models or runs, or free disk space.
+    </p>
+  );
+}
+
 function Actions(
   { session, inputs, shelf, model, bytes }: ModelStoreProps & { model: BucketModel; bytes: number },
 ) {
   const { path, name, revision } = model, { state, kept } = shelf.standing(path, revision);
+  const missing = state === "absent" ? bytes : kept?.download ? bytes - kept.download.bytes : 0;
   const isUsed = kept !== null && session.form.value("base_model") === kept.uri;
   const label = {
     absent: `Download ${byteSize(bytes)}`,
@@ -63,29 +82,32 @@ function Actions(
     changed: `Download this version, ${byteSize(bytes)}`,
   }[state];
   return (
-    <div class="actions">
-      {label !== "" && (
-        <button
-          id="download-model"
-          type="button"
-          disabled={shelf.download.value !== null}
-          onClick={() => void shelf.start(path, name)}
-        >
-          {label}
-        </button>
-      )}
-      {kept && !kept.download && (
-        <button
-          id="use-model"
-          type="button"
-          class={state === "here" ? "" : "second quiet"}
-          disabled={isUsed}
-          onClick={() => void inputs.chooseModel(kept.uri)}
-        >
-          {isUsed ? "In use" : "Use this model"}
-        </button>
-      )}
-    </div>
+    <>
+      <Room bytes={missing} />
+      <div class="actions">
+        {label !== "" && (
+          <button
+            id="download-model"
+            type="button"
+            disabled={shelf.download.value !== null}
+            onClick={() => void shelf.start(path, name)}
+          >
+            {label}
+          </button>
+        )}
+        {kept && !kept.download && (
+          <button
+            id="use-model"
+            type="button"
+            class={state === "here" ? "" : "second quiet"}
+            disabled={isUsed}
+            onClick={() => void inputs.chooseModel(kept.uri)}
+          >
+            {isUsed ? "In use" : "Use this model"}
+          </button>
+        )}
+      </div>
+    </>
   );
 }
 
