@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { columns } from "../../src/cli/format.ts";
 import { didYouMean } from "../../src/config/nearest.ts";
 import { type ParsedFlags, parseFlags } from "../../src/cli/flags.ts";
 import { isOn, textOf } from "../../src/cli/generate_flags.ts";
@@ -57,14 +58,11 @@ const VERBS: Readonly<
     const all = tokens.list();
     if (isOn(flags, "json")) return io.stdout.write(`${JSON.stringify({ tokens: all }, null, 2)}\n`);
     const date = (ms: number | null) => ms === null ? "-" : new Date(ms).toISOString().slice(0, 10);
-    const rows = all.map(({ id, name, scopes, createdAt, expiresAt, revokedAt }) =>
-      [id, name, date(createdAt), date(expiresAt), date(revokedAt), scopes.join(",")].join("  ")
-    );
-    io.stdout.write(
-      rows.length === 0
-        ? "no tokens\n"
-        : `id            name  made  expires  revoked  scopes\n${rows.join("\n")}\n`,
-    );
+    const rows = all.map((
+      { id, name, scopes, createdAt, expiresAt, revokedAt },
+    ) => [id, name, date(createdAt), date(expiresAt), date(revokedAt), scopes.join(",")]);
+    const head = ["id", "name", "made", "expires", "revoked", "scopes"];
+    io.stdout.write(rows.length === 0 ? "no tokens\n" : columns([head, ...rows]));
   },
   revoke(tokens, _, [id, ...more], io) {
     refuseWords(more);

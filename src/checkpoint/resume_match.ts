@@ -100,7 +100,8 @@ function optionIssues(then: ResumeRecord, now: Omit<RunIdentity, "gpu">, since: 
     if (lengthDecides(then.config)) {
       const because = evaluationsDecide(then.config)
         ? "since the evaluation at the end of a run decides how it goes on"
-        : "since the learning rates depend on the length of the run";
+        : "since the learning rates depend on the length of the run (a new run with adapter_path trains " +
+          "its adapter on)";
       return [{ path: name, message: `must be ${before} ${since}, ${because}: current value is ${found}` }];
     }
     if (now.total_steps >= then.step) return [];

@@ -144,16 +144,16 @@ Usage: lowrank resume RUN [options of train]
 
 RUN is the output folder of a run, or the place in a bucket that its results go to (gs://, s3://,
 az://): its checkpoints were copied there, and are brought to this machine. The run goes on with the
-options that it was started with, as run.json holds them; flags of train overrule single ones, such
-as --num-train-epochs to train for longer. The result is bit for bit that of a run that was never
-interrupted.
+options that it was started with, as run.json holds them, and the result is bit for bit that of a run
+that was never interrupted. Flags of train overrule options that leave it so, such as --save-steps;
+--num-train-epochs and --max-steps where the learning rate is constant, whatever the length.
 
 Exit codes
 ${exitCodeTable()}
 
 Examples
   lowrank resume runs/ember
-  lowrank resume runs/ember --num-train-epochs 5
+  lowrank resume runs/ember --save-steps 50
   lowrank resume gs://my-bucket/models/ember
 `;
 }

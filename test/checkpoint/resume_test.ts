@@ -196,7 +196,8 @@ Deno.test("resumeIssues() lets a run grow only where no learning rate depends on
     return resumeIssues(then, now).map(({ message }) => message.split(":")[0]);
   };
   const refused = [
-    "must be 8 as in checkpoint-4, since the learning rates depend on the length of the run",
+    "must be 8 as in checkpoint-4, since the learning rates depend on the length of the run " +
+    "(a new run with adapter_path trains its adapter on)",
   ];
   assert.deepEqual(grown({ lr_scheduler_type: "cosine" }, 16), refused);
   assert.deepEqual(grown({ lr_scheduler_type: "linear", warmup_steps: 2 }, 16), refused);

@@ -229,8 +229,8 @@ onGpu(
       assert.ok(error instanceof ConfigError);
       const [hash, ...rest] = error.issues.toReversed();
       assert.deepEqual(rest.reverse().map(({ path, message }) => `${path} ${message}`), [
-        "max_steps must be 8 as in checkpoint-2, since the learning rates depend on the length of the run: " +
-        "current value is 16",
+        "max_steps must be 8 as in checkpoint-2, since the learning rates depend on the length of the run " +
+        "(a new run with adapter_path trains its adapter on): current value is 16",
         "learning_rate must be 0.01 as in checkpoint-2: current value is 0.02",
       ]);
       assert.match(
