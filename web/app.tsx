@@ -59,7 +59,7 @@ function Header({ session }: ViewProps) {
         Lowrank
       </a>
       <a class={gate.open ? "adapter" : "adapter shut"} href="#/device">
-        {gate.open ? gate.adapter : "no WebGPU"}
+        {gate.open ? gate.adapter || "looking for a GPU" : "no WebGPU"}
         {gate.open && gate.software && " · software"}
       </a>
       <Navigation session={session} />

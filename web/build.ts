@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { packFiles } from "./packed_files.ts";
 import { writePageImports } from "./page_imports.ts";
 
 /** A path of the checkout. */
@@ -51,6 +52,7 @@ export async function buildWeb(out: string = DIST, { model, data }: PageContent 
   await bundle(SCRIPTS.map((name) => inRoot(`web/${name}`)), out, ["--code-splitting", imports]);
   await Deno.remove(aside, { recursive: true });
   for (const name of PLAIN_FILES) await Deno.copyFile(inRoot(`web/${name}`), `${out}/${name}`);
+  await tellScripts(out);
   const files = await Array.fromAsync(Deno.readDir(model));
   const modelFiles = files.filter(({ isFile }) => isFile).map(({ name }) => [name, `${model}/${name}`]);
   await copyListed(`${out}/models/lowrank-tiny`, Object.fromEntries(modelFiles));
@@ -91,7 +93,7 @@ export async function packageFolder(name: string, config: string): Promise<strin
   return new URL(".", new TextDecoder().decode(stdout).trim()).pathname;
 }
 
-/** Both; says so where the second cannot be had, which a page does without. */
+/** Both, packed too; says so where the second cannot be had, which a page does without. */
 export async function buildAll(out: string = DIST): Promise<void> {
   await buildWeb(out);
   try {
@@ -99,6 +101,15 @@ export async function buildAll(out: string = DIST): Promise<void> {
   } catch (error) {
     console.warn(`without the chat for browsers that lack WebGPU: ${(error as Error).message}`);
   }
+  await packFiles(out);
+}
+
+/** Names in the page what its script imports, so that all of it is fetched at once. */
+async function tellScripts(out: string): Promise<void> {
+  const path = `${out}/index.html`, page = await Deno.readTextFile(path);
+  const [, ...imported] = await loadedWith(out, "main.js");
+  const links = imported.map((name) => `<link rel="modulepreload" href="${name}">\n    `);
+  await Deno.writeTextFile(path, page.replace("<script ", `${links.join("")}<script `));
 }
 
 /** Puts before the service worker what it keeps. Its own text changes with each file, so that browsers take it anew. */

@@ -6,6 +6,7 @@
  */
 import type { ChatEngine } from "./chat_session.ts";
 import type { Engine } from "./engine.ts";
+import type { Gate } from "./gate.ts";
 import type {
   ChatFacts,
   ChatOrder,
@@ -26,7 +27,7 @@ export function gpuChat(engine: Engine): ChatEngine<LocalSubject> {
 }
 
 /** Answers of models that the worker exports as ONNX and another worker runs, which is started by the first question. */
-export class OnnxChat implements ChatEngine<LocalSubject> {
+class OnnxChat implements ChatEngine<LocalSubject> {
   readonly #engine: Engine;
   readonly #startWriter: () => Engine;
   #writer: Engine | null = null;
@@ -103,6 +104,21 @@ export class PlacedChat implements ChatEngine {
   close(): Promise<void> {
     return this.#current.close();
   }
+}
+
+/** The one of both that the browser is able to, once that is known. */
+export function chatOf(
+  engine: Engine,
+  gate: Promise<Gate>,
+  startWriter: () => Engine,
+): ChatEngine<LocalSubject> {
+  const chosen = gate.then(({ open }) => open ? gpuChat(engine) : new OnnxChat(engine, startWriter));
+  chosen.catch(() => {}); // the page tells what became of the worker, with or without a chat
+  return {
+    open: async (subject) => await (await chosen).open(subject),
+    say: async (order, signal, onPiece) => await (await chosen).say(order, signal, onPiece),
+    close: async () => await (await chosen).close(),
+  };
 }
 
 /** One name for both sides of a subject, before the slash. */

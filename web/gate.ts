@@ -15,7 +15,10 @@ export type Gate =
     readonly cure: string;
   };
 
-/** The part of a page's global scope that decides. */
+/** As long as it is not known, nothing is said against it. */
+export const LOOKING: Gate = { open: true, adapter: "", software: false };
+
+/** The part of a global scope that decides. */
 export interface GateScope {
   readonly isSecureContext: boolean;
   readonly navigator: { readonly gpu?: GPU | undefined };

@@ -67,7 +67,6 @@ export class JobInputs {
   readonly kept = signal<readonly KeptModel[]>([]);
   readonly #engine: Engine;
   readonly #form: JobForm;
-  readonly #isAble: boolean;
   /** Whether files are taken, which is not done yet. */
   readonly isTaking = computed(() => this.#takings.value.length > 0);
   readonly #takings = signal<readonly { readonly into: unknown }[]>([]);
@@ -78,12 +77,10 @@ export class JobInputs {
 
   /**
    * @param bundled Path of the page's own model.
-   * @param isAble Whether runs can be planned, which needs a GPU.
    */
-  constructor(engine: Engine, form: JobForm, readonly bundled: string, isAble = true) {
+  constructor(engine: Engine, form: JobForm, readonly bundled: string) {
     this.#engine = engine;
     this.#form = form;
-    this.#isAble = isAble;
     this.models.value = [bundled];
   }
 
@@ -111,10 +108,13 @@ export class JobInputs {
         });
       },
     );
-    if (!this.#isAble) return;
+  }
+
+  /** The same for the plan, which only who has a GPU needs. */
+  followPlan(isIdle: () => boolean): void {
     this.#whenSettled(isIdle, this.plan, null, async () => {
       const { value } = this.#form.values;
-      await this.#dataRead(); // the plan reads it too, and large files take minutes
+      await answered(this.data); // the plan reads it too, and large files take minutes
       if (value !== this.#form.values.value || !isIdle()) return;
       // bad data is told with the data; a plan could say no more
       if (this.#form.checked.value.config) await this.#ask(this.plan, "plan", value);
@@ -137,13 +137,9 @@ export class JobInputs {
     return { output_model_name: "data", ...Object.fromEntries(given) };
   }
 
-  /** Resolves when no answer about the data is waited for. */
-  #dataRead(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = effect(() => {
-        if (!this.data.value.waiting) queueMicrotask(() => (stop(), resolve()));
-      });
-    });
+  /** Resolves when no plan is waited for. */
+  planned(): Promise<void> {
+    return answered(this.plan);
   }
 
   /** Takes picked files as the base model, kept on the device or for this visit. */
@@ -303,4 +299,13 @@ export class JobInputs {
 /** What went wrong, as the worker told it. */
 export function asPlain(error: unknown): PlainError {
   return error instanceof RefusedError ? error.plain : plainError(error);
+}
+
+/** Resolves when no answer is waited for. */
+function answered(asked: Signal<Asked<unknown>>): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = effect(() => {
+      if (!asked.value.waiting) queueMicrotask(() => (stop(), resolve()));
+    });
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * The page: asks whether this browser can train, starts the worker, and shows what it tells.
+ * The page: starts the worker, and shows what it tells.
  *
  * @module
  */
@@ -7,9 +7,8 @@ import * as z from "zod/mini";
 import { render } from "preact";
 import { App } from "./app.tsx";
 import { attend } from "./attendance.ts";
-import { gpuChat, OnnxChat, PlacedChat } from "./chat_engines.ts";
+import { chatOf, PlacedChat } from "./chat_engines.ts";
 import { Engine } from "./engine.ts";
-import { webGpuGate } from "./gate.ts";
 import { keptGpuMemory } from "./gpu_memory.ts";
 import { plainError, type Wire } from "./protocol.ts";
 import { followAddress } from "./router.ts";
@@ -36,8 +35,8 @@ async function keepPage(): Promise<void> {
   await navigator.serviceWorker?.register(script).catch(() => {}); // as in private windows
 }
 
-function engineOf(script: string, server: ServerJobs | null = null): Engine {
-  return new Engine(() => startWorker(new URL(script, document.baseURI)), () => server?.access ?? null);
+function engineOf(script: string, server: () => ServerJobs | null = () => null): Engine {
+  return new Engine(() => startWorker(new URL(script, document.baseURI)), () => server()?.access ?? null);
 }
 
 /** @param api Address of the server's API; null where a plain file server has the page. */
@@ -49,13 +48,12 @@ const root = document.getElementById("app")!;
 applyTheme(savedTheme());
 followAddress();
 try {
-  const [job, gate, { api }] = await Promise.all([
-    readFile("defaults.json"),
-    webGpuGate(globalThis),
-    readFile("server.json"),
-  ]);
-  const server = serverAt(api), engine = engineOf("worker.js", server);
-  const here = gate.open ? gpuChat(engine) : new OnnxChat(engine, () => engineOf("onnx/writer.js"));
+  let server: ServerJobs | null = null;
+  const engine = engineOf("worker.js", () => server); // loads while the rest is asked
+  const gate = engine.ask("gate", null);
+  const [job, { api }] = await Promise.all([readFile("defaults.json"), readFile("server.json")]);
+  server = serverAt(api);
+  const here = chatOf(engine, gate, () => engineOf("onnx/writer.js"));
   const chat = new PlacedChat(here, async () => {
     if (!server) throw new Error("This page came from no server that trains: lowrank serve has one.");
     const { ServerChat } = await import("./server_chat.ts");
@@ -70,6 +68,7 @@ try {
   root.replaceChildren();
   render(<App session={session} />, root);
   await session.open();
+  await session.inputs.planned(); // what is fetched to be kept would hold it up
   await keepPage();
 } catch (error) {
   render(<Problem title="The page cannot start" problem={plainError(error)} />, root);

@@ -11,6 +11,7 @@ import type { StopReason } from "../src/generate/generator.ts";
 import type { GgufModelType } from "../src/export/gguf_model.ts";
 import type { SampleRound } from "../src/logs/samples_file.ts";
 import type { MetricsRow } from "../src/run_files.ts";
+import type { Gate } from "./gate.ts";
 import type { LossPoint } from "./loss_summary.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
 
@@ -21,6 +22,8 @@ export type Wire = Readonly<Record<string, unknown>>;
 export interface Questions {
   /** First of all: where runs are kept, and which there are. */
   readonly open: { readonly input: null; readonly answer: Opened };
+  /** Whether this browser can train. Asked of the worker, as browsers hold up whoever looks for an adapter. */
+  readonly gate: { readonly input: null; readonly answer: Gate };
   readonly runs: { readonly input: null; readonly answer: readonly RunEntry[] };
   readonly openRun: { readonly input: string; readonly answer: RunDetails };
   /** How each run went, in no order. */

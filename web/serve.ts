@@ -1,6 +1,6 @@
 /**
- * A static file server for the built page, as simple as any host's: right types, byte ranges, nothing outside its
- * folder. Deno only.
+ * A static file server for the built page, as simple as any host's: right types, byte ranges, packed copies, nothing sent
+ * twice, nothing outside its folder. Deno only.
  *
  *     deno task web        builds the page, then serves it at http://127.0.0.1:8080
  *
@@ -20,6 +20,11 @@ const TYPES: Readonly<Record<string, string>> = {
   jsonl: "application/jsonl",
 };
 
+/** Endings of packed copies by what browsers call the packing, the smaller first. */
+const PACKINGS = { br: "br", gzip: "gz" } as const;
+/** Scripts whose names change with what they hold: a browser that has one never asks again. */
+const NAMED_BY_CONTENT = /-[0-9A-Z]{8}\.js$/;
+
 /** Answers GET and HEAD requests from the files of a folder. */
 export function serveFolder(root: string): (request: Request) => Promise<Response> {
   return async (request) => {
@@ -33,11 +38,37 @@ export function serveFolder(root: string): (request: Request) => Promise<Respons
       if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
       return refused(404);
     }
-    const { size, isFile, mtime } = await file.stat();
-    if (isFile) return await respond(request, file, { path, size, etag: `"${size}-${mtime?.getTime()}"` });
+    const found = { path, packing: null, file, info: await file.stat() };
+    if (found.info.isFile) return await respond(request, await packedCopy(request, root, found) ?? found);
     file.close();
     return refused(404);
   };
+}
+
+/** A file that is open. */
+interface OpenFile {
+  readonly path: string;
+  readonly packing: keyof typeof PACKINGS | null;
+  readonly file: Deno.FsFile;
+  readonly info: Deno.FileInfo;
+}
+
+/** The copy of a file that a browser takes, unless it is older or only a part is wanted; null where there is none. */
+async function packedCopy(request: Request, root: string, whole: OpenFile): Promise<OpenFile | null> {
+  if (request.headers.has("range")) return null;
+  const taken = (request.headers.get("accept-encoding") ?? "").split(",").map((name) => name.trim());
+  for (const [packing, ending] of Object.entries(PACKINGS) as [keyof typeof PACKINGS, string][]) {
+    if (!taken.includes(packing)) continue;
+    const file = await Deno.open(`${root}/${whole.path}.${ending}`).catch(() => null);
+    if (!file) continue;
+    const info = await file.stat();
+    if (info.mtime! >= whole.info.mtime!) {
+      whole.file.close();
+      return { ...whole, packing, file, info };
+    }
+    file.close();
+  }
+  return null;
 }
 
 /** A file below the root for the path of an address; null for one that would leave it. */
@@ -54,18 +85,21 @@ function filePath(pathname: string): string | null {
   return leaves ? null : path;
 }
 
-async function respond(
-  request: Request,
-  file: Deno.FsFile,
-  { path, size, etag }: { path: string; size: number; etag: string },
-): Promise<Response> {
+async function respond(request: Request, { path, packing, file, info }: OpenFile): Promise<Response> {
+  const { size, mtime } = info, etag = `"${size}-${mtime?.getTime()}"`;
   const range = byteRange(request.headers.get("range"), size);
   const headers = new Headers({
     "accept-ranges": "bytes",
-    "cache-control": "no-cache",
+    "cache-control": NAMED_BY_CONTENT.test(path) ? "public, max-age=31536000, immutable" : "no-cache",
     "content-type": TYPES[path.slice(path.lastIndexOf(".") + 1)] ?? "application/octet-stream",
     etag,
+    vary: "accept-encoding",
+    ...(packing ? { "content-encoding": packing } : {}),
   });
+  if (request.headers.get("if-none-match") === etag) {
+    file.close();
+    return new Response(null, { status: 304, headers });
+  }
   if (range === "none left") {
     file.close();
     headers.set("content-range", `bytes */${size}`);

@@ -1,8 +1,9 @@
 /**
  * Keeps the built page, with its bundled model and data, so that it works without a network after the first visit.
  *
- * What the server has is always taken first. Its answers are not mixed into what is kept: that is fetched as a whole when
- * this script changes, so that page, worker and engine are always of one build.
+ * What the server has is always taken first, but for scripts whose names change with what they hold. Its answers are not
+ * mixed into what is kept: that is fetched as a whole when this script changes, so that page, worker and engine are always
+ * of one build.
  *
  * @module
  */
@@ -42,11 +43,15 @@ const base = scope.registration.scope;
 const prefix = `lowrank ${base} `;
 const cacheName = prefix + version;
 const kept = new Set(files.map((path) => new URL(path, base).href));
+/** Scripts that never change under their name. */
+const NAMED_BY_CONTENT = /-[0-9A-Z]{8}\.js$/;
 
 async function keep(): Promise<void> {
   const cache = await scope.caches.open(cacheName);
-  // the browser's own cache may hold former files, or parts of them
-  await cache.addAll([...kept].map((url) => new Request(url, { cache: "reload" })));
+  await cache.addAll([...kept].map((url) => {
+    // of others the browser's own cache may hold former ones, or parts
+    return new Request(url, { cache: NAMED_BY_CONTENT.test(url) ? "default" : "reload" });
+  }));
   await scope.skipWaiting();
 }
 
@@ -62,6 +67,11 @@ async function forgetFormer(): Promise<void> {
 async function formerScript(request: Request): Promise<Response> {
   const response = await fetch(request).catch(() => Response.error());
   return response.ok ? response : await scope.caches.match(request.url) ?? response;
+}
+
+/** What is kept, without asking the server; that where it is not kept. */
+async function keptFirst(request: Request, url: string): Promise<Response> {
+  return await (await scope.caches.open(cacheName)).match(url) ?? await fetch(request);
 }
 
 /** Of a range, a file that is kept is answered whole, as servers may. */
@@ -100,8 +110,10 @@ scope.addEventListener("install", (event) => (event as LifecycleEvent).waitUntil
 scope.addEventListener("activate", (event) => (event as LifecycleEvent).waitUntil(forgetFormer()));
 scope.addEventListener("fetch", (event) => {
   const { request } = event as FetchEvent, file = keptFile(request);
-  if (file !== undefined) (event as FetchEvent).respondWith(serverFirst(request, file));
-  else if (request.method === "GET" && request.url.startsWith(`${base}onnx/`)) {
+  if (file !== undefined) {
+    const answer = NAMED_BY_CONTENT.test(file) ? keptFirst : serverFirst;
+    (event as FetchEvent).respondWith(answer(request, file));
+  } else if (request.method === "GET" && request.url.startsWith(`${base}onnx/`)) {
     (event as FetchEvent).respondWith(keepUsed(request));
   } else if (request.destination === "script" && request.url.startsWith(base)) {
     (event as FetchEvent).respondWith(formerScript(request));

@@ -6,7 +6,7 @@
 import { computed, signal } from "@preact/signals";
 import type { Engine } from "./engine.ts";
 import { RefusedError } from "./engine.ts";
-import type { Gate } from "./gate.ts";
+import { type Gate, LOOKING } from "./gate.ts";
 import { FinishNotice } from "./finish_notice.ts";
 import { type GivenSettings, settingsIn } from "./given_settings.ts";
 import { JobForm } from "./job_form.ts";
@@ -56,43 +56,56 @@ export class PageSession {
   readonly notice = new FinishNotice();
   /** Whether the running job is to leave nothing. */
   #discards = false;
+  readonly #found: Promise<Gate>;
+  readonly #gate = signal(LOOKING);
   /** How often a run was to be shown. */
   #shows = 0;
 
   /**
    * @param job What the form has at first.
+   * @param gate What the engine answers about this browser.
    * @param engine Where the gate is shut it trains nothing, and does all that needs no GPU.
    * @param server Null where a plain file server has the page.
    */
   constructor(
     readonly job: Wire,
-    readonly gate: Gate,
+    gate: Promise<Gate>,
     readonly engine: Engine,
     chatEngine: ChatEngine,
     readonly server: ServerJobs | null = null,
   ) {
     this.form = new JobForm(job);
-    this.inputs = new JobInputs(engine, this.form, String(this.form.value("base_model")), gate.open);
+    this.#found = gate;
+    this.inputs = new JobInputs(engine, this.form, String(this.form.value("base_model")));
     this.chat = new ChatSession(chatEngine);
     this.downloads = new RunDownloads(engine);
     engine.onRun = (message) => void this.#take(message);
   }
 
-  /** Whether a run can be started, or gone on with, here and now. */
-  get isAble(): boolean {
-    return this.gate.open && this.ready.value && !this.busy.value;
+  /** Whether this browser can train. */
+  get gate(): Gate {
+    return this.#gate.value;
   }
 
-  /** Asks what the store holds. */
+  /** Whether a run can be started, or gone on with, here and now. */
+  get isAble(): boolean {
+    return this.gate !== LOOKING && this.gate.open && this.ready.value && !this.busy.value;
+  }
+
+  /** Asks what the store holds, and whether the gate is open. */
   async open(): Promise<void> {
-    if (this.gate.open) void this.server?.lookForPlaces();
     await this.#told(async () => {
       const { store, runs } = await this.engine.ask("open", null);
       this.store.value = store;
       this.runs.value = runs;
       this.ready.value = true;
       void this.server?.look(); // whether it wants a token
-      this.inputs.follow(() => !this.busy.value && route.value.view === "train");
+      const isIdle = () => !this.busy.value && route.value.view === "train";
+      this.inputs.follow(isIdle);
+      this.#gate.value = await this.#found;
+      if (!this.gate.open) return;
+      this.inputs.followPlan(isIdle);
+      void this.server?.lookForPlaces();
     });
   }
 

@@ -16,6 +16,7 @@ import { MemoryFolder } from "../src/storage/memory.ts";
 import type { ChatModel } from "./chat_model.ts";
 import { deviceFacts } from "./device_facts.ts";
 import { DataDesk } from "./data_desk.ts";
+import { webGpuGate } from "./gate.ts";
 import { noteHandedOver } from "./handed_over.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
 import { ModelShelf } from "./model_shelf.ts";
@@ -182,6 +183,7 @@ function answersOf(current: Session): Answers {
   const { root, store, library, files, shelf, data } = current;
   return {
     open: async () => ({ store, runs: await library.list() }),
+    gate: () => webGpuGate(self),
     runs: () => library.list(),
     openRun: (name) => library.open(name),
     runGlances: () => library.glances(),

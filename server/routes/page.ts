@@ -18,6 +18,16 @@ export interface PageRouteDeps {
 /** The page asks for it to find out whether this server is behind it. */
 const SERVER_FILE = "server.json";
 
+/** Scripts whose names change with what they hold: a browser that has one never asks again. */
+const NAMED_BY_CONTENT = /-[0-9A-Z]{8}\.js$/;
+
+/** Of all other files browsers ask whether they have the latest. */
+async function tellVersion(path: string, c: Context<ServerEnv>): Promise<void> {
+  const { size, mtime } = await Deno.stat(path), packing = c.res.headers.get("content-encoding") ?? "";
+  c.header("etag", `"${size}-${mtime?.getTime()}${packing}"`);
+  c.header("cache-control", NAMED_BY_CONTENT.test(path) ? "public, max-age=31536000, immutable" : "no-cache");
+}
+
 export function pageRoutes({ page }: PageRouteDeps): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   if (!page) return app;
@@ -32,10 +42,13 @@ export function pageRoutes({ page }: PageRouteDeps): Hono<ServerEnv> {
     const answer = await serveStatic<ServerEnv>({
       root,
       rewriteRequestPath: (path) => path.slice(PAGE_PATH.length - 1),
-      onFound: (_, c) => c.header("cache-control", "no-cache"),
+      precompressed: true,
+      onFound: tellVersion,
     })(c, () => Promise.resolve());
-    if (answer) return answer;
-    throw new ApiError(404, "The page has no such file.");
+    if (!answer) throw new ApiError(404, "The page has no such file.");
+    if (c.req.header("if-none-match") !== answer.headers.get("etag")) return answer;
+    await answer.body?.cancel();
+    return c.body(null, 304);
   });
   return app;
 }

@@ -31,7 +31,7 @@ inChromium("a page that was opened once opens and trains without its server", as
     await server.stop();
     assert.equal(await used(), "used");
     await page.reload();
-    assert.match(await page.locator("header .adapter").innerText(), /swiftshader/i);
+    await page.locator("header .adapter", { hasText: /swiftshader/i }).waitFor();
     await page.locator("#data-summary").waitFor();
     await page.locator("#start:not([disabled])").click();
     await page.locator("#run[data-status=completed], #problem").waitFor({ timeout: 120_000 });

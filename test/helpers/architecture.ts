@@ -41,7 +41,7 @@ const BACKEND_IMPORTS = [
 
 /** Everything else of the library and the page runs in the browser too. */
 const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_copy|local_errors|local_files|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|hub_tools_cache|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts|distributed\/mpi\.ts)|web\/(build|page_imports|serve)\.ts|server\/)/;
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_copy|local_errors|local_files|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|hub_tools_cache|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts|distributed\/mpi\.ts)|web\/(build|packed_files|page_imports|serve)\.ts|server\/)/;
 
 /** What names concrete parts. */
 const ROOTS =

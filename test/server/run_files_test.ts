@@ -77,6 +77,9 @@ Deno.test("the page is below /page/, knows its server, and keeps its own policy"
   const page = await Deno.makeTempDir({ prefix: "lowrank-page-" });
   await Deno.writeTextFile(`${page}/index.html`, "<title>Lowrank</title>");
   await Deno.writeTextFile(`${page}/server.json`, '{ "api": null }');
+  await Deno.writeTextFile(`${page}/main.js`, "whole");
+  await Deno.writeTextFile(`${page}/main.js.br`, "packed");
+  await Deno.writeTextFile(`${page}/chunk-AB12CD34.js`, "whole");
   try {
     await withServer({}, async ({ app }) => {
       assert.equal((await app.request("/")).headers.get("location"), "/page/");
@@ -84,6 +87,18 @@ Deno.test("the page is below /page/, knows its server, and keeps its own policy"
       assert.equal(await index.text(), "<title>Lowrank</title>");
       assert.equal(index.headers.get("content-security-policy"), "frame-ancestors 'none'");
       assert.deepEqual(await (await app.request("/page/server.json")).json(), { api: "../" });
+      const ask = (name: string, headers: Record<string, string>) =>
+        app.request(`/page/${name}`, { headers });
+      const script = await ask("main.js", { "accept-encoding": "gzip, br" }), { headers } = script;
+      assert.deepEqual([headers.get("content-encoding"), headers.get("cache-control")], ["br", "no-cache"]);
+      assert.equal(await script.text(), "packed");
+      const same = { "accept-encoding": "gzip, br", "if-none-match": headers.get("etag")! };
+      assert.equal((await ask("main.js", same)).status, 304);
+      const other = await ask("main.js", { ...same, "accept-encoding": "gzip" });
+      assert.deepEqual([other.status, await other.text()], [200, "whole"]);
+      const named = await ask("chunk-AB12CD34.js", {});
+      assert.match(named.headers.get("cache-control")!, /immutable/);
+      await named.body?.cancel();
       for (const path of ["/page/none.js", "/page/../lowrank.db", "/page/%2e%2e/lowrank.db"]) {
         assert.equal((await app.request(path)).status, 404, path);
       }

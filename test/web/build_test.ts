@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { buildWeb, pageSizes } from "../../web/build.ts";
 import { withoutComments } from "../../web/page_imports.ts";
 
-Deno.test("the page shows after 80 kB, trains after 265 kB and never loads more than 350 kB, all gzipped", async () => {
+Deno.test("the page shows after 100 kB, trains after 300 kB and never loads more than 400 kB, all gzipped", async () => {
   const out = await Deno.makeTempDir({ prefix: "lowrank-web-" });
   try {
     await buildWeb(out);
     const { initial, whole, later, brotli, files } = await pageSizes(out);
     assert.ok(files.has("main.js") && files.has("worker.js"));
-    assert.ok(initial > files.get("main.js")! && initial < 80_000, `${initial} bytes before the page shows`);
+    assert.ok(initial > files.get("main.js")! && initial < 100_000, `${initial} bytes before the page shows`);
     assert.ok(
-      whole > initial + files.get("worker.js")! / 2 && whole < 265_000,
+      whole > initial + files.get("worker.js")! / 2 && whole < 300_000,
       `${whole} bytes with the engine`,
     );
-    assert.ok(later > 0 && whole + later < 350_000, `${whole + later} bytes in all`);
+    assert.ok(later > 0 && whole + later < 400_000, `${whole + later} bytes in all`);
     assert.ok(brotli > 0 && brotli < 70_000, `${brotli} bytes for Parquet packed by Brotli`);
     for (const name of files.keys()) {
       const text = await Deno.readTextFile(`${out}/${name}`);

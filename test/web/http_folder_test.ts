@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { StorageDeniedError, StorageNotFoundError } from "../../src/errors.ts";
 import { readText } from "../../src/storage.ts";
 import { HttpFolder } from "../../web/http_folder.ts";
+import { packFiles } from "../../web/packed_files.ts";
 import { serveFolder } from "../../web/serve.ts";
 
 const ADDRESS = "http://page.test/deep/";
@@ -200,3 +201,45 @@ Deno.test("serveFolder() serves ranges as HTTP wants them", async () => {
     await Deno.remove(path, { recursive: true });
   }
 });
+
+Deno.test("serveFolder() sends packed copies to who takes them, and nothing twice", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${path}/main.js`, "x".repeat(1000));
+    await Deno.writeTextFile(`${path}/chunk-AB12CD34.js`, "y");
+    await packFiles(path);
+    const serve = serveFolder(path);
+    const ask = async (name: string, headers: Record<string, string> = {}) => {
+      const response = await serve(new Request(`http://a.test/${name}`, { headers }));
+      return { response, bytes: new Uint8Array(await response.arrayBuffer()) };
+    };
+    for (
+      const [taken, packing] of [["gzip, deflate, br, zstd", "br"], ["gzip", "gzip"], ["x", null]] as const
+    ) {
+      const { response, bytes } = await ask("main.js", { "accept-encoding": taken });
+      const { headers } = response;
+      assert.deepEqual([headers.get("content-encoding"), headers.get("vary")], [packing, "accept-encoding"]);
+      assert.deepEqual(headers.get("content-type"), "text/javascript; charset=utf-8");
+      const whole = packing === null ? bytes : await unpacked(bytes, packing === "br" ? "brotli" : packing);
+      assert.equal(new TextDecoder().decode(whole), "x".repeat(1000));
+      const again = await ask("main.js", { "accept-encoding": taken, "if-none-match": headers.get("etag")! });
+      assert.deepEqual([again.response.status, again.bytes.length], [304, 0]);
+      assert.equal(headers.get("cache-control"), "no-cache");
+    }
+    const hashed = await ask("chunk-AB12CD34.js");
+    assert.match(hashed.response.headers.get("cache-control")!, /immutable/);
+    const part = await ask("main.js", { range: "bytes=0-1", "accept-encoding": "br" });
+    assert.deepEqual([part.response.status, part.response.headers.get("content-encoding")], [206, null]);
+    // what was changed after the build is sent as it is now
+    await Deno.utime(`${path}/main.js`, new Date(), new Date(Date.now() + 60_000));
+    const changed = await ask("main.js", { "accept-encoding": "br" });
+    assert.equal(changed.response.headers.get("content-encoding"), null);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
+async function unpacked(bytes: Uint8Array<ArrayBuffer>, format: string): Promise<ArrayBuffer> {
+  const unpacker = new DecompressionStream(format as CompressionFormat);
+  return await new Response(new Blob([bytes]).stream().pipeThrough(unpacker)).arrayBuffer();
+}

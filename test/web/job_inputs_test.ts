@@ -43,6 +43,7 @@ function inputsOf(job: Readonly<Record<string, unknown>>) {
   const engine = new Engine(() => ({ port: worker as unknown as Worker, ended: new Promise(() => {}) }));
   const inputs = new JobInputs(engine, form, "models/tiny");
   inputs.follow(() => idle.value);
+  inputs.followPlan(() => idle.value);
   return { worker, form, inputs, idle };
 }
 

@@ -70,7 +70,12 @@ async function opened(): Promise<{ session: PageSession; worker: PatientWorker }
   const worker = new PatientWorker(), port = worker as unknown as Worker;
   const engine = new Engine(() => ({ port, ended: new Promise(() => {}) }));
   const gate = { open: true, adapter: "none", software: true } as const;
-  const session = new PageSession({ base_model: "models/tiny" }, gate, engine, gpuChat(engine));
+  const session = new PageSession(
+    { base_model: "models/tiny" },
+    Promise.resolve(gate),
+    engine,
+    gpuChat(engine),
+  );
   void session.open();
   await worker.answer("open", { type: "answer", value: { store: "device", runs: [entryOf("ember")] } });
   return { session, worker };

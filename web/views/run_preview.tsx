@@ -7,6 +7,7 @@ import { useSignal } from "@preact/signals";
 import type { ViewProps } from "../app.tsx";
 import { saveAs } from "../download.ts";
 import { count, counted } from "../figures.ts";
+import { LOOKING } from "../gate.ts";
 import type { JobForm } from "../job_form.ts";
 import type { JobInputs } from "../job_inputs.ts";
 import type { JobPlan, PlainError } from "../protocol.ts";
@@ -146,7 +147,7 @@ function stateOf(session: PageSession, isRight: boolean): string {
   if (!session.gate.open && !session.server) return "No GPU";
   if (!isRight) return "Not ready";
   if (session.busy.value) return "Busy";
-  return session.ready.value ? "Ready" : "Starting";
+  return session.ready.value && session.gate !== LOOKING ? "Ready" : "Starting";
 }
 
 function keptWhere({ gate, store, server }: PageSession): string {
