@@ -195,6 +195,8 @@ export interface RunEntry {
   readonly baseModel: string;
   readonly evalLossBefore: number | null;
   readonly evalLossAfter: number | null;
+  /** Why it failed, in words; null unless it did. */
+  readonly error: string | null;
   /** Id of the server's job that goes on with it; null if none does. */
   readonly serverJob: string | null;
   /** All its options. */

@@ -124,6 +124,7 @@ export class RunLibrary {
       baseModel: record.base_model.path,
       evalLossBefore: record.eval_loss_before,
       evalLossAfter: record.eval_loss_after,
+      error: record.status === "failed" ? record.error : null,
       serverJob: await handedOverTo(run),
       config: record.config,
     };

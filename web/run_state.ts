@@ -67,6 +67,7 @@ export class RunState {
     run.totalSteps.value = entry.totalSteps;
     run.holdings.value = holdings;
     if (entry.status === "completed") run.#setFinished(entry);
+    else if (entry.status === "failed") run.failed(recordedFailure(entry.error), entry.resumable);
     else run.stopped(entry.resumable);
     run.resumable.value = entry.resumable;
     run.tellSummary();
@@ -110,7 +111,9 @@ export class RunState {
     this.status.value = "failed";
     this.problem.value = problem;
     this.resumable.value = resumable;
-    this.live.value = "Failed.";
+    this.live.value = resumable === null
+      ? "Failed before the first checkpoint."
+      : `Failed; the checkpoint after step ${resumable} is kept.`;
     this.tellSummary();
   }
 
@@ -223,6 +226,11 @@ export class RunState {
   #tell(...lines: string[]): void {
     this.log.value = [...this.log.value, ...lines];
   }
+}
+
+/** A failure of an earlier visit: what its record says of it. */
+function recordedFailure(message: string | null): PlainError {
+  return { name: "Error", message: message ?? "Its record does not say why", issues: [] };
 }
 
 function sizesLine(summary: RunSummary): string {

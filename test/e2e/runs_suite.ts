@@ -217,6 +217,27 @@ inChromium("kept runs are sorted, compared, named, begun again and deleted", asy
   });
 });
 
+inChromium("a failed run keeps its error, its checkpoint and its settings across visits", async () => {
+  await withTab(built, WEBGPU_FLAGS, async (page) => {
+    for (const id of ["fit", "data-summary"]) await shown(page, id);
+    const error = "The loss or a gradient is not a finite number at step 31";
+    const options = { learning_rate: 0.5 };
+    await putRuns(page, [{
+      ...{ name: "lost", steps: 60, done: 30, loss: 3, startedAt: "2026-11-30T09:00:00Z", error, options },
+    }]);
+    await page.reload();
+    for (const id of ["fit", "data-summary"]) await shown(page, id);
+    await go(page, "run/lost");
+    await page.locator("#problem", { hasText: error }).waitFor();
+    assert.equal(await page.locator("#run").getAttribute("data-status"), "failed");
+    assert.equal(await page.locator("#live").innerText(), "Failed; the checkpoint after step 30 is kept.");
+    assert.equal(await page.locator("#resume").innerText(), "Continue from step 30");
+    assert.equal(await page.locator("#checkpoints tbody tr").count(), 1);
+    await page.locator("#set-up-again").click();
+    assert.equal(await page.locator("#option-learning_rate").inputValue(), "0.5");
+  });
+});
+
 inChromium("settings come from a link and from config files that are chosen or dropped", async () => {
   await withTab(built, WEBGPU_FLAGS, async (page) => {
     await page.locator("#guidance", { hasText: /^New here\? Press Start training/ }).waitFor();

@@ -36,6 +36,7 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
     evalLossBefore: 4,
     evalLossAfter: null,
     serverJob: null,
+    error: null,
     config: { lora_r: 8 },
   } as const;
   const metrics = [
@@ -64,6 +65,15 @@ Deno.test("RunState.of() shows what an earlier visit left, and offers to go on",
   });
   assert.equal(done.status.value, "completed");
   assert.match(done.verdict.value, /^Evaluation loss 4\.000 before, 2\.000 after\./);
+  const failed = RunState.of({
+    entry: { ...entry, status: "failed", error: "The loss is not finite at step 3" },
+    metrics,
+    rounds,
+    ...holdings,
+  });
+  assert.deepEqual([failed.status.value, failed.resumable.value], ["failed", 2]);
+  assert.equal(failed.live.value, "Failed; the checkpoint after step 2 is kept.");
+  assert.equal(failed.problem.value?.message, "The loss is not finite at step 3");
 });
 
 Deno.test("RunState keeps each round of answers, and waits for those that were asked for", () => {

@@ -47,7 +47,7 @@ function entryOf(name: string): RunEntry {
       totalSteps: 8,
       resumable: 4,
     },
-    ...{ baseModel: "models/tiny", evalLossBefore: null, evalLossAfter: null, serverJob: null },
+    ...{ baseModel: "models/tiny", evalLossBefore: null, evalLossAfter: null, serverJob: null, error: null },
     config: { output_model_name: name },
   };
 }

@@ -117,6 +117,15 @@ function Actions({ session, run }: ViewProps & { run: RunState }) {
           Chat
         </a>
       )}
+      <button
+        id="set-up-again"
+        type="button"
+        class="second quiet"
+        title="Fills the form with what this run was set to, to change it"
+        onClick={() => session.setUpAgain(run)}
+      >
+        Use these settings
+      </button>
       <HandOver session={session} run={run} />
       <ConfirmButton
         id="discard"
@@ -188,7 +197,13 @@ export function RunView({ session }: ViewProps) {
   return (
     <div class="stack">
       <Progress session={session} run={run} />
-      {problem && <Problem id="problem" title={`The run failed (${problem.name})`} problem={problem} />}
+      {problem && (
+        <Problem
+          id="problem"
+          title={`The run failed${problem.name === "Error" ? "" : ` (${problem.name})`}`}
+          problem={problem}
+        />
+      )}
       <RunCharts run={run} />
       <RunSamples session={session} run={run} />
       <RunFiles session={session} run={run} />
