@@ -22,11 +22,17 @@ export interface ModelStoreProps {
   readonly shelf: BucketShelf;
 }
 
+interface ListedProps extends ModelStoreProps {
+  /** Whether the models in buckets are shown. */
+  readonly isListed: boolean;
+}
+
 /** What is on its way, and what ended the last one. */
-function Course({ session, inputs, shelf }: ModelStoreProps) {
+function Course({ session, inputs, shelf, isListed }: ListedProps) {
   const download = shelf.download.value, problem = shelf.problem.value;
   const arrived = inputs.kept.value.find(({ uri }) => parentOf(uri) === shelf.arrived.value);
-  const isOffered = arrived !== undefined && session.form.value("base_model") !== arrived.uri;
+  const isShown = isListed && shelf.chosen.value === arrived?.source?.path; // and offered there
+  const isOffered = arrived !== undefined && !isShown && session.form.value("base_model") !== arrived.uri;
   return (
     <>
       {/* it stands always: a region that comes with its words is not read out */}
@@ -72,7 +78,7 @@ function parentOf(uri: string): string {
   return uri.split("/").slice(0, 3).join("/");
 }
 
-export function ModelStore({ isListed, ...props }: ModelStoreProps & { readonly isListed: boolean }) {
+export function ModelStore({ isListed, ...props }: ListedProps) {
   const kept = props.inputs.kept.value;
   const bytes = kept.reduce((sum, model) => sum + model.bytes, 0);
   const isOpen = useSignal(false), unfinished = kept.filter(({ download }) => download !== null).length;
@@ -82,7 +88,7 @@ export function ModelStore({ isListed, ...props }: ModelStoreProps & { readonly 
   return (
     <>
       {isListed && <BucketModels {...props} />}
-      <Course {...props} />
+      <Course {...props} isListed={isListed} />
       {kept.length > 0 && (
         <details
           id="kept-models"
