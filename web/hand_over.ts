@@ -1,5 +1,5 @@
 /**
- * Runs that change places: from the page to its server, where they go on from their last checkpoint, and back.
+ * Runs that go from the page to its server, where they go on from their last checkpoint.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { checkpointName, listCheckpoints } from "../src/checkpoint/resume.ts";
 import { CONFIG_FIELDS, parseFineTuneJobConfig, toWire } from "../src/config.ts";
 import { ConfigError } from "../src/errors.ts";
 import { SAMPLES_FILE } from "../src/logs/samples_file.ts";
-import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord, writeRunRecord } from "../src/run_files.ts";
-import { fileAt, type Folder, readText } from "../src/storage.ts";
-import { handedOverTo, noteHandedOver } from "./handed_over.ts";
+import { METRICS_FILE, RUN_FILE, type RunRecord } from "../src/run_files.ts";
+import { fileAt, readText } from "../src/storage.ts";
+import { noteHandedOver } from "./handed_over.ts";
 import { LowrankServer, ServerError, type ServerJob } from "./lowrank_server.ts";
 import type { PageFiles } from "./page_files.ts";
 import type { Wire } from "./protocol.ts";
 import { serverModelId } from "./server_model.ts";
-import { blobOf, copyStreamTo } from "./stored_copy.ts";
+import { blobOf } from "./stored_copy.ts";
 
 /** Options that the server sets by itself, or is told in other ways. */
 const TOLD_APART: ReadonlySet<string> = new Set([
@@ -23,10 +23,6 @@ const TOLD_APART: ReadonlySet<string> = new Set([
   ...["overwrite", "resume", "job_id", "tracker"],
   ...["gpu", "memory_limit_gb"], // of this browser's GPUs
 ]);
-
-/** How long a job may take to save and end. */
-const PATIENCE_MS = 300_000;
-const LOOK_MS = 500;
 
 /** Starts a job on the server. @returns Its id there. @throws {ConfigError} @throws {ServerError} */
 export async function startOnServer(wire: Wire, files: PageFiles): Promise<string> {
@@ -64,35 +60,8 @@ export async function handOver(name: string, files: PageFiles): Promise<string> 
   }
 }
 
-/**
- * Takes a run back from the server, with all that it has become there: at its last checkpoint, or completed.
- *
- * What was kept here stays until the newer is whole; the server's job is given up after that.
- */
-export async function bringBack(name: string, files: PageFiles): Promise<null> {
-  const server = serverOf(files), run = files.at(`runs/${name}`), id = await handedOverTo(run);
-  if (id === null) throw new RangeError(`Cannot bring "${name}" back as it was not handed to a server`);
-  const job = await restingJob(server, id), paths = (await server.runFiles(id)).map(({ path }) => path);
-  // a longer metrics.jsonl does no harm beside an older checkpoint; the other way round steps would be missing
-  for (const file of [METRICS_FILE, SAMPLES_FILE]) {
-    if (paths.includes(file)) await copyStreamTo(run, file, await server.readRunFile(id, file));
-  }
-  const last = Math.max(...paths.map((path) => Number(/^checkpoint-(\d+)\//.exec(path)?.[1] ?? -1)));
-  const folders = [
-    ...(last < 0 ? [] : [checkpointName(last)]),
-    ...(job.status === "succeeded" ? ["adapter"] : []),
-  ];
-  for (const folder of folders) {
-    await takeFolder(server, id, run, folder, paths.filter((path) => path.startsWith(`${folder}/`)));
-  }
-  await noteProgress(run, job, last);
-  if (job.status === "paused") await server.move(id, "cancel");
-  await noteHandedOver(run, null);
-  return null;
-}
-
 /** @throws {ServerError} Where the page has no server. */
-function serverOf({ server }: PageFiles): LowrankServer {
+export function serverOf({ server }: PageFiles): LowrankServer {
   if (server) return new LowrankServer(server);
   throw new ServerError(0, "This page came from no server that trains: lowrank serve has one.");
 }
@@ -131,10 +100,11 @@ function optionsOf(all: Wire): Record<string, unknown> {
   return Object.fromEntries(given.map(({ wireName }) => [wireName, all[wireName]]));
 }
 
-const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+/** The last part of a path. */
+export const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
 /** The name that the server has for a model: its own, or that of the folder or file elsewhere. */
-function modelId(path: string): string {
+export function modelId(path: string): string {
   const own = serverModelId(path);
   if (own !== null) return own;
   const name = nameOf(path.replace(/\/+$/, ""));
@@ -144,64 +114,4 @@ function modelId(path: string): string {
 async function dataOf(path: string, files: PageFiles): Promise<Blob> {
   const { folder, name } = fileAt(files.at, path);
   return await blobOf(folder, name);
-}
-
-/** Pauses a job that is not over, and waits until its process has saved. */
-async function restingJob(server: LowrankServer, id: string): Promise<ServerJob> {
-  const end = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const job = await server.job(id);
-    if (["queued", "validating_files", "running"].includes(job.status)) {
-      // it may end in this very moment, which the next look tells
-      await server.move(id, "pause").catch(unless(400, 409));
-    } else if (await server.runFiles(id).then(() => true, unless(409))) return job;
-    if (performance.now() > end) throw new ServerError(0, "The job does not end: look at the server's log.");
-    await new Promise((wake) => setTimeout(wake, LOOK_MS));
-  }
-}
-
-const unless = (...statuses: readonly number[]) => (error: unknown) => {
-  if (error instanceof ServerError && statuses.includes(error.status)) return undefined;
-  throw error;
-};
-
-async function takeFolder(
-  server: LowrankServer,
-  id: string,
-  run: Folder,
-  name: string,
-  paths: readonly string[],
-): Promise<void> {
-  const writer = await run.createFolder(name);
-  try {
-    for (const path of paths) {
-      await copyStreamTo(writer.folder, nameOf(path), await server.readRunFile(id, path));
-    }
-    await writer.commit();
-  } finally {
-    await writer.abort();
-  }
-}
-
-/** The page's own record of the run, which knows the page's paths, with what the server has added. */
-async function noteProgress(run: Folder, { status }: ServerJob, checkpoint: number): Promise<void> {
-  const record: RunRecord = JSON.parse(await readText(run, RUN_FILE));
-  const rows: MetricsRow[] = (await readText(run, METRICS_FILE)).trimEnd().split("\n").map((line) =>
-    JSON.parse(line)
-  );
-  const evaluations = rows.flatMap(({ eval_loss }) => eval_loss ?? []);
-  const isOver = status === "succeeded";
-  const now: RunRecord = {
-    ...record,
-    steps: isOver ? rows.at(-1)!.step : Math.max(checkpoint, record.steps),
-    ...(isOver
-      ? {
-        status: "completed",
-        finished_at: new Date().toISOString(),
-        eval_loss_before: evaluations[0] ?? record.eval_loss_before,
-        eval_loss_after: evaluations.at(-1) ?? null,
-      }
-      : {}),
-  };
-  await writeRunRecord(run, now);
 }

@@ -115,6 +115,8 @@ export interface Questions {
   readonly handOver: { readonly input: string; readonly answer: string };
   /** Takes such a run back, with what it has become. */
   readonly bringBack: { readonly input: string; readonly answer: null };
+  /** Takes a job of the server as a run; answered with the run's name. */
+  readonly takeJob: { readonly input: JobToTake; readonly answer: string };
   /** Opens the adapter (GPU) and, where that is wanted, measures the engine's own matrix product on it. */
   readonly device: { readonly input: { readonly measure: boolean }; readonly answer: DeviceFacts };
 }
@@ -216,6 +218,13 @@ export interface RunGlance {
   readonly spark: readonly number[];
   readonly lastLoss: number | null;
   readonly bestEvaluation: LossPoint | null;
+}
+
+/** A job of the server that is to go on here. */
+export interface JobToTake {
+  readonly id: string;
+  /** Paths of the models that the page has: one that has the name of the job's is taken for it, and else the server's. */
+  readonly models: readonly string[];
 }
 
 /** What a run has made so far. */

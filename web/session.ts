@@ -163,6 +163,16 @@ export class PageSession {
     });
   }
 
+  /** Takes a job of the server as a run of the page, and shows it. */
+  async takeJob(id: string): Promise<void> {
+    await this.#moving(async () => {
+      const name = await this.engine.ask("takeJob", { id, models: this.inputs.models.value });
+      this.runs.value = await this.engine.ask("runs", null);
+      await this.show(name);
+      routeTo(`run/${encodeURIComponent(name)}`);
+    });
+  }
+
   async #moving(act: () => Promise<void>): Promise<void> {
     if (this.moving.value) return; // pressed twice
     this.moving.value = true;

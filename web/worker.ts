@@ -96,10 +96,9 @@ function tell(message: WorkerMessage): void {
 
 /** Tells the page's server how a run stands. One that does not listen never stops the run. */
 async function trackerOf(access: ServerAccess, jobId: string): Promise<JobTracker> {
-  const { reportingTracker } = await import("./reporting_tracker.ts");
-  return reportingTracker(access, jobId, (message) => {
-    tell({ type: "event", event: { type: "warning", message } });
-  });
+  const { ReportingTracker } = await import("./reporting_tracker.ts");
+  const warn = (message: string) => tell({ type: "event", event: { type: "warning", message } });
+  return new ReportingTracker(access, jobId, { warn });
 }
 
 type StartCommand = Extract<WorkerCommand, { type: "start" }>;
@@ -264,8 +263,12 @@ function answersOf(current: Session): Answers {
       return await handOver(run, files);
     },
     bringBack: async (run) => {
-      const { bringBack } = await import("./hand_over.ts");
+      const { bringBack } = await import("./bring_back.ts");
       return await bringBack(run, files);
+    },
+    takeJob: async (order) => {
+      const { takeJob } = await import("./bring_back.ts");
+      return await takeJob(order, files, shelf);
     },
   };
 }

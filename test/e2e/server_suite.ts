@@ -8,6 +8,7 @@ import { readAdapter } from "../../src/checkpoint/adapter.ts";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { createFineTuneJob } from "../../src/fine_tune_job.ts";
 import type { Folder } from "../../src/storage.ts";
+import { linesOf } from "../../src/text_lines.ts";
 import { LocalFolder } from "../../src/storage/local.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
 import defaults from "../../web/defaults.json" with { type: "json" };
@@ -47,7 +48,8 @@ async function straightAdapter(): Promise<Folder> {
   return disk.folder("runs/signals/adapter");
 }
 
-async function assertSameAdapter(found: Folder, wanted: Folder): Promise<void> {
+/** @param isMixed Whether steps were made on both adapters (GPUs), which shows in the last bits. */
+async function assertSameAdapter(found: Folder, wanted: Folder, isMixed = true): Promise<void> {
   const [a, b] = [await readAdapter(found), await readAdapter(wanted)];
   assert.deepEqual([...a.tensors.keys()], [...b.tensors.keys()]);
   let most = 0;
@@ -55,7 +57,7 @@ async function assertSameAdapter(found: Folder, wanted: Folder): Promise<void> {
     const other = a.tensors.get(name)!.data;
     for (const [i, value] of data.entries()) most = Math.max(most, Math.abs(value - other[i]!));
   }
-  assert.ok(most > 0 && most <= TOLERANCE, `parameters differ by up to ${most}`);
+  assert.ok(most > 0 === isMixed && most <= TOLERANCE, `parameters differ by up to ${most}`);
 }
 
 /** The page of a server that runs, with a folder of data of its own. */
@@ -134,7 +136,7 @@ inChromium(
       const disk = new MemoryFolder("disk");
       await takeFolder(page, "runs/signals", disk.folder("run"));
       await assertSameAdapter(disk.folder("run/adapter"), wanted);
-      // and a job of the server's own, from the page to its end
+      // and a job of the server's own, from the page to its end, and into the page
       await page.locator("nav").getByText("Train").click();
       await page.locator("#start-on-server:not([disabled])").click();
       await stepOfServer(page, 1);
@@ -142,6 +144,65 @@ inChromium(
       await page.locator("#server-jobs tbody tr").nth(2).waitFor();
       await page.locator("#server-jobs a").first().click();
       await page.locator("#server-job[data-status=succeeded]").waitFor({ timeout: 180_000 });
+      await page.locator("#take-job").click();
+      await page.locator("#run[data-status=completed]").waitFor({ timeout: 60_000 });
+      await takeFolder(page, "runs/signals-2", disk.folder("taken"));
+      await assertSameAdapter(disk.folder("taken/adapter"), wanted, false);
+    });
+  },
+);
+
+/** Creates the page's job by REST. @returns Its id. */
+async function createByRest(origin: string): Promise<string> {
+  const form = new FormData();
+  form.append("purpose", "fine-tune");
+  form.append("file", new Blob([await Deno.readFile(`${TINY}/signals.jsonl`)]), "signals.jsonl");
+  const { id: training_file } = await (await fetch(`${origin}/v1/files`, { method: "POST", body: form }))
+    .json();
+  const {
+    base_model: _,
+    training_data_path: __,
+    eval_data_path: ___,
+    output_model_name: ____,
+    seed,
+    ...options
+  } = JOB;
+  const answer = await fetch(`${origin}/v1/fine_tuning/jobs`, {
+    method: "POST",
+    body: JSON.stringify({
+      ...{ model: "lowrank-tiny", training_file, seed, suffix: "by rest" },
+      method: { type: "supervised", supervised: { hyperparameters: options } },
+    }),
+    headers: { "content-type": "application/json" },
+  });
+  return (await answer.json()).id;
+}
+
+inChromium(
+  "a job that was begun by REST is taken into the page, and goes on there as if it had not moved",
+  async () => {
+    const wanted = await straightAdapter();
+    await withServerPage(async (page, origin) => {
+      const id = await createByRest(origin), address = `${origin}/v1/fine_tuning/jobs/${id}`;
+      const events = await fetch(`${address}/events`, { headers: { accept: "text/event-stream" } });
+      for await (const line of linesOf(events.body!)) if (line.includes("Step 75/")) break;
+      await (await fetch(`${address}/pause`, { method: "POST" })).body?.cancel();
+      await page.evaluate((id) => location.hash = `#/server/${id}`, id);
+      await page.locator("#server-job[data-status=paused]").waitFor();
+      for (const _ of ["asked", "sure"]) await page.locator("#take-job").press("Enter");
+      await page.locator("#run[data-status=paused], .problem").waitFor({ timeout: 120_000 });
+      assert.deepEqual(await page.locator(".problem").allInnerTexts(), []);
+      assert.equal(await page.locator("#run-title").innerText(), "by-rest");
+      const { status } = await (await fetch(address)).json();
+      assert.equal(status, "cancelled");
+      const offer = await page.locator("#resume").innerText(), step = Number(/\d+/.exec(offer)![0]);
+      assert.ok(step >= 75 && step < JOB.max_steps, offer);
+      await page.locator("#resume").click();
+      await page.locator("#run[data-status=completed], .problem").waitFor({ timeout: 180_000 });
+      assert.deepEqual(await page.locator(".problem").allInnerTexts(), []);
+      const disk = new MemoryFolder("disk");
+      await takeFolder(page, "runs/by-rest", disk.folder("run"));
+      await assertSameAdapter(disk.folder("run/adapter"), wanted);
     });
   },
 );

@@ -37,14 +37,19 @@ const FILE_TITLES: Readonly<Record<string, string>> = {
   "metrics.jsonl": "Metrics (JSON Lines)",
 };
 
-function Actions({ session, server, job }: JobProps & { job: ServerJob }) {
-  const { id, status, fine_tuned_model: model } = job;
+function Actions({ session, server, followed }: JobProps & { followed: FollowedJob }) {
+  const { job } = followed, { id, status, fine_tuned_model: model } = job;
   return (
     <div class="actions">
       {model !== null && (
         <a id="server-chat" class="button" href={`#/${chatPath({ kind: "server", model })}`}>Chat</a>
       )}
-      <TakeJob session={session} job={job} />
+      <TakeJob
+        session={session}
+        job={job}
+        hasSaved={job.fine_tuned_model !== null || followed.checkpoints.length > 0 ||
+          followed.run.step.value > 0}
+      />
       {["queued", "validating_files", "running"].includes(status) && (
         <button
           id="server-pause"
@@ -76,7 +81,8 @@ function Actions({ session, server, job }: JobProps & { job: ServerJob }) {
   );
 }
 
-function Progress({ session, server, followed: { job, run } }: JobProps & { followed: FollowedJob }) {
+function Progress({ session, server, followed }: JobProps & { followed: FollowedJob }) {
+  const { job, run } = followed;
   void run.version.value;
   const isRunning = job.status === "running" && run.last.value !== null;
   return (
@@ -84,7 +90,7 @@ function Progress({ session, server, followed: { job, run } }: JobProps & { foll
       <div class="title">
         <h1 id="server-job-title">{jobName(job)}</h1>
         <ServerJobState status={job.status} />
-        <Actions session={session} server={server} job={job} />
+        <Actions session={session} server={server} followed={followed} />
       </div>
       <progress value={run.step.value} max={run.totalSteps.value || 1} aria-label="Steps done" />
       <p class="live">{isRunning ? run.live.value : run.log.value.at(-1)}</p>
