@@ -47,6 +47,8 @@ export class Engine {
   #worker: LivingWorker;
   #lastId = 0;
   #isRunning = false;
+  /** Whether its script did not load: then it answers nothing. */
+  #hasNoScript = false;
 
   /**
    * @param start Starts a worker: at once, and again if that one is gone.
@@ -65,6 +67,7 @@ export class Engine {
     { signal, onNote = () => {} }: Asking<Q> = {},
   ): Promise<Questions[Q]["answer"]> {
     const id = ++this.#lastId;
+    if (this.#hasNoScript) return Promise.reject(new RefusedError(lost(noWorker())));
     return new Promise((answered, refused) => {
       this.#waiting.set(id, { answered, refused, onNote });
       this.#send({ type: "ask", id, question, input, server: this.#server() });
@@ -95,7 +98,8 @@ export class Engine {
     port.addEventListener("message", (event) => this.#take((event as MessageEvent<WorkerMessage>).data));
     port.addEventListener("error", (event) => {
       const { message } = event as ErrorEvent;
-      this.#fail(`The worker cannot run: ${message || "its script did not load"}; reload the page`);
+      this.#hasNoScript = !message; // else what failed was one thing that it did
+      this.#fail(noWorker(message));
     });
     void ended.then(() => {
       this.#worker = this.#begin();
@@ -124,9 +128,17 @@ export class Engine {
 
   /** The worker is gone, with all that it was asked and did. */
   #fail(message: string): void {
-    const error: PlainError = { name: "WorkerLostError", message, issues: [] };
+    const error = lost(message);
     for (const { refused } of this.#waiting.values()) refused(new RefusedError(error));
     this.#waiting.clear();
     if (this.#isRunning) this.#take({ type: "failed", error, resumable: null });
   }
+}
+
+function noWorker(reason = ""): string {
+  return `The worker cannot run: ${reason || "its script did not load"}; reload the page`;
+}
+
+function lost(message: string): PlainError {
+  return { name: "WorkerLostError", message, issues: [] };
 }

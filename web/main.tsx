@@ -61,8 +61,14 @@ try {
   });
   const session = new PageSession({ ...job, ...keptGpuMemory() }, gate, engine, chat, server);
   addEventListener("beforeunload", (event) => {
-    if (session.busy.value) event.preventDefault();
+    if (session.busy.value || session.moving.value) event.preventDefault();
   });
+  for (const type of ["dragover", "drop"] as const) {
+    addEventListener(type, (event) => {
+      // or the browser would leave the page for a file that missed its place
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    });
+  }
   attend(session);
   takeLinkedSettings(session);
   root.replaceChildren();

@@ -106,10 +106,17 @@ inChromium(
         await page.getByText(/There is no such run here|Cannot /).first().waitFor();
         await noMarkup();
       }
-      await page.goto(page.url().replace(/#.*/, "#/run/100%"));
-      await page.reload();
-      await page.getByText("There is no such run here.").waitFor();
-      assert.deepEqual(told, []);
+      const next = await page.context().newPage();
+      await next.goto(page.url().replace(/#.*/, "#/run/100%"));
+      await next.getByText("There is no such run here.").waitFor();
+      const leavesPage = await next.evaluate(() => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["<script>alert(3)</script>"], "other.html"));
+        return document.body.dispatchEvent(
+          new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }),
+        );
+      });
+      assert.deepEqual([leavesPage, told], [false, []]);
     }),
 );
 

@@ -57,3 +57,22 @@ Deno.test("a worker that is gone while nothing runs fails no run", async () => {
   await Promise.resolve();
   assert.deepEqual([workers.length, told.map(({ type }) => type)], [2, ["completed"]]);
 });
+
+Deno.test("a worker whose script did not load leaves no question without an answer", async () => {
+  const { engine, workers } = engineOf(),
+    wanted = /^RefusedError: The worker cannot run: its script did not load/;
+  const asked = assert.rejects(engine.ask("runs", null), wanted);
+  workers[0]!.dispatchEvent(new Event("error"));
+  await asked;
+  await assert.rejects(engine.ask("runs", null), wanted);
+});
+
+Deno.test("a worker in which one thing failed goes on answering", async () => {
+  const { engine, workers } = engineOf();
+  const asked = assert.rejects(engine.ask("runs", null), /The worker cannot run: it broke; reload the page/);
+  workers[0]!.dispatchEvent(new ErrorEvent("error", { message: "it broke" }));
+  await asked;
+  const answer = engine.ask("runs", null);
+  workers[0]!.tell({ type: "answer", id: 2, value: [] });
+  assert.deepEqual(await answer, []);
+});
