@@ -54,7 +54,7 @@ export function PromptsCard({ form }: { form: JobForm }) {
         <button id="add-prompt" type="submit" class="second" disabled={text.value.trim() === ""}>Add</button>
       </form>
       <small id="prompt-help" class="soft">
-        Answered before training and after it, beside the held-out ones.
+        Answered before training, on the way and after it, beside the held-out ones.
       </small>
     </section>
   );

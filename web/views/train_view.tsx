@@ -55,7 +55,7 @@ export function TrainView({ session }: ViewProps) {
         <p id="taken" class="notice waiting" role="status">
           <span>{taken}</span>
           <button type="button" class="second quiet small" onClick={() => session.taken.value = ""}>
-            Good
+            Close
           </button>
         </p>
       )}
