@@ -144,7 +144,7 @@ Usage: lowrank resume RUN [options of train]
 
 RUN is the output folder of a run, or the place in a bucket that its results go to (gs://, s3://,
 az://): its checkpoints were copied there, and are brought to this machine. The run goes on with the
-options that it was started with, as run.json holds them, and the result is bit for bit that of a run
+options that it was started with, as run.json holds them, and the result is bit for bit that of one
 that was never interrupted. Flags of train overrule options that leave it so, such as --save-steps;
 --num-train-epochs and --max-steps where the learning rate is constant, whatever the length.
 

@@ -87,7 +87,8 @@ async function modelOf(
         vocabulary: config.vocabSize,
         "longest row": config.maxPositionEmbeddings,
         "quantised in": ModelManager.packing(base) ?? "nothing",
-        files: [...weights.files.keys()],
+        // the weights of a GGUF file have the names of a folder's
+        files: isGgufName(path) ? [path.slice(path.lastIndexOf("/") + 1)] : [...weights.files.keys()],
       },
       parameters: ModelManager.countParameters(base),
       bytes: rows.reduce((sum, { byteLength }) => sum + byteLength, 0),

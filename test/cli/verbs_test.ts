@@ -16,6 +16,7 @@ import { MemoryStorageManager } from "../../src/storage/memory_store.ts";
 import { parseStorageUri } from "../../src/storage_uri.ts";
 import { writeFile } from "../../src/storage.ts";
 import { fakeIo, FINISHED_EVENT, RecordingSink } from "./fake_io.ts";
+import { tinyGguf } from "../helpers/tiny_gguf.ts";
 import { TINY_PARAMETERS, writeTinyModel } from "../helpers/tiny_model.ts";
 
 const Q_PROJ = "model.layers.1.self_attn.q_proj";
@@ -72,7 +73,11 @@ Deno.test("merge refuses missing flags, a folder that holds a model, and an adap
 });
 
 Deno.test("inspect tells what a model and an adapter hold", async () => {
-  const { files } = await disk(), stdout = new RecordingSink();
+  const { root, files } = await disk(), stdout = new RecordingSink();
+  const gguf = new RecordingSink();
+  await writeFile(root, "tiny.gguf", (await tinyGguf()).bytes);
+  await inspect(["tiny.gguf"], { stdout: gguf, stderr: gguf, env: {} }, files);
+  assert.match(gguf.text, /^files +tiny\.gguf$/m);
   await inspect(["base"], { stdout, stderr: stdout, env: {} }, files);
   assert.match(stdout.text, /^model\nmodel type {4}llama\nlayers {8}2\n/);
   assert.match(stdout.text, /\nparameters {4}26,176\ntensors {7}20 F32; 102\.3 KiB\n$/);
