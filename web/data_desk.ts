@@ -5,18 +5,24 @@
  */
 import { isGgufName } from "../src/checkpoint/gguf_model.ts";
 import type { FineTuneJobConfig } from "../src/config.ts";
+import { fileKind } from "../src/data/file_kind.ts";
 import { SharedReadings } from "../src/data/shared_readings.ts";
 import { Tokenizer } from "../src/data/tokenizer.ts";
 import { DataManager } from "../src/data_manager.ts";
 import { ModelManager } from "../src/model_manager.ts";
-import { fileAt, readText } from "../src/storage.ts";
+import { fileAt, type ReadableFolder, readText } from "../src/storage.ts";
+import { MemoryFolder } from "../src/storage/memory.ts";
 import { columnsOf, factsOf, shownRow } from "./data_facts.ts";
 import type { PageFiles } from "./page_files.ts";
-import type { DataFacts, DataNote, DataRow } from "./protocol.ts";
+import type { DataFacts, DataNote, DataRow, NamedContent } from "./protocol.ts";
 import { watchedFolder } from "./watched_folder.ts";
 
 /** Bad lines that are shown one by one. */
 const MOST_ISSUES = 1000;
+
+/** Bytes of a large file that are looked at before it is kept. */
+const PEEK_BYTES = 2 ** 18;
+const LINE_FEED = 0x0a;
 
 /** Who waits for data. */
 export interface DataWatch {
@@ -40,7 +46,11 @@ export class DataDesk {
   /** What the data of a job is. @throws {StorageNotFoundError} @throws {ModelFormatError} */
   async facts({ job, training }: FineTuneJobConfig, { signal, note }: DataWatch): Promise<DataFacts> {
     const tokenizer = await this.#tokenizerOf(job.baseModel);
-    const manager = await this.#manager(training, tokenizer, { signal, note });
+    const manager = await this.#manager(
+      training,
+      tokenizer,
+      (uri) => watchedFolder(this.#files.at(uri), { signal, onProgress: (progress) => note({ progress }) }),
+    );
     const columns = await columnsOf([job.trainingDataPath].flat()[0]!, this.#files);
     const options = { ...job, ...training }, view = { tokenizer, maxLength: training.maxLength, columns };
     const found = await manager.check(options, SHOWN_ROWS, (train) => {
@@ -50,10 +60,28 @@ export class DataDesk {
     return factsOf(found, { ...view, isWhole: true });
   }
 
+  /** What the first rows of a large file are; null for a small one, and for one that is no lines. */
+  async peek(
+    { job, training }: FineTuneJobConfig,
+    { name, content }: NamedContent,
+  ): Promise<DataFacts | null> {
+    if (content.size <= PEEK_BYTES) return null;
+    const bytes = new Uint8Array(await content.slice(0, PEEK_BYTES).arrayBuffer());
+    const end = bytes.lastIndexOf(LINE_FEED) + 1,
+      folder = new MemoryFolder("", { [name]: bytes.subarray(0, end) });
+    const file = await folder.open(name), kind = await fileKind(file).catch(() => null);
+    if (end === 0 || (kind !== "jsonl" && kind !== "csv")) return null;
+    const tokenizer = await this.#tokenizerOf(job.baseModel);
+    const manager = await this.#manager(training, tokenizer, () => folder, new SharedReadings());
+    const options = { ...job, ...training, trainingDataPath: name, evalDataPath: null, trainTestSplit: 0 };
+    const found = await manager.check(options, SHOWN_ROWS), { maxLength } = training;
+    return factsOf(found, { tokenizer, maxLength, columns: [], isWhole: false });
+  }
+
   /** A row of it, by its number from 0; null if there is none. */
   async row({ job, training }: FineTuneJobConfig, index: number): Promise<DataRow | null> {
     const tokenizer = await this.#tokenizerOf(job.baseModel);
-    const manager = await this.#manager(training, tokenizer, null);
+    const manager = await this.#manager(training, tokenizer, this.#files.at);
     const row = await manager.row({ ...job, ...training }, index);
     return row && shownRow(row, tokenizer);
   }
@@ -66,22 +94,16 @@ export class DataDesk {
   async #manager(
     { allowSpecialTokens, chatTemplatePath }: FineTuneJobConfig["training"],
     tokenizer: Tokenizer,
-    watch: DataWatch | null,
+    files: (uri: string) => ReadableFolder,
+    readings: SharedReadings = this.readings,
   ): Promise<DataManager> {
     const template = chatTemplatePath === null ? null : fileAt(this.#files.at, chatTemplatePath);
-    const files = watch
-      ? (uri: string) =>
-        watchedFolder(this.#files.at(uri), {
-          signal: watch.signal,
-          onProgress: (progress) => watch.note({ progress }),
-        })
-      : this.#files.at;
     return new DataManager({
       files: (uri) => fileAt(files, uri),
       tokenizer,
       chatTemplate: template && await readText(template.folder, template.name),
       allowSpecialTokens,
-      readings: this.readings,
+      readings,
     });
   }
 

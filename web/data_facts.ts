@@ -37,6 +37,8 @@ export function factsOf(
   const { report, lengths, issues, badLines } = train;
   return {
     isWhole,
+    file: report.file,
+    maxLength,
     formats: report.formats,
     rows: report.rows,
     kept: report.kept,

@@ -170,11 +170,26 @@ export class JobInputs {
 
   /** Takes a file or a text as the training data; what was held out of the former data no longer is. */
   async takeData(given: NamedContent): Promise<void> {
-    await this.#take(this.data, async () => {
+    const former = { eval_data_path: undefined, column_mapping: undefined, on_bad_line: undefined };
+    let first: DataFacts | null = null;
+    const isTaken = await this.#take(this.data, async () => {
+      // large files take a while to be kept
+      void this.#peek(given, former).then((facts) => first = facts);
       const path = await this.#engine.ask("keepData", { ...given, purpose: "train" });
-      const former = { eval_data_path: undefined, column_mapping: undefined, on_bad_line: undefined };
       return { training_data_path: path, ...former };
     });
+    const { value, waiting } = this.data.value;
+    if (isTaken && first && value === null && waiting) {
+      this.data.value = { value: first, problem: null, waiting };
+    }
+  }
+
+  /** Shows the first rows of what is being taken. */
+  async #peek(given: NamedContent, changes: Wire): Promise<DataFacts | null> {
+    const before = this.data.value, config = { ...this.#dataOptions, ...changes, training_data_path: "peek" };
+    const facts = await this.#engine.ask("peekData", { ...given, config }).catch(() => null);
+    if (facts && this.data.value === before) this.data.value = { value: facts, problem: null, waiting: true };
+    return facts;
   }
 
   /** Takes a file as the data to evaluate on; null holds rows of the training data out again. */
@@ -216,8 +231,12 @@ export class JobInputs {
     return String(this.#form.value("base_model"));
   }
 
-  /** Puts what the user gave into the form, which has the worker asked about it. What was given last counts. */
-  async #take<T>(into: Signal<Asked<T>>, keep: () => Promise<Wire>): Promise<void> {
+  /**
+   * Puts what the user gave into the form, which has the worker asked about it. What was given last counts.
+   *
+   * @returns Whether it was this.
+   */
+  async #take<T>(into: Signal<Asked<T>>, keep: () => Promise<Wire>): Promise<boolean> {
     this.#asking.get(into)?.abort(); // the worker is free for it then
     const taking = { into }, others = this.#takings.value.filter((one) => one.into !== into);
     const isLast = () => this.#takings.value.includes(taking);
@@ -225,14 +244,16 @@ export class JobInputs {
     into.value = { ...into.value, problem: null, waiting: true };
     try {
       const options = await keep();
-      if (!isLast()) return;
+      if (!isLast()) return false;
       batch(() => {
         into.value = NOTHING;
         this.#form.set(options);
         this.#taken.value++;
       });
+      return true;
     } catch (error) {
       if (isLast()) into.value = { value: null, problem: asPlain(error), waiting: false };
+      return false;
     } finally {
       this.#takings.value = this.#takings.value.filter((one) => one !== taking);
     }

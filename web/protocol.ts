@@ -102,6 +102,11 @@ export interface Questions {
   readonly keepData: { readonly input: KeptData; readonly answer: string };
   /** Reads the data of a job as training would. */
   readonly dataFacts: { readonly input: Wire; readonly answer: DataFacts; readonly note: DataNote };
+  /** The first rows of a large file of lines, before it is kept; null for others. */
+  readonly peekData: {
+    readonly input: NamedContent & { readonly config: Wire };
+    readonly answer: DataFacts | null;
+  };
   /** A row of a job's data as it is trained, by its number from 0; null if there is none. */
   readonly dataRow: {
     readonly input: { readonly config: Wire; readonly row: number };
@@ -485,6 +490,10 @@ export interface DataRow {
 export interface DataFacts {
   /** Whether all files are read; until then they are told as far as they are. */
   readonly isWhole: boolean;
+  /** The training files. */
+  readonly file: string;
+  /** Tokens that rows are cut at. */
+  readonly maxLength: number;
   readonly formats: readonly string[];
   /** Usable rows of the training files, and those kept after cutting. */
   readonly rows: number;

@@ -247,6 +247,7 @@ function answersOf(current: Session): Answers {
       return `${folder}/${name}`;
     },
     dataFacts: (wire, asked) => data.facts(parseFineTuneJobConfig(wire), asked),
+    peekData: ({ config, ...given }) => data.peek(parseFineTuneJobConfig(config), given),
     dataRow: ({ config, row }) => data.row(parseFineTuneJobConfig(config), row),
     plan: (wire) => {
       current.planning.abort(); // of two plans the later one is wanted

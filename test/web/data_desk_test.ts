@@ -88,3 +88,16 @@ Deno.test("a file's facts are told while it is read, and reading ends where nobo
   const note = () => stopped.abort(new Error("another file"));
   await assert.rejects(desk.facts(other, { signal: stopped.signal, note }), /another file/);
 });
+
+Deno.test("the first rows of a large file of lines are told before it is kept, of no other", async () => {
+  const { files } = await storeOf(row("LAMP")), desk = new DataDesk(files);
+  const peek = (name: string, text: string) =>
+    desk.peek(parseFineTuneJobConfig(WIRE), { name, content: new Blob([text]) });
+  const large = row("SHORE").repeat(20_000), facts = await peek("large.jsonl", large);
+  assert.ok(facts && facts.rows > 1000 && facts.rows < 20_000 && facts.badLines === 0);
+  assert.deepEqual([facts.isWhole, facts.file, facts.samples.length], [false, "/large.jsonl", 8]);
+  assert.equal((await peek("large.csv", `text\n${"one, two\n".repeat(60_000)}`))!.isWhole, false);
+  assert.equal(await peek("small.jsonl", row("SHORE")), null);
+  assert.equal(await peek("large.json", `[${large.trimEnd().replaceAll("\n", ",\n")}]`), null);
+  assert.equal(await peek("large.jsonl", "x".repeat(300_000)), null);
+});

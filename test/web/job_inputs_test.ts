@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { Engine } from "../../web/engine.ts";
 import { JobForm } from "../../web/job_form.ts";
 import { JobInputs } from "../../web/job_inputs.ts";
-import type { WorkerCommand } from "../../web/protocol.ts";
+import type { DataFacts, WorkerCommand } from "../../web/protocol.ts";
 
 const JOB = { base_model: "models/tiny", training_data_path: "data/a.jsonl", output_model_name: "ember" };
 
@@ -94,6 +94,32 @@ Deno.test("a plan that a run took the place of is made after the run", async () 
   worker.answer("plan", { summary: {} });
   await soon();
   assert.deepEqual(inputs.plan.value, { value: { summary: {} }, problem: null, waiting: false });
+});
+
+Deno.test("a large file is shown by its first rows while it is kept and read, another's first rows never", async () => {
+  const { worker, inputs } = inputsOf(JOB), content = new Blob(["{}"]);
+  await soon();
+  const facts = (file: string, rows: number) => ({ file, rows, isWhole: false }) as DataFacts;
+  const first = inputs.takeData({ name: "first.jsonl", content });
+  worker.answer("peekData", facts("first.jsonl", 5));
+  await soon();
+  assert.deepEqual([inputs.data.value.value?.file, inputs.data.value.waiting], ["first.jsonl", true]);
+  const second = inputs.takeData({ name: "second.jsonl", content });
+  worker.answer("peekData", facts("second.jsonl", 7));
+  await soon();
+  worker.answer("keepData", "device/data/second.jsonl");
+  await second;
+  assert.equal(inputs.data.value.value?.file, "second.jsonl");
+  worker.answerAt(
+    worker.asked.find(({ question }) => question === "keepData")!.id,
+    "device/data/first.jsonl",
+  );
+  await first;
+  await soon(400);
+  assert.deepEqual([inputs.data.value.value?.rows, inputs.data.value.waiting], [7, true]);
+  worker.answer("dataFacts", { ...facts("second.jsonl", 9), isWhole: true });
+  await soon();
+  assert.deepEqual([inputs.data.value.value?.rows, inputs.data.value.waiting], [9, false]);
 });
 
 Deno.test("of two files the one that was given last is the data, however long the first one takes", async () => {

@@ -24,16 +24,16 @@ const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
 interface SummaryProps {
   readonly facts: DataFacts;
-  readonly path: string;
   readonly evalPath: string | null;
 }
 
-function Summary({ facts, path, evalPath }: SummaryProps) {
+function Summary({ facts, evalPath }: SummaryProps) {
   const { isWhole, formats, rows, badLines, skipped, heldOut, ownEvaluation, kept } = facts;
   const training = ownEvaluation ? kept : kept - heldOut;
   return (
     <p id="data-summary">
-      <strong>{nameOf(path)}</strong> · {formats.map(titleOf).join(", ") || "no format found"}
+      <strong>{nameOf(facts.file.split(", ")[0]!)}</strong> ·{" "}
+      {formats.map(titleOf).join(", ") || "no format found"}
       {" · "}
       {counted(rows, "row")}
       {isWhole && rows > 0 && ` · ${counted(training, "row")} to train on, ${count(heldOut)} to evaluate on`}
@@ -99,24 +99,21 @@ function Remarks({ facts: { warnings, leaked, heldOut } }: { facts: DataFacts })
 
 export function DataCard({ form, inputs }: CardProps) {
   const { value: facts, problem, waiting } = inputs.data.value;
-  const [path, evalPath] = ["training_data_path", "eval_data_path"].map((name) => {
-    const [first = null] = [form.value(name)].flat();
-    return first === null ? null : String(first);
-  });
+  const [held = null] = [form.value("eval_data_path")].flat(), evalPath = held === null ? null : String(held);
   return (
     <section class="card" aria-labelledby="data-title" aria-busy={waiting}>
       <div class="title">
         <h2 id="data-title">Data</h2>
-        <EvaluationFile inputs={inputs} path={evalPath!} />
+        <EvaluationFile inputs={inputs} path={evalPath} />
         {evalPath === null && <Split form={form} />}
       </div>
-      {facts && <Summary facts={facts} path={path!} evalPath={evalPath!} />}
+      {facts && <Summary facts={facts} evalPath={evalPath} />}
       {waiting && <Reading inputs={inputs} rows={facts?.rows ?? 0} />}
       {problem && <Problem id="data-problem" title="This data cannot be read" problem={problem} />}
       {facts && <BadLines form={form} facts={facts} />}
       {facts && <ColumnMapping form={form} facts={facts} />}
       {facts && <RowPreview facts={facts} inputs={inputs} />}
-      {facts && <LengthHistogram facts={facts} maxLength={Number(form.value("max_length"))} />}
+      {facts && <LengthHistogram facts={facts} />}
       {facts && <Remarks facts={facts} />}
       <DropZone inputs={inputs} />
     </section>

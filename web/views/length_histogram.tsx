@@ -24,7 +24,7 @@ function nameOf({ from, to }: Bar, isFew: boolean): string {
   return isFew && from !== to ? `${count(from)}–${count(to)}` : count(from);
 }
 
-function verdict({ cut, kept, dropped, longest }: DataFacts, maxLength: number): string {
+function verdict({ maxLength, cut, kept, dropped, longest }: DataFacts): string {
   const all = kept + dropped;
   if (cut === 0) return `The longest of ${counted(all, "row")} has ${count(longest)} tokens: none is cut.`;
   return `${counted(cut, "row")} (${percent(cut / all)}) of ${count(all)} will be cut at ${
@@ -35,11 +35,11 @@ function verdict({ cut, kept, dropped, longest }: DataFacts, maxLength: number):
     }.`;
 }
 
-export function LengthHistogram({ facts, maxLength }: { facts: DataFacts; maxLength: number }) {
-  const { histogram: bars, longest } = facts;
+export function LengthHistogram({ facts }: { facts: DataFacts }) {
+  const { histogram: bars, longest, maxLength } = facts;
   if (bars.length === 0) return null;
   const most = Math.max(...bars.map(({ rows }) => rows)), isFew = bars.length <= FEW_BARS;
-  const every = isFew ? 1 : Math.ceil(bars.length / MOST_NAMES), text = verdict(facts, maxLength);
+  const every = isFew ? 1 : Math.ceil(bars.length / MOST_NAMES), text = verdict(facts);
   const line = longest > maxLength
     ? placeOf(Math.max(maxLength, bars[0]!.from - 1), bars) / bars.length
     : null;
