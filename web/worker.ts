@@ -16,6 +16,7 @@ import { MemoryFolder } from "../src/storage/memory.ts";
 import type { ChatModel } from "./chat_model.ts";
 import { deviceFacts } from "./device_facts.ts";
 import { DataDesk } from "./data_desk.ts";
+import { DataShelf } from "./data_shelf.ts";
 import { webGpuGate } from "./gate.ts";
 import { noteHandedOver } from "./handed_over.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
@@ -34,15 +35,11 @@ import {
   type WriterQuestion,
 } from "./protocol.ts";
 import { RunLibrary } from "./run_library.ts";
-import { copyTo } from "./stored_copy.ts";
 import { webLock } from "./web_lock.ts";
 import { holdLife } from "./worker_life.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });
-
-/** Where data is kept on the device, by what it is for: two files may have one name. */
-const DATA_FOLDERS = { train: "device/data", eval: "device/evaluation" } as const;
 
 /** While a submission runs, a GPU draws no page. */
 const SUBMISSION_MS = 40;
@@ -180,6 +177,7 @@ type Answers = {
 
 function answersOf(current: Session): Answers {
   const { root, store, library, files, shelf, data } = current;
+  const dataShelf = new DataShelf(files.at, () => library.list());
   return {
     open: async () => ({ store, runs: await library.list() }),
     gate: () => webGpuGate(self),
@@ -241,11 +239,7 @@ function answersOf(current: Session): Answers {
       const { keepBucketModel } = await import("./bucket_models.ts");
       return await keepBucketModel(order, files, { signal, onProgress: note });
     },
-    keepData: async ({ name, content, purpose }) => {
-      const folder = DATA_FOLDERS[purpose];
-      await copyTo(files.at(folder), name, content);
-      return `${folder}/${name}`;
-    },
+    keepData: (given) => dataShelf.keep(given),
     dataFacts: (wire, asked) => data.facts(parseFineTuneJobConfig(wire), asked),
     peekData: ({ config, ...given }) => data.peek(parseFineTuneJobConfig(config), given),
     dataRow: ({ config, row }) => data.row(parseFineTuneJobConfig(config), row),

@@ -46,7 +46,9 @@ Deno.test("ModelShelf tells what a picked model is, and keeps it on the device",
   );
   assert.deepEqual(await shelf.list(), []);
   assert.equal(await shelf.keep(picked), "device/models/my model");
-  assert.deepEqual(await shelf.list(), ["device/models/my model"]);
+  const [kept, ...others] = await shelf.list();
+  assert.deepEqual([kept?.uri, kept?.source, others], ["device/models/my model", null, []]);
+  assert.ok(kept!.bytes > 600_000, "the size is that of the files");
   assert.equal((await shelf.facts("device/models/my model")).parameters, parameters);
   assert.match(await readText(root.folder("device/models/my model"), "config.json"), /llama/);
   await shelf.remove("device/models/my model");
