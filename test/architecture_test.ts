@@ -97,8 +97,23 @@ Deno.test("violations() keeps the page above the library, and out of it", () => 
   assert.deepEqual(judge("web/gate.ts", "Deno.exit();"), [
     "web/gate.ts uses Deno, but must run in the browser",
   ]);
-  assert.deepEqual(judge("src/fine_tune_job.ts", 'import { OpfsFolder } from "../web/opfs_storage.ts";'), [
-    "src/fine_tune_job.ts imports ../web/opfs_storage.ts: arrows point down",
+  assert.deepEqual(
+    judge("src/fine_tune_job.ts", 'import { OpfsFolder } from "../web/storage/opfs_storage.ts";'),
+    [
+      "src/fine_tune_job.ts imports ../web/storage/opfs_storage.ts: arrows point down",
+    ],
+  );
+});
+
+Deno.test("violations() keeps the page's two sides apart", () => {
+  assert.deepEqual(judge("web/page/session.ts", 'import { planJob } from "../worker/plan_job.ts";'), [
+    "web/page/session.ts imports ../worker/plan_job.ts: the page asks the worker, by its protocol",
+  ]);
+  assert.deepEqual(judge("web/worker.ts", 'import type { JobForm } from "./page/job_form.ts";'), [
+    "web/worker.ts imports ./page/job_form.ts: the worker knows nothing that shows",
+  ]);
+  assert.deepEqual(judge("web/storage/opfs_storage.ts", 'import "../worker/run_library.ts";'), [
+    "web/storage/opfs_storage.ts imports ../worker/run_library.ts: both sides build on it",
   ]);
 });
 

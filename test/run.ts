@@ -9,12 +9,9 @@
  * @module
  */
 
+import { DENO_ONLY } from "./helpers/architecture.ts";
 import { installForTests } from "./helpers/emulators.ts";
 import { LANES, runLanes, type Totals, totalsLine } from "./helpers/test_lanes.ts";
-
-/** What the browser cannot have: the command line, files of this machine, the page's build and server. */
-const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_copy|local_errors|local_files|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|hub_tools_cache|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts|distributed\/mpi\.ts)|web\/(build|serve)\.ts)/;
 
 /** Source files that must type-check for the browser, relative to the root. */
 export async function browserFiles(): Promise<string[]> {

@@ -4,10 +4,10 @@
  * @module
  */
 import { useEffect } from "preact/hooks";
-import { route, type View } from "./router.ts";
-import type { PageSession } from "./session.ts";
-import { VIEW_TITLES } from "./tab_title.ts";
-import { applyTheme, otherTheme } from "./theme.ts";
+import { route, type View } from "./page/router.ts";
+import type { PageSession } from "./page/session.ts";
+import { VIEW_TITLES } from "./page/tab_title.ts";
+import { applyTheme, otherTheme } from "./page/theme.ts";
 import { ChatView } from "./views/chat_view.tsx";
 import { DeviceView } from "./views/device_view.tsx";
 import { GateNotice } from "./views/gate_notice.tsx";

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { packFiles } from "./packed_files.ts";
-import { writePageImports } from "./page_imports.ts";
+import { packFiles } from "./build/packed_files.ts";
+import { writePageImports } from "./build/page_imports.ts";
 
 /** A path of the checkout. */
 const inRoot = (path: string) => new URL(`../${path}`, import.meta.url).pathname;

@@ -6,16 +6,17 @@
 import * as z from "zod/mini";
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { attend } from "./attendance.ts";
-import { chatOf, PlacedChat } from "./chat_engines.ts";
-import { Engine } from "./engine.ts";
-import { keptGpuMemory } from "./gpu_memory.ts";
-import { plainError, type Wire } from "./protocol.ts";
-import { followAddress } from "./router.ts";
-import { ServerJobs } from "./server_jobs.ts";
-import { PageSession } from "./session.ts";
-import { takeLinkedSettings } from "./settings_link.ts";
-import { applyTheme, savedTheme } from "./theme.ts";
+import { attend } from "./page/attendance.ts";
+import { chatOf, PlacedChat } from "./page/chat_engines.ts";
+import { Engine } from "./page/engine.ts";
+import { keptGpuMemory } from "./page/gpu_memory.ts";
+import { plainError } from "./protocol/plain_error.ts";
+import type { Wire } from "./protocol/job.ts";
+import { followAddress } from "./page/router.ts";
+import { ServerJobs } from "./page/server_jobs.ts";
+import { PageSession } from "./page/session.ts";
+import { takeLinkedSettings } from "./page/settings_link.ts";
+import { applyTheme, savedTheme } from "./page/theme.ts";
 import { startWorker } from "./worker_life.ts";
 import { Problem } from "./views/problem.tsx";
 
@@ -56,7 +57,7 @@ try {
   const here = chatOf(engine, gate, () => engineOf("onnx/writer.js"));
   const chat = new PlacedChat(here, async () => {
     if (!server) throw new Error("This page came from no server that trains: lowrank serve has one.");
-    const { ServerChat } = await import("./server_chat.ts");
+    const { ServerChat } = await import("./page/server_chat.ts");
     return new ServerChat(engine, () => server.access);
   });
   const session = new PageSession({ ...job, ...keptGpuMemory() }, gate, engine, chat, server);

@@ -4,7 +4,7 @@
  * @module
  */
 import { CONFIG_FIELDS } from "../src/config.ts";
-import type { Wire } from "./protocol.ts";
+import type { Wire } from "./protocol/job.ts";
 
 /** What most people change. */
 export const BASIC_OPTIONS: readonly string[] = [

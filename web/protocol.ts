@@ -4,19 +4,43 @@
  *
  * @module
  */
-import { ConfigError, DatasetFormatError, type DatasetIssue } from "../src/errors.ts";
-import type { JobStatus, QuantizationPlan, RunSummary, TrainingEvent } from "../src/job.ts";
+import type { TrainingEvent } from "../src/job.ts";
 import type { Message } from "../src/data/formats.ts";
-import type { StopReason } from "../src/generate/generator.ts";
-import type { GgufModelType } from "../src/export/gguf_model.ts";
-import type { SampleRound } from "../src/logs/samples_file.ts";
-import type { MetricsRow } from "../src/run_files.ts";
 import type { Gate } from "./gate.ts";
-import type { LossPoint } from "./loss_summary.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
-
-/** Options of a job by wire name, as config files have them. */
-export type Wire = Readonly<Record<string, unknown>>;
+import type { ByteProgress, JobPlan, Wire } from "./protocol/job.ts";
+import type { PlainError } from "./protocol/plain_error.ts";
+import type {
+  Exported,
+  ExportOrder,
+  JobToTake,
+  Opened,
+  RunDetails,
+  RunEntry,
+  RunFilePath,
+  RunGlance,
+  RunHoldings,
+} from "./protocol/runs.ts";
+import type {
+  ChatFacts,
+  ChatOrder,
+  ChatPiece,
+  ExportedModel,
+  LocalSubject,
+  OnnxOrder,
+} from "./protocol/chat.ts";
+import type {
+  BucketCatalog,
+  BucketModelFacts,
+  BucketModelOrder,
+  BucketPlaces,
+  DownloadProgress,
+  KeptModel,
+  ModelFacts,
+  PickedFiles,
+} from "./protocol/models.ts";
+import type { DataFacts, DataNote, DataRow, KeptData, NamedContent } from "./protocol/data.ts";
+import type { DeviceFacts } from "./protocol/device.ts";
 
 /** What the page asks and the worker answers, by name. */
 export interface Questions {
@@ -178,386 +202,3 @@ export type RunMessage =
   | { readonly type: "completed" }
   | { readonly type: "stopped"; readonly resumable: number | null }
   | { readonly type: "failed"; readonly error: PlainError; readonly resumable: number | null };
-
-/** Where runs are kept: on the device across visits, or until the page is closed. */
-export type RunStore = "device" | "memory";
-
-/** What the worker found on opening. */
-export interface Opened {
-  readonly store: RunStore;
-  /** The latest first. */
-  readonly runs: readonly RunEntry[];
-}
-
-/** A run that the store holds. */
-export interface RunEntry {
-  readonly name: string;
-  readonly status: JobStatus;
-  /** ISO 8601. */
-  readonly startedAt: string;
-  readonly steps: number;
-  readonly totalSteps: number;
-  /** Steps that it can go on from; null if all are done or it left no checkpoint. */
-  readonly resumable: number | null;
-  readonly baseModel: string;
-  readonly evalLossBefore: number | null;
-  readonly evalLossAfter: number | null;
-  /** Why it failed, in words; null unless it did. */
-  readonly error: string | null;
-  /** Id of the server's job that goes on with it; null if none does. */
-  readonly serverJob: string | null;
-  /** All its options. */
-  readonly config: Wire;
-}
-
-/** How a run went, in a few numbers. */
-export interface RunGlance {
-  readonly name: string;
-  /** Of all its files. */
-  readonly bytes: number;
-  /** Of training, without pauses and evaluations. */
-  readonly seconds: number;
-  /** Trained on, padding left out. */
-  readonly tokens: number;
-  /** Its training loss in a few points. */
-  readonly spark: readonly number[];
-  readonly lastLoss: number | null;
-  readonly bestEvaluation: LossPoint | null;
-}
-
-/** A job of the server that is to go on here. */
-export interface JobToTake {
-  readonly id: string;
-  /** Paths of the models that the page has: one that has the name of the job's is taken for it, and else the server's. */
-  readonly models: readonly string[];
-}
-
-/** What a run has made so far. */
-export interface RunHoldings {
-  /** Of its adapter or, until there is one, of its last checkpoint; and its records. */
-  readonly files: readonly RunFile[];
-  /** By step. */
-  readonly checkpoints: readonly RunCheckpoint[];
-  /** Whether training has ended and its adapter is saved. */
-  readonly hasAdapter: boolean;
-}
-
-/** A state of a run that it can go on from, and an adapter that can be used. */
-export interface RunCheckpoint {
-  readonly step: number;
-  readonly bytes: number;
-}
-
-/** A run with what it wrote. */
-export interface RunDetails extends RunHoldings {
-  readonly entry: RunEntry;
-  readonly metrics: readonly MetricsRow[];
-  readonly rounds: readonly SampleRound[];
-}
-
-/** What to make of a run. */
-export interface ExportOrder {
-  readonly run: string;
-  /** Of which checkpoint; null for the adapter that the run has saved. */
-  readonly checkpoint: number | null;
-  /** The adapter as PEFT has it, base and adapter merged as transformers has it, each zipped; or merged as one GGUF file. */
-  readonly what: "adapter" | "merged" | "gguf";
-  /** Element type of a GGUF file's matrices. */
-  readonly ggufType: GgufModelType;
-  /** A file of the user's to write to; null where the browser offers none. */
-  readonly target: FileSystemFileHandle | null;
-}
-
-/** What was made of a run. */
-export interface Exported {
-  /** What the file is called. */
-  readonly name: string;
-  /** Null where it was written to the order's target. */
-  readonly content: Blob | null;
-}
-
-/** What is talked to here: what a run trained (by a checkpoint, where one is named) beside its base, or a base model alone. */
-export type LocalSubject =
-  | { readonly kind: "run"; readonly run: string; readonly checkpoint: number | null }
-  | { readonly kind: "base"; readonly baseModel: string };
-
-/** What is talked to on the page's server, by the model's name there: a fine-tuned one beside its base, or a base alone. */
-export interface ServerSubject {
-  readonly kind: "server";
-  readonly model: string;
-}
-
-/** What is talked to. */
-export type ChatSubject = LocalSubject | ServerSubject;
-
-/** The base model with what was trained, or without. */
-export type ChatSide = "adapter" | "base";
-
-/** What is known of a model that is ready to answer. */
-export interface ChatFacts {
-  /** Whether it knows conversations; another goes on from each text by itself. */
-  readonly hasTemplate: boolean;
-  readonly contextLength: number;
-  readonly sides: readonly ChatSide[];
-  /** What may be asked: prompts that the run has answered; empty for a base model. */
-  readonly examples: readonly string[];
-}
-
-/** What is to be answered. */
-export interface ChatOrder {
-  /** By each side that is to answer: the conversation with it. */
-  readonly turns: readonly { readonly side: ChatSide; readonly messages: readonly Message[] }[];
-  readonly options: {
-    readonly temperature: number;
-    readonly seed: number;
-    readonly maxNewTokens: number;
-  };
-}
-
-/** Which of two models to export. */
-export interface OnnxOrder {
-  readonly subject: LocalSubject;
-  readonly side: ChatSide;
-}
-
-/** A model that transformers.js runs. */
-export interface ExportedModel extends Omit<ChatFacts, "sides"> {
-  /** By their paths in the model's folder. */
-  readonly files: readonly { readonly path: string; readonly content: Blob }[];
-}
-
-/** A part of an answer. */
-export interface ChatPiece {
-  readonly side: ChatSide;
-  readonly text: string;
-  /** New tokens that it stands for. */
-  readonly tokens: number;
-  /** Why the answer ends here; null while it goes on. */
-  readonly end: StopReason | null;
-}
-
-/** How far something that counts in bytes is. */
-export interface ByteProgress {
-  readonly bytes: number;
-  readonly totalBytes: number;
-}
-
-/** A file that a run has made. */
-export interface RunFile {
-  /** In the run's folder, such as `adapter/adapter_config.json`. */
-  readonly path: string;
-  readonly bytes: number;
-}
-
-/** Which file of which run. */
-export interface RunFilePath {
-  readonly run: string;
-  readonly path: string;
-}
-
-/** A file that the user picked. */
-export interface PickedFile {
-  /** Below the folder that was picked. */
-  readonly path: string;
-  readonly file: File;
-}
-
-/** Files of one model. */
-export interface PickedFiles {
-  readonly name: string;
-  readonly files: readonly PickedFile[];
-}
-
-/** What becomes a file of this name. */
-export interface NamedContent {
-  readonly name: string;
-  readonly content: Blob;
-}
-
-/** What a base model is. */
-export interface ModelFacts {
-  readonly uri: string;
-  /** Hugging Face's `model_type`. */
-  readonly modelType: string;
-  readonly parameters: number;
-  /** Of its weights, as the files have them. */
-  readonly bytes: number;
-  /** Format that its linear maps are quantised in already; null for floats. */
-  readonly packing: string | null;
-  /** As the model's card states it; null where it states none. */
-  readonly license: string | null;
-  readonly layers: number;
-  readonly hiddenSize: number;
-  readonly vocabSize: number;
-  /** Positions that the model was trained on. */
-  readonly contextLength: number;
-}
-
-/** A model on the device, or what has come of one. */
-export interface KeptModel {
-  /** Path of the model. */
-  readonly uri: string;
-  /** All that is here. */
-  readonly bytes: number;
-  /** Where it was downloaded from; null for one that the user picked. */
-  readonly source: { readonly path: string; readonly revision: string } | null;
-  /** How far its download is; null for one that is whole. */
-  readonly download: ByteProgress | null;
-}
-
-/** Places of buckets that the page's server offers. */
-export interface BucketPlaces {
-  readonly server: ServerAccess;
-  /** Such as `gs/my-bucket/models`. */
-  readonly places: readonly string[];
-}
-
-/** A model in a bucket. */
-export interface BucketModel {
-  /** As the server names it. */
-  readonly path: string;
-  readonly name: string;
-  /** Another one whenever a file of it is another one. */
-  readonly revision: string;
-  readonly bytes: number;
-}
-
-/** What the places hold. */
-export interface BucketCatalog {
-  /** By name. */
-  readonly models: readonly BucketModel[];
-  /** Places that could not be listed. */
-  readonly problems: readonly { readonly place: string; readonly problem: PlainError }[];
-  /** Places with so many files that not all were looked at. */
-  readonly cut: readonly string[];
-}
-
-/** Which model, and by which server. */
-export interface BucketModelOrder {
-  readonly server: ServerAccess;
-  readonly path: string;
-}
-
-/** What a model in a bucket is. */
-export interface BucketModelFacts {
-  readonly facts: ModelFacts;
-  /** Of all files that a copy holds. */
-  readonly downloadBytes: number;
-  /** What the job would be and take with it; null where there is none. */
-  readonly plan: JobPlan | null;
-  /** Why there is no plan. */
-  readonly problem: PlainError | null;
-}
-
-/** How far a download is. */
-export interface DownloadProgress extends ByteProgress {
-  /** Of those bytes, what has come since the download was begun or gone on with. */
-  readonly received: number;
-  /** Why it waits to try again; null while bytes come. */
-  readonly problem: PlainError | null;
-}
-
-/** Data and what it is for. */
-export interface KeptData extends NamedContent {
-  readonly purpose: "train" | "eval";
-}
-
-/** How far data is read, or what it holds so far. */
-export type DataNote = { readonly progress: ByteProgress } | { readonly facts: DataFacts };
-
-/** Text of a rendered row. */
-export interface TextPiece {
-  readonly text: string;
-  /** Whether the loss counts its tokens. */
-  readonly trained: boolean;
-  /** Whether it is one special token. */
-  readonly special: boolean;
-  readonly tokens: number;
-}
-
-/** A row as it is trained. */
-export interface DataRow {
-  /** Of its first tokens; more than fit a view are left out. */
-  readonly pieces: readonly TextPiece[];
-  /** Tokens of it, and those that the loss counts. */
-  readonly tokens: number;
-  readonly trained: number;
-  /** Tokens before cutting. */
-  readonly length: number;
-}
-
-/** What the data of a job is. */
-export interface DataFacts {
-  /** Whether all files are read; until then they are told as far as they are. */
-  readonly isWhole: boolean;
-  /** The training files. */
-  readonly file: string;
-  /** Tokens that rows are cut at. */
-  readonly maxLength: number;
-  readonly formats: readonly string[];
-  /** Usable rows of the training files, and those kept after cutting. */
-  readonly rows: number;
-  readonly kept: number;
-  readonly cut: number;
-  readonly dropped: number;
-  readonly tokens: number;
-  readonly trainedTokens: number;
-  /** Rows to evaluate on: split off, or of files of their own. */
-  readonly heldOut: number;
-  readonly ownEvaluation: boolean;
-  /** Held-out rows that are also trained on. */
-  readonly leaked: number;
-  readonly issues: readonly DatasetIssue[];
-  /** Records that cannot be used, `issues` or not. */
-  readonly badLines: number;
-  /** Lines among them that can be left out, and those that are. */
-  readonly skippable: number;
-  readonly skipped: number;
-  /** Whether training would refuse the data for what is wrong with it. */
-  readonly refused: boolean;
-  readonly warnings: readonly string[];
-  /** Tokens of the longest row before cutting. */
-  readonly longest: number;
-  /** Rows by tokens before cutting; the last range may be wider than the others. */
-  readonly histogram: readonly { readonly from: number; readonly to: number; readonly rows: number }[];
-  /** The first rows as they are trained. */
-  readonly samples: readonly DataRow[];
-  /** Names of the first record's columns. */
-  readonly columns: readonly string[];
-}
-
-/** What a run would be and take. */
-export interface JobPlan {
-  readonly summary: RunSummary;
-  /** Empty for a model that is quantised already. */
-  readonly quantizations: readonly QuantizationPlan[];
-  readonly warnings: readonly string[];
-}
-
-/** What is known of the adapter (GPU). */
-export interface DeviceFacts {
-  readonly name: string;
-  readonly software: boolean;
-  readonly features: readonly string[];
-  /** Granted limits by WebGPU's names. */
-  readonly limits: Readonly<Record<string, number>>;
-  /** Of a product of two square f32 matrices of this size, 10⁹ operations a second; null where it was not measured. */
-  readonly matmul: { readonly size: number; readonly gigaflops: number } | null;
-}
-
-/** An error as plain data. */
-export interface PlainError {
-  /** Name of the class, such as `GpuMemoryError`. */
-  readonly name: string;
-  readonly message: string;
-  /** Each problem of a configuration or data file by itself; empty for other errors. */
-  readonly issues: readonly string[];
-}
-
-/** Takes an error apart. */
-export function plainError(error: unknown): PlainError {
-  if (!(error instanceof Error)) return { name: "Error", message: String(error), issues: [] };
-  const { name, message } = error;
-  const listsIssues = error instanceof ConfigError || error instanceof DatasetFormatError;
-  return { name, message, issues: listsIssues ? message.split("\n") : [] };
-}

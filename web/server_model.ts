@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HttpFolder, LISTING_FILE } from "./http_folder.ts";
+import { HttpFolder, LISTING_FILE } from "./storage/http_folder.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
 
 /** Before the names of the server's models. */

@@ -13,29 +13,29 @@ import { createFineTuneJob } from "../src/fine_tune_job.ts";
 import type { JobTracker } from "../src/job_tracker.ts";
 import type { Folder } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
-import type { ChatModel } from "./chat_model.ts";
-import { deviceFacts } from "./device_facts.ts";
-import { DataDesk } from "./data_desk.ts";
-import { DataShelf } from "./data_shelf.ts";
+import type { ChatModel } from "./worker/chat_model.ts";
+import { deviceFacts } from "./worker/device_facts.ts";
+import { DataDesk } from "./worker/data_desk.ts";
+import { DataShelf } from "./worker/data_shelf.ts";
 import { webGpuGate } from "./gate.ts";
-import { noteHandedOver } from "./handed_over.ts";
+import { noteHandedOver } from "./worker/handed_over.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
-import { ModelShelf } from "./model_shelf.ts";
-import { OpfsFolder } from "./opfs_storage.ts";
-import { PageFiles } from "./page_files.ts";
-import { planJob } from "./plan_job.ts";
-import {
-  type NoteOf,
-  plainError,
-  type Question,
-  type Questions,
-  type RunStore,
-  type WorkerCommand,
-  type WorkerMessage,
-  type WriterQuestion,
+import { ModelShelf } from "./worker/model_shelf.ts";
+import { OpfsFolder } from "./storage/opfs_storage.ts";
+import { PageFiles } from "./worker/page_files.ts";
+import { planJob } from "./worker/plan_job.ts";
+import type {
+  NoteOf,
+  Question,
+  Questions,
+  WorkerCommand,
+  WorkerMessage,
+  WriterQuestion,
 } from "./protocol.ts";
-import { RunLibrary } from "./run_library.ts";
-import { webLock } from "./web_lock.ts";
+import { plainError } from "./protocol/plain_error.ts";
+import type { RunStore } from "./protocol/runs.ts";
+import { RunLibrary } from "./worker/run_library.ts";
+import { webLock } from "./storage/web_lock.ts";
 import { holdLife } from "./worker_life.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids
@@ -93,7 +93,7 @@ function tell(message: WorkerMessage): void {
 
 /** Tells the page's server how a run stands. One that does not listen never stops the run. */
 async function trackerOf(access: ServerAccess, jobId: string): Promise<JobTracker> {
-  const { ReportingTracker } = await import("./reporting_tracker.ts");
+  const { ReportingTracker } = await import("./worker/reporting_tracker.ts");
   const warn = (message: string) => tell({ type: "event", event: { type: "warning", message } });
   return new ReportingTracker(access, jobId, { warn });
 }
@@ -160,7 +160,7 @@ interface Asked<Q extends Question> {
 function chatOf(current: Session): Promise<ChatModel> {
   if (current.running) throw new Error("A run is going on and takes the GPU: pause it to talk");
   return current.chat ??= (async () => {
-    const { ChatModel } = await import("./chat_model.ts");
+    const { ChatModel } = await import("./worker/chat_model.ts");
     return new ChatModel(current.files.at, SUBMISSION_MS);
   })();
 }
@@ -195,7 +195,7 @@ function answersOf(current: Session): Answers {
     readFile: ({ run, path }) => library.read(run, path),
     runHoldings: (name) => library.holdings(name),
     exportRun: async (order, { signal, note }) => {
-      const { exportRun } = await import("./run_export.ts");
+      const { exportRun } = await import("./worker/run_export.ts");
       return await exportRun(order, { root, files, signal, onProgress: note });
     },
     openChat: async (subject) => await (await chatOf(current)).open(subject),
@@ -205,7 +205,7 @@ function answersOf(current: Session): Answers {
       return null;
     },
     onnxModel: async (order, { signal }) => {
-      const { onnxModel } = await import("./onnx_export.ts");
+      const { onnxModel } = await import("./worker/onnx_export.ts");
       return await onnxModel(order, { root, files, signal });
     },
     models: () => shelf.list(),
@@ -228,15 +228,15 @@ function answersOf(current: Session): Answers {
       return null;
     },
     bucketModels: async (places, { signal }) => {
-      const { listBucketModels } = await import("./bucket_models.ts");
+      const { listBucketModels } = await import("./worker/bucket_models.ts");
       return await listBucketModels(places, signal);
     },
     bucketModel: async (order, { signal }) => {
-      const { lookAtBucketModel } = await import("./bucket_models.ts");
+      const { lookAtBucketModel } = await import("./worker/bucket_models.ts");
       return await lookAtBucketModel(order, files, signal);
     },
     downloadModel: async (order, { signal, note }) => {
-      const { keepBucketModel } = await import("./bucket_models.ts");
+      const { keepBucketModel } = await import("./worker/bucket_models.ts");
       return await keepBucketModel(order, files, { signal, onProgress: note });
     },
     keepData: (given) => dataShelf.keep(given),
@@ -250,19 +250,19 @@ function answersOf(current: Session): Answers {
     },
     device: ({ measure }) => deviceFacts(measure),
     startOnServer: async (config) => {
-      const { startOnServer } = await import("./hand_over.ts");
+      const { startOnServer } = await import("./worker/hand_over.ts");
       return await startOnServer(config, files);
     },
     handOver: async (run) => {
-      const { handOver } = await import("./hand_over.ts");
+      const { handOver } = await import("./worker/hand_over.ts");
       return await handOver(run, files);
     },
     bringBack: async (run) => {
-      const { bringBack } = await import("./bring_back.ts");
+      const { bringBack } = await import("./worker/bring_back.ts");
       return await bringBack(run, files);
     },
     takeJob: async (order) => {
-      const { takeJob } = await import("./bring_back.ts");
+      const { takeJob } = await import("./worker/bring_back.ts");
       return await takeJob(order, files, shelf);
     },
   };

@@ -4,7 +4,7 @@
  * @module
  */
 import { MODEL_FAMILIES } from "../../src/models/registry.ts";
-import { LISTING_FILE } from "../../web/http_folder.ts";
+import { LISTING_FILE } from "../../web/storage/http_folder.ts";
 
 /** Where the goldens are, beside the checkout. */
 export const GOLDENS = new URL("../../../shared/golden", import.meta.url).pathname;

@@ -6,7 +6,7 @@
  */
 import { openGpu } from "../../src/gpu/device.ts";
 import { PipelineCache } from "../../src/gpu/pipelines.ts";
-import { HttpFolder } from "../../web/http_folder.ts";
+import { HttpFolder } from "../../web/storage/http_folder.ts";
 import { type FamilyStep, familyStep } from "./family_step.ts";
 
 /** What the worker posts. */

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { type Folder, readText, writeFile } from "../../src/storage.ts";
-import { OpfsFolder } from "../../web/opfs_storage.ts";
+import { OpfsFolder } from "../../web/storage/opfs_storage.ts";
 import { folderContract } from "../storage/folder_contract.ts";
 
 /** What came of a test; `problem` is null where it passed. */

@@ -40,8 +40,19 @@ const BACKEND_IMPORTS = [
 ];
 
 /** Everything else of the library and the page runs in the browser too. */
-const DENO_ONLY =
-  /^(src\/(main\.ts|cli\/|storage\/(local|local_copy|local_errors|local_files|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|hub_tools_cache|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts|distributed\/mpi\.ts)|web\/(build|packed_files|page_imports|serve)\.ts|server\/)/;
+export const DENO_ONLY =
+  /^(src\/(main\.ts|cli\/|storage\/(local|local_copy|local_errors|local_files|local_lock|local_scratch|local_store|gcs|azure|azure_client|azure_requests|azure_upload|hub|hub_token|hub_tools_cache|node_digests|open)\.ts|job_tracker\/(sqlite|firestore)\.ts|distributed\/mpi\.ts)|web\/(build|serve)\.ts|web\/build\/(packed_files|page_imports)\.ts|server\/)/;
+
+/** Sides of the page: the thread that shows, the worker that trains, and what either builds on. */
+const PAGE_SIDES: readonly [side: RegExp, knowsNothingOf: RegExp, why: string][] = [
+  [
+    /^web\/(page|views)\/|^web\/app\.tsx/,
+    /^web\/worker(\/|\.ts)/,
+    "the page asks the worker, by its protocol",
+  ],
+  [/^web\/worker(\/|\.ts)/, /^web\/(page|views)\/|^web\/app\.tsx/, "the worker knows nothing that shows"],
+  [/^web\/(storage|protocol)\//, /^web\/(page|views|worker)\//, "both sides build on it"],
+];
 
 /** What names concrete parts. */
 const ROOTS =
@@ -77,6 +88,8 @@ function forbidden(from: string, to: string): string | null {
   const [source, target] = [unitOf(from), unitOf(to)];
   const rank = (unit: string) => LAYERS.findIndex((layer) => layer.includes(unit));
   if (rank(target) < 0) return `"${target}" is in no layer`;
+  const crossing = PAGE_SIDES.find(([side, other]) => side.test(from) && other.test(to));
+  if (crossing) return crossing[2];
   if (source === target) {
     const [own, other] = [from, to].map((path) => path.split("/")[1]);
     return source === "kernels" && own !== other && other !== "lib"

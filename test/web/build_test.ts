@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { buildWeb, pageSizes } from "../../web/build.ts";
-import { withoutComments } from "../../web/page_imports.ts";
+import { withoutComments } from "../../web/build/page_imports.ts";
 
 Deno.test("the page shows after 100 kB, trains after 300 kB and never loads more than 400 kB, all gzipped", async () => {
   const out = await Deno.makeTempDir({ prefix: "lowrank-web-" });

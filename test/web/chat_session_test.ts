@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type ChatEngine, ChatSession } from "../../web/chat_session.ts";
-import { RefusedError } from "../../web/engine.ts";
-import type { ChatOrder, ChatSubject } from "../../web/protocol.ts";
+import { type ChatEngine, ChatSession } from "../../web/page/chat_session.ts";
+import { RefusedError } from "../../web/page/engine.ts";
+import type { ChatOrder, ChatSubject } from "../../web/protocol/chat.ts";
 
 const RUN: ChatSubject = { kind: "run", run: "ember", checkpoint: null };
 

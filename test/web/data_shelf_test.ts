@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readText } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
-import { DataShelf } from "../../web/data_shelf.ts";
+import { DataShelf } from "../../web/worker/data_shelf.ts";
 
 const rows = (text: string, name = "rows.jsonl") => {
   return { name, content: new Blob([text]), purpose: "train" } as const;

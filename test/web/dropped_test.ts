@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { droppedOn, whatIs } from "../../web/dropped.ts";
+import { droppedOn, whatIs } from "../../web/page/dropped.ts";
 
 const file = (name: string, path = "") =>
   Object.defineProperty(new File(["x"], name), "webkitRelativePath", { value: path });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Engine, RefusedError } from "../../web/engine.ts";
+import { Engine, RefusedError } from "../../web/page/engine.ts";
 import type { RunMessage, WorkerCommand } from "../../web/protocol.ts";
 
 /** A worker that does what the test says, and ends when it says so. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { StorageDeniedError, StorageNotFoundError } from "../../src/errors.ts";
 import { readText } from "../../src/storage.ts";
-import { HttpFolder } from "../../web/http_folder.ts";
-import { packFiles } from "../../web/packed_files.ts";
+import { HttpFolder } from "../../web/storage/http_folder.ts";
+import { packFiles } from "../../web/build/packed_files.ts";
 import { serveFolder } from "../../web/serve.ts";
 
 const ADDRESS = "http://page.test/deep/";

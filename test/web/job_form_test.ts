@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { setGpuMemory } from "../../web/gpu_memory.ts";
-import { JobForm } from "../../web/job_form.ts";
+import { setGpuMemory } from "../../web/page/gpu_memory.ts";
+import { JobForm } from "../../web/page/job_form.ts";
 
 Deno.test("JobForm tells which options stand at something else than their default, and goes back to it", () => {
   const form = new JobForm({ base_model: "models/tiny", lora_r: 8 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { metricsCsv } from "../../web/metrics_csv.ts";
+import { metricsCsv } from "../../web/page/metrics_csv.ts";
 
 Deno.test("metricsCsv() writes a line of names, then the rows, and nothing for what was not measured", () => {
   const rest = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CONFIG_FIELDS, parseFineTuneJobConfig } from "../../src/config.ts";
-import { readOption, titleOf, writeOption } from "../../web/option_text.ts";
+import { readOption, titleOf, writeOption } from "../../web/page/option_text.ts";
 
 const field = (name: string) => CONFIG_FIELDS.find(({ wireName }) => wireName === name)!;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ConfigError, DatasetFormatError, GpuMemoryError } from "../../src/errors.ts";
-import { plainError } from "../../web/protocol.ts";
+import { plainError } from "../../web/protocol/plain_error.ts";
 
 Deno.test("plainError() keeps class, message and each problem through structured cloning", () => {
   const config = new ConfigError([{ path: "lora_r", message: "is odd" }, { path: "", message: "is empty" }]);

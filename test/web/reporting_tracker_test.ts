@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ReportingTracker } from "../../web/reporting_tracker.ts";
+import { ReportingTracker } from "../../web/worker/reporting_tracker.ts";
 
 Deno.test("the end of a run reaches a server that was down, once it is back, with all facts about the run", async () => {
   let isDown = true;

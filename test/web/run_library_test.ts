@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
-import { RunLibrary } from "../../web/run_library.ts";
+import { RunLibrary } from "../../web/worker/run_library.ts";
 
 const record = (status: string, started_at: string, steps = 4) =>
   JSON.stringify({

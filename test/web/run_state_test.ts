@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { TrainingEvent } from "../../src/job.ts";
-import { RunState } from "../../web/run_state.ts";
+import { RunState } from "../../web/page/run_state.ts";
 import { stepEvent } from "../cli/fake_io.ts";
 
 const evaluated = (step: number, evalLoss: number): TrainingEvent => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { changeSummary, exactSummary, type Round } from "../../web/sample_rounds.ts";
+import { changeSummary, exactSummary, type Round } from "../../web/page/sample_rounds.ts";
 
 const round = (step: number, answers: readonly string[], exactMatch: number | null = null): Round => {
   const samples = answers.map((answer) => ({ prompt: "p", expected: null, answer }));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ScreenWake } from "../../web/screen_wake.ts";
+import { ScreenWake } from "../../web/page/screen_wake.ts";
 
 /** A page that can be hidden, and a browser that tells what it granted. */
 class FakePage {

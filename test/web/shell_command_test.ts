@@ -3,7 +3,7 @@ import { parseFlags, TRAIN_FLAGS } from "../../src/cli/flags.ts";
 import { resolveConfig } from "../../src/cli/sources.ts";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import defaults from "../../web/defaults.json" with { type: "json" };
-import { commandOptions, shellCommand } from "../../web/shell_command.ts";
+import { commandOptions, shellCommand } from "../../web/page/shell_command.ts";
 
 Deno.test("shellCommand() is a command whose flags give the page's job", () => {
   const values = {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TokenAccuracy } from "../../web/token_accuracy.ts";
+import { TokenAccuracy } from "../../web/page/token_accuracy.ts";
 import { stepEvent } from "../cli/fake_io.ts";
 
 const step = (at: number, tokenAccuracy: number) => ({ ...stepEvent(at, 1), tokenAccuracy } as const);

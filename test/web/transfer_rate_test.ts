@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TransferRate } from "../../web/transfer_rate.ts";
+import { TransferRate } from "../../web/page/transfer_rate.ts";
 
 Deno.test("a rate is told after a second, of the last five, with the time that the rest takes", () => {
   let ms = 0;

@@ -4,14 +4,8 @@
  *
  * @module
  */
-import {
-  type NoteOf,
-  plainError,
-  type Questions,
-  type WorkerCommand,
-  type WorkerMessage,
-  type WriterQuestion,
-} from "../protocol.ts";
+import type { NoteOf, Questions, WorkerCommand, WorkerMessage, WriterQuestion } from "../protocol.ts";
+import { plainError } from "../protocol/plain_error.ts";
 import { holdLife } from "../worker_life.ts";
 
 // deno-lint-ignore no-explicit-any -- packages that the rest of the tree does not know

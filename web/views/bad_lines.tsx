@@ -6,8 +6,8 @@
 import { useSignal } from "@preact/signals";
 import type { DatasetIssue, LineExcerpt } from "../../src/errors.ts";
 import { count, counted } from "../figures.ts";
-import type { JobForm } from "../job_form.ts";
-import type { DataFacts } from "../protocol.ts";
+import type { JobForm } from "../page/job_form.ts";
+import type { DataFacts } from "../protocol/data.ts";
 
 /** Lines that are listed until all are asked for. */
 const FIRST_LINES = 5;

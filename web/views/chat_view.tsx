@@ -6,9 +6,10 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
-import type { Answer, ChatMode, ChatSession, Turn } from "../chat_session.ts";
-import type { ChatSide, ChatSubject, RunEntry } from "../protocol.ts";
-import { chatPath, readChatSubject, route, routeTo } from "../router.ts";
+import type { Answer, ChatMode, ChatSession, Turn } from "../page/chat_session.ts";
+import type { ChatSide, ChatSubject } from "../protocol/chat.ts";
+import type { RunEntry } from "../protocol/runs.ts";
+import { chatPath, readChatSubject, route, routeTo } from "../page/router.ts";
 import { isTunedOnServer, serverModelId } from "../server_model.ts";
 import { modelName } from "./model_card.tsx";
 import { Problem } from "./problem.tsx";

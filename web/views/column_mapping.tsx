@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { JobForm } from "../job_form.ts";
-import { titleOf } from "../option_text.ts";
-import type { DataFacts } from "../protocol.ts";
+import type { JobForm } from "../page/job_form.ts";
+import { titleOf } from "../page/option_text.ts";
+import type { DataFacts } from "../protocol/data.ts";
 
 /** Columns of the formats whose records are flat. */
 const ROLES: Readonly<Record<string, readonly string[]>> = {

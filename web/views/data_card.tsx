@@ -4,10 +4,10 @@
  * @module
  */
 import { byteSize, count, counted } from "../figures.ts";
-import type { JobForm } from "../job_form.ts";
-import type { JobInputs } from "../job_inputs.ts";
-import { titleOf } from "../option_text.ts";
-import type { DataFacts } from "../protocol.ts";
+import type { JobForm } from "../page/job_form.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
+import { titleOf } from "../page/option_text.ts";
+import type { DataFacts } from "../protocol/data.ts";
 import { BadLines } from "./bad_lines.tsx";
 import { ColumnMapping } from "./column_mapping.tsx";
 import { DropZone, EvaluationFile } from "./drop_zone.tsx";

@@ -7,7 +7,8 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
 import { byteSize, count } from "../figures.ts";
-import { type DeviceFacts, type PlainError, plainError } from "../protocol.ts";
+import type { DeviceFacts } from "../protocol/device.ts";
+import { type PlainError, plainError } from "../protocol/plain_error.ts";
 import { Problem } from "./problem.tsx";
 
 function limitText(name: string, value: number): string {

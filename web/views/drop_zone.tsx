@@ -5,9 +5,9 @@
  */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { droppedOn, whatIs } from "../dropped.ts";
-import type { JobInputs } from "../job_inputs.ts";
-import { dataFile, pastedData } from "../picking.ts";
+import { droppedOn, whatIs } from "../page/dropped.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
+import { dataFile, pastedData } from "../page/picking.ts";
 
 const ACCEPTED = ".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.txt";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ViewProps } from "../app.tsx";
-import type { RunState } from "../run_state.ts";
+import type { RunState } from "../page/run_state.ts";
 import { BringBack } from "./bring_back.tsx";
 
 /** Has the server go on with a run; or leads to it there, and takes it back. */

@@ -7,10 +7,10 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
 import { byteSize } from "../figures.ts";
-import { isStorageKept } from "../keep_storage.ts";
-import type { RunEntry, RunGlance } from "../protocol.ts";
+import { isStorageKept } from "../page/keep_storage.ts";
+import type { RunEntry, RunGlance } from "../protocol/runs.ts";
 import { differingSettings } from "../run_glance.ts";
-import { RUN_ORDERS } from "../run_order.ts";
+import { RUN_ORDERS } from "../page/run_order.ts";
 import { CompareRuns, MOST_COMPARED } from "./compare_runs.tsx";
 import { HistoryRow } from "./history_row.tsx";
 

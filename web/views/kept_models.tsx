@@ -5,8 +5,9 @@
  */
 import { useSignal } from "@preact/signals";
 import { byteSize } from "../figures.ts";
-import { asPlain } from "../job_inputs.ts";
-import type { KeptModel, PlainError } from "../protocol.ts";
+import { asPlain } from "../page/job_inputs.ts";
+import type { KeptModel } from "../protocol/models.ts";
+import type { PlainError } from "../protocol/plain_error.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { modelName } from "./model_card.tsx";
 import type { ModelStoreProps } from "./model_store.tsx";

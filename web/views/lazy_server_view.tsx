@@ -5,7 +5,7 @@
  */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { PageSession } from "../session.ts";
+import type { PageSession } from "../page/session.ts";
 import type { ServerView } from "./server_view.tsx";
 
 const loaded = signal<typeof ServerView | null>(null);

@@ -4,7 +4,7 @@
  * @module
  */
 import { count, counted, percent } from "../figures.ts";
-import type { DataFacts } from "../protocol.ts";
+import type { DataFacts } from "../protocol/data.ts";
 
 type Bar = DataFacts["histogram"][number];
 

@@ -4,10 +4,10 @@
  * @module
  */
 import { byteSize } from "../figures.ts";
-import { setGpuMemory } from "../gpu_memory.ts";
-import type { Asked } from "../job_inputs.ts";
-import type { JobForm } from "../job_form.ts";
-import type { JobPlan } from "../protocol.ts";
+import { setGpuMemory } from "../page/gpu_memory.ts";
+import type { Asked } from "../page/job_inputs.ts";
+import type { JobForm } from "../page/job_form.ts";
+import type { JobPlan } from "../protocol/job.ts";
 import { MemoryRows } from "./memory_rows.tsx";
 
 /** How much there is, which browsers do not tell: the run's own limit, kept for the next visit. */

@@ -4,11 +4,11 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
-import type { JobForm } from "../job_form.ts";
-import type { JobInputs } from "../job_inputs.ts";
-import { pickedFiles } from "../picking.ts";
+import type { JobForm } from "../page/job_form.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
+import { pickedFiles } from "../page/picking.ts";
 import { isTunedOnServer, serverModelId } from "../server_model.ts";
-import type { PageSession } from "../session.ts";
+import type { PageSession } from "../page/session.ts";
 import { BucketModelsButton, LazyModelStore } from "./lazy_model_store.tsx";
 import { ModelFactsList } from "./model_facts.tsx";
 import { Problem } from "./problem.tsx";

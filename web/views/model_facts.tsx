@@ -4,7 +4,7 @@
  * @module
  */
 import { byteSize, count } from "../figures.ts";
-import type { ModelFacts } from "../protocol.ts";
+import type { ModelFacts } from "../protocol/models.ts";
 
 export function ModelFactsList({ id, facts }: { id: string; facts: ModelFacts }) {
   const { modelType, parameters, bytes, packing, license, layers, hiddenSize, contextLength } = facts;

@@ -6,9 +6,9 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { byteSize } from "../figures.ts";
-import type { JobInputs } from "../job_inputs.ts";
-import { BucketShelf, courseOf } from "../bucket_shelf.ts";
-import type { PageSession } from "../session.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
+import { BucketShelf, courseOf } from "../page/bucket_shelf.ts";
+import type { PageSession } from "../page/session.ts";
 import { KeptModels } from "./kept_models.tsx";
 import { Problem } from "./problem.tsx";
 import { BucketModels } from "./bucket_models.tsx";

@@ -4,8 +4,8 @@
  * @module
  */
 import type { ConfigField } from "../../src/config.ts";
-import type { JobForm } from "../job_form.ts";
-import { readOption, titleOf, writeOption } from "../option_text.ts";
+import type { JobForm } from "../page/job_form.ts";
+import { readOption, titleOf, writeOption } from "../page/option_text.ts";
 
 interface FieldProps {
   readonly form: JobForm;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PlainError } from "../protocol.ts";
+import type { PlainError } from "../protocol/plain_error.ts";
 
 export function Problem({ title, problem, id }: { title: string; problem: PlainError; id?: string }) {
   const { message, issues } = problem, lines = issues.length > 0 ? issues : message.split("\n");

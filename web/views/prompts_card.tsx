@@ -4,7 +4,7 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
-import type { JobForm } from "../job_form.ts";
+import type { JobForm } from "../page/job_form.ts";
 
 export function PromptsCard({ form }: { form: JobForm }) {
   const text = useSignal(""), prompts = form.value("sample_prompts") as readonly string[];

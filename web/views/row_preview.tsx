@@ -6,8 +6,8 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { count, counted } from "../figures.ts";
-import type { JobInputs } from "../job_inputs.ts";
-import type { DataFacts, DataRow, TextPiece } from "../protocol.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
+import type { DataFacts, DataRow, TextPiece } from "../protocol/data.ts";
 
 function Piece({ piece: { text, trained, special } }: { piece: TextPiece }) {
   const shown = special ? <b class="special">{text}</b> : text;

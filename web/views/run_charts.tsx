@@ -18,7 +18,7 @@ import {
   X_AXES,
   xRange,
 } from "../run_curves.ts";
-import type { RunState } from "../run_state.ts";
+import type { RunState } from "../page/run_state.ts";
 import { type Curve, LineChart } from "./line_chart.tsx";
 
 const LOSS_CURVES: readonly Curve[] = [

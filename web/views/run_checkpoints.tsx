@@ -6,8 +6,8 @@
 import type { ViewProps } from "../app.tsx";
 import { byteSize } from "../figures.ts";
 import { type LossPoint, shortLoss } from "../loss_summary.ts";
-import { chatPath } from "../router.ts";
-import type { RunState } from "../run_state.ts";
+import { chatPath } from "../page/router.ts";
+import type { RunState } from "../page/run_state.ts";
 
 /** The loss at a step, or the last one before it with its own step. */
 export function lossAt(points: readonly LossPoint[], step: number): string {

@@ -5,7 +5,7 @@
  */
 import { byteSize, clock, count } from "../figures.ts";
 import { trainingSeconds } from "../run_curves.ts";
-import type { RunState } from "../run_state.ts";
+import type { RunState } from "../page/run_state.ts";
 
 function figures(run: RunState): [string, string][] {
   const last = run.last.value, evaluation = run.evaluations.at(-1), plan = run.started.value;

@@ -7,8 +7,8 @@ import { useSignal } from "@preact/signals";
 import type { ViewProps } from "../app.tsx";
 import type { GgufModelType } from "../../src/export/gguf_model.ts";
 import { byteSize, percent } from "../figures.ts";
-import type { RunDownloads } from "../run_downloads.ts";
-import type { RunState } from "../run_state.ts";
+import type { RunDownloads } from "../page/run_downloads.ts";
+import type { RunState } from "../page/run_state.ts";
 import { Problem } from "./problem.tsx";
 
 /** Element types of a GGUF file, the usual first. */

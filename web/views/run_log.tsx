@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RunState } from "../run_state.ts";
+import type { RunState } from "../page/run_state.ts";
 
 export function RunLog({ run }: { readonly run: RunState }) {
   return (

@@ -5,8 +5,8 @@
  */
 import { useSignal } from "@preact/signals";
 import type { ViewProps } from "../app.tsx";
-import type { RunState } from "../run_state.ts";
-import { changeSummary, exactSummary, type Round } from "../sample_rounds.ts";
+import type { RunState } from "../page/run_state.ts";
+import { changeSummary, exactSummary, type Round } from "../page/sample_rounds.ts";
 
 interface AnswerProps {
   /** What was expected; null for a prompt of the user's own. */

@@ -4,9 +4,9 @@
  * @module
  */
 import type { ViewProps } from "../app.tsx";
-import type { FinishNotice } from "../finish_notice.ts";
-import { chatPath, route } from "../router.ts";
-import type { RunState, RunStatus } from "../run_state.ts";
+import type { FinishNotice } from "../page/finish_notice.ts";
+import { chatPath, route } from "../page/router.ts";
+import type { RunState, RunStatus } from "../page/run_state.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { HandOver } from "./hand_over.tsx";
 import { MemoryRows } from "./memory_rows.tsx";

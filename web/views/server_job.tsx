@@ -6,9 +6,9 @@
 import { useEffect } from "preact/hooks";
 import { byteSize } from "../figures.ts";
 import type { ServerFile, ServerJob } from "../lowrank_server.ts";
-import { chatPath } from "../router.ts";
-import { type FollowedJob, isOver, type ServerJobs } from "../server_jobs.ts";
-import type { PageSession } from "../session.ts";
+import { chatPath } from "../page/router.ts";
+import { type FollowedJob, isOver, type ServerJobs } from "../page/server_jobs.ts";
+import type { PageSession } from "../page/session.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { Problem } from "./problem.tsx";
 import { RunCharts } from "./run_charts.tsx";

@@ -6,9 +6,9 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ago } from "../figures.ts";
-import { route } from "../router.ts";
-import type { ServerJobs } from "../server_jobs.ts";
-import type { PageSession } from "../session.ts";
+import { route } from "../page/router.ts";
+import type { ServerJobs } from "../page/server_jobs.ts";
+import type { PageSession } from "../page/session.ts";
 import { Problem } from "./problem.tsx";
 import { jobName, ServerJobView } from "./server_job.tsx";
 import { ServerJobState } from "./server_job_state.tsx";

@@ -5,7 +5,7 @@
  */
 import type { ViewProps } from "../app.tsx";
 import type { ServerJob } from "../lowrank_server.ts";
-import { isOver } from "../server_jobs.ts";
+import { isOver } from "../page/server_jobs.ts";
 import { isTunedOnServer, serverModelPath } from "../server_model.ts";
 import { BringBack } from "./bring_back.tsx";
 import { ConfirmButton } from "./confirm_button.tsx";

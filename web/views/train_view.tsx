@@ -5,8 +5,8 @@
  */
 import { useEffect } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
-import { isConfigName } from "../given_settings.ts";
-import type { PageSession } from "../session.ts";
+import { isConfigName } from "../page/given_settings.ts";
+import type { PageSession } from "../page/session.ts";
 import { DataCard } from "./data_card.tsx";
 import { ModelCard } from "./model_card.tsx";
 import { PromptsCard } from "./prompts_card.tsx";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ViewProps } from "../app.tsx";
-import { route } from "../router.ts";
+import { route } from "../page/router.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 
 export function WaitingRun({ session }: ViewProps) {
