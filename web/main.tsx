@@ -10,15 +10,15 @@ import { attend } from "./page/attendance.ts";
 import { chatOf, PlacedChat } from "./page/chat_engines.ts";
 import { Engine } from "./page/engine.ts";
 import { keptGpuMemory } from "./page/gpu_memory.ts";
-import { plainError } from "./protocol/plain_error.ts";
-import type { Wire } from "./protocol/job.ts";
 import { followAddress } from "./page/router.ts";
 import { ServerJobs } from "./page/server_jobs.ts";
 import { PageSession } from "./page/session.ts";
 import { takeLinkedSettings } from "./page/settings_link.ts";
 import { applyTheme, savedTheme } from "./page/theme.ts";
-import { startWorker } from "./worker_life.ts";
+import type { Wire } from "./protocol/job.ts";
+import { plainError } from "./protocol/plain_error.ts";
 import { Problem } from "./views/problem.tsx";
+import { startWorker } from "./worker_life.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids
 z.config({ jitless: true });

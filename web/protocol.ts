@@ -4,11 +4,31 @@
  *
  * @module
  */
-import type { TrainingEvent } from "../src/job.ts";
 import type { Message } from "../src/data/formats.ts";
+import type { TrainingEvent } from "../src/job.ts";
 import type { Gate } from "./gate.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
+import type {
+  ChatFacts,
+  ChatOrder,
+  ChatPiece,
+  ExportedModel,
+  LocalSubject,
+  OnnxOrder,
+} from "./protocol/chat.ts";
+import type { DataFacts, DataNote, DataRow, KeptData, NamedContent } from "./protocol/data.ts";
+import type { DeviceFacts } from "./protocol/device.ts";
 import type { ByteProgress, JobPlan, Wire } from "./protocol/job.ts";
+import type {
+  BucketCatalog,
+  BucketModelFacts,
+  BucketModelOrder,
+  BucketPlaces,
+  DownloadProgress,
+  KeptModel,
+  ModelFacts,
+  PickedFiles,
+} from "./protocol/models.ts";
 import type { PlainError } from "./protocol/plain_error.ts";
 import type {
   Exported,
@@ -21,26 +41,6 @@ import type {
   RunGlance,
   RunHoldings,
 } from "./protocol/runs.ts";
-import type {
-  ChatFacts,
-  ChatOrder,
-  ChatPiece,
-  ExportedModel,
-  LocalSubject,
-  OnnxOrder,
-} from "./protocol/chat.ts";
-import type {
-  BucketCatalog,
-  BucketModelFacts,
-  BucketModelOrder,
-  BucketPlaces,
-  DownloadProgress,
-  KeptModel,
-  ModelFacts,
-  PickedFiles,
-} from "./protocol/models.ts";
-import type { DataFacts, DataNote, DataRow, KeptData, NamedContent } from "./protocol/data.ts";
-import type { DeviceFacts } from "./protocol/device.ts";
 
 /** What the page asks and the worker answers, by name. */
 export interface Questions {

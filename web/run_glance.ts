@@ -7,8 +7,8 @@ import { CONFIG_FIELDS } from "../src/config.ts";
 import type { MetricsRow } from "../src/run_files.ts";
 import type { LossPoint } from "./loss_summary.ts";
 import { BASIC_OPTIONS, HIDDEN_OPTIONS } from "./presets.ts";
-import type { RunGlance } from "./protocol/runs.ts";
 import type { Wire } from "./protocol/job.ts";
+import type { RunGlance } from "./protocol/runs.ts";
 import { bestEvaluation, type Course, trainingSeconds } from "./run_curves.ts";
 
 /** Points of a curve that is as wide as a word. */

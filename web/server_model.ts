@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { HttpFolder, LISTING_FILE } from "./storage/http_folder.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
+import { HttpFolder, LISTING_FILE } from "./storage/http_folder.ts";
 
 /** Before the names of the server's models. */
 export const SERVER_MODELS = "server";

@@ -13,17 +13,8 @@ import { createFineTuneJob } from "../src/fine_tune_job.ts";
 import type { JobTracker } from "../src/job_tracker.ts";
 import type { Folder } from "../src/storage.ts";
 import { MemoryFolder } from "../src/storage/memory.ts";
-import type { ChatModel } from "./worker/chat_model.ts";
-import { deviceFacts } from "./worker/device_facts.ts";
-import { DataDesk } from "./worker/data_desk.ts";
-import { DataShelf } from "./worker/data_shelf.ts";
 import { webGpuGate } from "./gate.ts";
-import { noteHandedOver } from "./worker/handed_over.ts";
 import type { ServerAccess } from "./lowrank_server.ts";
-import { ModelShelf } from "./worker/model_shelf.ts";
-import { OpfsFolder } from "./storage/opfs_storage.ts";
-import { PageFiles } from "./worker/page_files.ts";
-import { planJob } from "./worker/plan_job.ts";
 import type {
   NoteOf,
   Question,
@@ -34,8 +25,17 @@ import type {
 } from "./protocol.ts";
 import { plainError } from "./protocol/plain_error.ts";
 import type { RunStore } from "./protocol/runs.ts";
-import { RunLibrary } from "./worker/run_library.ts";
+import { OpfsFolder } from "./storage/opfs_storage.ts";
 import { webLock } from "./storage/web_lock.ts";
+import type { ChatModel } from "./worker/chat_model.ts";
+import { DataDesk } from "./worker/data_desk.ts";
+import { DataShelf } from "./worker/data_shelf.ts";
+import { deviceFacts } from "./worker/device_facts.ts";
+import { noteHandedOver } from "./worker/handed_over.ts";
+import { ModelShelf } from "./worker/model_shelf.ts";
+import { PageFiles } from "./worker/page_files.ts";
+import { planJob } from "./worker/plan_job.ts";
+import { RunLibrary } from "./worker/run_library.ts";
 import { holdLife } from "./worker_life.ts";
 
 // zod would try to compile its checks, which the page's content policy forbids

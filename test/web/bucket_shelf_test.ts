@@ -3,8 +3,8 @@ import { signal } from "@preact/signals";
 import { BucketShelf, courseOf } from "../../web/page/bucket_shelf.ts";
 import { type Asking, RefusedError } from "../../web/page/engine.ts";
 import type { JobInputs } from "../../web/page/job_inputs.ts";
-import type { BucketModelFacts, DownloadProgress, KeptModel } from "../../web/protocol/models.ts";
 import type { PageSession } from "../../web/page/session.ts";
+import type { BucketModelFacts, DownloadProgress, KeptModel } from "../../web/protocol/models.ts";
 
 /** A question to the worker that waits for the test. */
 interface Waiting {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import type { DataFacts, DataNote } from "../../web/protocol/data.ts";
 import { DataDesk } from "../../web/worker/data_desk.ts";
 import { PageFiles } from "../../web/worker/page_files.ts";
 import { planJob } from "../../web/worker/plan_job.ts";
-import type { DataFacts, DataNote } from "../../web/protocol/data.ts";
 
 const TINY = new URL("../../examples/tiny/model/", import.meta.url);
 const row = (word: string) => `{"prompt": "Signal ${word}.", "completion": "${[...word].join("-")}"}\n`;

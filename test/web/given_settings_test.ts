@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { parseFineTuneJobConfig } from "../../src/config.ts";
+import own from "../../web/defaults.json" with { type: "json" };
 import { linkedSettings, settingsIn, settingsQuery } from "../../web/page/given_settings.ts";
 import { JobForm } from "../../web/page/job_form.ts";
 import { readRoute } from "../../web/page/router.ts";
-import own from "../../web/defaults.json" with { type: "json" };
 
 /** Options on top of the page's own job. */
 const mine = {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { StorageDeniedError, StorageNotFoundError } from "../../src/errors.ts";
 import { readText } from "../../src/storage.ts";
-import { HttpFolder } from "../../web/storage/http_folder.ts";
 import { packFiles } from "../../web/build/packed_files.ts";
 import { serveFolder } from "../../web/serve.ts";
+import { HttpFolder } from "../../web/storage/http_folder.ts";
 
 const ADDRESS = "http://page.test/deep/";
 /** Longer than the part that is asked for on opening. */

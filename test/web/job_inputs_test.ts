@@ -3,8 +3,8 @@ import { signal } from "@preact/signals";
 import { Engine } from "../../web/page/engine.ts";
 import { JobForm } from "../../web/page/job_form.ts";
 import { JobInputs } from "../../web/page/job_inputs.ts";
-import type { DataFacts } from "../../web/protocol/data.ts";
 import type { WorkerCommand } from "../../web/protocol.ts";
+import type { DataFacts } from "../../web/protocol/data.ts";
 
 const JOB = { base_model: "models/tiny", training_data_path: "data/a.jsonl", output_model_name: "ember" };
 

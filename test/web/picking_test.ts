@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readText } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
+import { dataFile, pastedData, pickedFiles } from "../../web/page/picking.ts";
 import { ModelShelf } from "../../web/worker/model_shelf.ts";
 import { PageFiles } from "../../web/worker/page_files.ts";
-import { dataFile, pastedData, pickedFiles } from "../../web/page/picking.ts";
 
 const TINY = new URL("../../examples/tiny/model/", import.meta.url);
 

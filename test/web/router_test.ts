@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { ChatSubject } from "../../web/protocol/chat.ts";
 import { chatPath, readChatSubject, readRoute } from "../../web/page/router.ts";
+import type { ChatSubject } from "../../web/protocol/chat.ts";
 
 Deno.test("readRoute() takes an address apart, and what names no view for the first one", () => {
   assert.deepEqual(readRoute(""), { view: "train", rest: null });

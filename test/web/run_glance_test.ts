@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { parseFineTuneJobConfig, toWire } from "../../src/config.ts";
 import type { MetricsRow } from "../../src/run_files.ts";
-import type { RunEntry } from "../../web/protocol/runs.ts";
-import { courseOf, differingSettings, glanceOf, settingsAgain } from "../../web/run_glance.ts";
 import { RUN_ORDERS } from "../../web/page/run_order.ts";
 import { overlaid } from "../../web/page/run_overlay.ts";
+import type { RunEntry } from "../../web/protocol/runs.ts";
+import { courseOf, differingSettings, glanceOf, settingsAgain } from "../../web/run_glance.ts";
 
 const row = (step: number, loss: number | null, eval_loss: number | null): MetricsRow => ({
   ...{ step, epoch: 0, loss, eval_loss, token_accuracy: null, eval_token_accuracy: null },

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { gpuChat } from "../../web/page/chat_engines.ts";
 import { Engine } from "../../web/page/engine.ts";
-import type { RunDetails, RunEntry } from "../../web/protocol/runs.ts";
-import type { RunMessage, WorkerCommand } from "../../web/protocol.ts";
 import { PageSession } from "../../web/page/session.ts";
+import type { RunMessage, WorkerCommand } from "../../web/protocol.ts";
+import type { RunDetails, RunEntry } from "../../web/protocol/runs.ts";
 
 /** A worker whose answers the test gives, in the order that it likes. */
 class PatientWorker extends EventTarget {

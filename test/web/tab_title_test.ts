@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { stepEvent } from "../cli/fake_io.ts";
 import { noticeOf } from "../../web/page/finish_notice.ts";
 import { RunState } from "../../web/page/run_state.ts";
 import { tabTitle } from "../../web/page/tab_title.ts";
+import { stepEvent } from "../cli/fake_io.ts";
 
 Deno.test("tabTitle() tells how far the running run is in every view, and how the shown one ended", () => {
   const run = new RunState("signals", {});

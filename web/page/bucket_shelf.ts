@@ -5,11 +5,11 @@
  */
 import { signal } from "@preact/signals";
 import { byteSize, clock, percent } from "../figures.ts";
-import { type Asked, asPlain, type JobInputs, NOTHING } from "./job_inputs.ts";
-import { keepStorage } from "./keep_storage.ts";
+import type { ServerAccess } from "../lowrank_server.ts";
 import type { BucketCatalog, BucketModelFacts, DownloadProgress, KeptModel } from "../protocol/models.ts";
 import type { PlainError } from "../protocol/plain_error.ts";
-import type { ServerAccess } from "../lowrank_server.ts";
+import { type Asked, asPlain, type JobInputs, NOTHING } from "./job_inputs.ts";
+import { keepStorage } from "./keep_storage.ts";
 import type { PageSession } from "./session.ts";
 import { TransferRate } from "./transfer_rate.ts";
 

@@ -4,8 +4,6 @@
  *
  * @module
  */
-import type { ChatEngine } from "./chat_session.ts";
-import type { Engine } from "./engine.ts";
 import type { Gate } from "../gate.ts";
 import type {
   ChatFacts,
@@ -16,6 +14,8 @@ import type {
   LocalSubject,
   ServerSubject,
 } from "../protocol/chat.ts";
+import type { ChatEngine } from "./chat_session.ts";
+import type { Engine } from "./engine.ts";
 
 /** Answers of the worker's own models. */
 export function gpuChat(engine: Engine): ChatEngine<LocalSubject> {

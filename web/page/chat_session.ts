@@ -5,9 +5,9 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import type { Message } from "../../src/data/formats.ts";
-import { RefusedError } from "./engine.ts";
 import type { ChatFacts, ChatOrder, ChatPiece, ChatSide, ChatSubject } from "../protocol/chat.ts";
 import { type PlainError, plainError } from "../protocol/plain_error.ts";
+import { RefusedError } from "./engine.ts";
 
 /** What answers. */
 export interface ChatEngine<Subject extends ChatSubject = ChatSubject> {

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { dataFile, pickedFiles } from "./picking.ts";
 import type { NamedContent } from "../protocol/data.ts";
 import type { PickedFiles } from "../protocol/models.ts";
+import { dataFile, pickedFiles } from "./picking.ts";
 
 /** Files as what they seem to be. */
 export type Dropped =

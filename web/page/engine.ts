@@ -5,8 +5,8 @@
  */
 import type { ServerAccess } from "../lowrank_server.ts";
 import type { NoteOf, Question, Questions, RunMessage, WorkerCommand, WorkerMessage } from "../protocol.ts";
-import type { PlainError } from "../protocol/plain_error.ts";
 import type { Wire } from "../protocol/job.ts";
+import type { PlainError } from "../protocol/plain_error.ts";
 import type { LivingWorker } from "../worker_life.ts";
 
 /** A question that the worker refused, or could not answer. */

@@ -7,9 +7,9 @@
  */
 import { CONFIG_FIELDS, type ConfigField, normaliseOptions } from "../../src/config.ts";
 import { ConfigError } from "../../src/errors.ts";
-import { readOption, writeOption } from "./option_text.ts";
 import { HIDDEN_OPTIONS } from "../presets.ts";
 import type { Wire } from "../protocol/job.ts";
+import { readOption, writeOption } from "./option_text.ts";
 
 /** Settings that a link may hold, by wire name. */
 const LINKED: ReadonlyMap<string, ConfigField> = new Map(

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import type { Wire } from "../protocol/job.ts";
 import type { JobForm } from "./job_form.ts";
 import { keepChoice, keptChoice } from "./kept_choice.ts";
-import type { Wire } from "../protocol/job.ts";
 
 const NAME = "gpu memory";
 

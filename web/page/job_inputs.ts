@@ -5,15 +5,15 @@
  * @module
  */
 import { batch, computed, effect, type Signal, signal } from "@preact/signals";
+import type { NoteOf, Question, Questions } from "../protocol.ts";
+import type { DataFacts, DataRow, NamedContent } from "../protocol/data.ts";
+import type { ByteProgress, JobPlan, Wire } from "../protocol/job.ts";
+import type { KeptModel, ModelFacts, PickedFiles } from "../protocol/models.ts";
+import { type PlainError, plainError } from "../protocol/plain_error.ts";
+import { serverModelId } from "../server_model.ts";
 import { type Engine, RefusedError } from "./engine.ts";
 import type { JobForm } from "./job_form.ts";
 import { keepStorage } from "./keep_storage.ts";
-import type { ByteProgress, JobPlan, Wire } from "../protocol/job.ts";
-import type { DataFacts, DataRow, NamedContent } from "../protocol/data.ts";
-import type { KeptModel, ModelFacts, PickedFiles } from "../protocol/models.ts";
-import type { NoteOf, Question, Questions } from "../protocol.ts";
-import { type PlainError, plainError } from "../protocol/plain_error.ts";
-import { serverModelId } from "../server_model.ts";
 
 /** How long an option must stand before the worker is asked, milliseconds. */
 const SETTLED_MS = 300;

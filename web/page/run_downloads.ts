@@ -5,12 +5,12 @@
  */
 import { signal } from "@preact/signals";
 import type { GgufModelType } from "../../src/export/gguf_model.ts";
+import type { ByteProgress } from "../protocol/job.ts";
+import { type PlainError, plainError } from "../protocol/plain_error.ts";
+import type { ExportOrder } from "../protocol/runs.ts";
 import { pickTarget, saveAs } from "./download.ts";
 import { type Engine, RefusedError } from "./engine.ts";
 import { metricsCsv } from "./metrics_csv.ts";
-import type { ByteProgress } from "../protocol/job.ts";
-import type { ExportOrder } from "../protocol/runs.ts";
-import { type PlainError, plainError } from "../protocol/plain_error.ts";
 
 /** What is being made, and how far it is. */
 export interface Making {

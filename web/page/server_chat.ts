@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { ChatEngine } from "./chat_session.ts";
-import type { Engine } from "./engine.ts";
 import { LowrankServer, type ServerAccess } from "../lowrank_server.ts";
 import type { ChatFacts, ChatOrder, ChatPiece, ServerSubject } from "../protocol/chat.ts";
 import { serverModelPath } from "../server_model.ts";
+import type { ChatEngine } from "./chat_session.ts";
+import type { Engine } from "./engine.ts";
 
 export class ServerChat implements ChatEngine<ServerSubject> {
   readonly #engine: Engine;

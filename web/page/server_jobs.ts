@@ -4,8 +4,6 @@
  * @module
  */
 import { signal } from "@preact/signals";
-import { pickTarget, saveAs, saveFrom } from "./download.ts";
-import { lateCall } from "./late_call.ts";
 import {
   LowrankServer,
   type ServerAccess,
@@ -14,8 +12,10 @@ import {
   type ServerFile,
   type ServerJob,
 } from "../lowrank_server.ts";
-import { type PlainError, plainError } from "../protocol/plain_error.ts";
 import type { Wire } from "../protocol/job.ts";
+import { type PlainError, plainError } from "../protocol/plain_error.ts";
+import { pickTarget, saveAs, saveFrom } from "./download.ts";
+import { lateCall } from "./late_call.ts";
 import { RunState, type RunStatus } from "./run_state.ts";
 import { tellRun } from "./server_events.ts";
 

@@ -4,24 +4,24 @@
  * @module
  */
 import { computed, signal } from "@preact/signals";
+import { type Gate, LOOKING } from "../gate.ts";
+import type { RunMessage } from "../protocol.ts";
+import type { Wire } from "../protocol/job.ts";
+import { type PlainError, plainError } from "../protocol/plain_error.ts";
+import type { RunEntry, RunStore } from "../protocol/runs.ts";
+import { settingsAgain } from "../run_glance.ts";
+import { freeRunName } from "../run_name.ts";
+import { type ChatEngine, ChatSession } from "./chat_session.ts";
 import type { Engine } from "./engine.ts";
 import { RefusedError } from "./engine.ts";
-import { type Gate, LOOKING } from "../gate.ts";
 import { FinishNotice } from "./finish_notice.ts";
 import { type GivenSettings, settingsIn } from "./given_settings.ts";
 import { JobForm } from "./job_form.ts";
 import { JobInputs } from "./job_inputs.ts";
 import { keepStorage } from "./keep_storage.ts";
-import { type PlainError, plainError } from "../protocol/plain_error.ts";
-import type { RunEntry, RunStore } from "../protocol/runs.ts";
-import type { RunMessage } from "../protocol.ts";
-import type { Wire } from "../protocol/job.ts";
-import { type ChatEngine, ChatSession } from "./chat_session.ts";
-import { RunDownloads } from "./run_downloads.ts";
-import { settingsAgain } from "../run_glance.ts";
-import { freeRunName } from "../run_name.ts";
-import { RunState } from "./run_state.ts";
 import { route, routeTo } from "./router.ts";
+import { RunDownloads } from "./run_downloads.ts";
+import { RunState } from "./run_state.ts";
 import type { ServerJobs } from "./server_jobs.ts";
 
 export class PageSession {

@@ -5,8 +5,8 @@
  */
 import { CONFIG_FIELDS } from "../../src/config.ts";
 import { flagName } from "../../src/config/naming.ts";
-import { writeOption } from "./option_text.ts";
 import type { Wire } from "../protocol/job.ts";
+import { writeOption } from "./option_text.ts";
 
 /** Where the checkout has what the page's server has. */
 const BUNDLED: Readonly<Record<string, string>> = {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { JobStatus } from "../../src/job.ts";
 import type { GgufModelType } from "../../src/export/gguf_model.ts";
+import type { JobStatus } from "../../src/job.ts";
 import type { SampleRound } from "../../src/logs/samples_file.ts";
 import type { MetricsRow } from "../../src/run_files.ts";
 import type { LossPoint } from "../loss_summary.ts";

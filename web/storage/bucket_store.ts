@@ -8,8 +8,8 @@ import { bodyOf } from "../../src/storage/answer_body.ts";
 import { type Advice, type Attempt, conflict, fetchFor, statusFailure } from "../../src/storage/failures.ts";
 import type { Digest, ReadableStore } from "../../src/storage/object_store.ts";
 import type { Checksum, FilePage, PageRequest, StoredFile } from "../../src/storage_manager.ts";
-import { storeDigest } from "./store_digest.ts";
 import type { ServerAccess } from "../lowrank_server.ts";
+import { storeDigest } from "./store_digest.ts";
 
 /** How to reach the server, and who wants to know how it goes. */
 export interface BucketStoreOptions {

@@ -15,7 +15,6 @@ import {
   type FolderWriter,
   type LockMode,
 } from "../../src/storage.ts";
-import { webLock } from "./web_lock.ts";
 import {
   absent,
   type Directory,
@@ -26,6 +25,7 @@ import {
   type WorkerFileHandle,
   writeAll,
 } from "./opfs_files.ts";
+import { webLock } from "./web_lock.ts";
 
 /** Marks what is being written or removed; no listing shows such names. */
 const TEMPORARY = /^\..+\.([0-9a-f]{8}|torn)\.partial$/;

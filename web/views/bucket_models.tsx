@@ -6,8 +6,8 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { byteSize } from "../figures.ts";
-import type { BucketModel, BucketModelFacts } from "../protocol/models.ts";
 import type { Standing } from "../page/bucket_shelf.ts";
+import type { BucketModel, BucketModelFacts } from "../protocol/models.ts";
 import { ModelFactsList } from "./model_facts.tsx";
 import type { ModelStoreProps } from "./model_store.tsx";
 import { Problem } from "./problem.tsx";

@@ -8,9 +8,9 @@ import { useEffect } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
 import { byteSize } from "../figures.ts";
 import { isStorageKept } from "../page/keep_storage.ts";
+import { RUN_ORDERS } from "../page/run_order.ts";
 import type { RunEntry, RunGlance } from "../protocol/runs.ts";
 import { differingSettings } from "../run_glance.ts";
-import { RUN_ORDERS } from "../page/run_order.ts";
 import { CompareRuns, MOST_COMPARED } from "./compare_runs.tsx";
 import { HistoryRow } from "./history_row.tsx";
 

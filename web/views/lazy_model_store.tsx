@@ -5,8 +5,8 @@
  */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { JobInputs } from "../page/job_inputs.ts";
 import type { BucketShelf } from "../page/bucket_shelf.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
 import type { PageSession } from "../page/session.ts";
 import type { ModelStore } from "./model_store.tsx";
 

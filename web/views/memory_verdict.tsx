@@ -5,8 +5,8 @@
  */
 import { byteSize } from "../figures.ts";
 import { setGpuMemory } from "../page/gpu_memory.ts";
-import type { Asked } from "../page/job_inputs.ts";
 import type { JobForm } from "../page/job_form.ts";
+import type { Asked } from "../page/job_inputs.ts";
 import type { JobPlan } from "../protocol/job.ts";
 import { MemoryRows } from "./memory_rows.tsx";
 

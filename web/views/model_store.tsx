@@ -6,12 +6,12 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { byteSize } from "../figures.ts";
-import type { JobInputs } from "../page/job_inputs.ts";
 import { BucketShelf, courseOf } from "../page/bucket_shelf.ts";
+import type { JobInputs } from "../page/job_inputs.ts";
 import type { PageSession } from "../page/session.ts";
+import { BucketModels } from "./bucket_models.tsx";
 import { KeptModels } from "./kept_models.tsx";
 import { Problem } from "./problem.tsx";
-import { BucketModels } from "./bucket_models.tsx";
 
 export { BucketShelf };
 

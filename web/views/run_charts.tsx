@@ -7,6 +7,7 @@ import { type Signal, signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { count } from "../figures.ts";
 import { shortLoss } from "../loss_summary.ts";
+import type { RunState } from "../page/run_state.ts";
 import {
   axisPlace,
   bestEvaluation,
@@ -18,7 +19,6 @@ import {
   X_AXES,
   xRange,
 } from "../run_curves.ts";
-import type { RunState } from "../page/run_state.ts";
 import { type Curve, LineChart } from "./line_chart.tsx";
 
 const LOSS_CURVES: readonly Curve[] = [

@@ -4,8 +4,8 @@
  * @module
  */
 import { byteSize, clock, count } from "../figures.ts";
-import { trainingSeconds } from "../run_curves.ts";
 import type { RunState } from "../page/run_state.ts";
+import { trainingSeconds } from "../run_curves.ts";
 
 function figures(run: RunState): [string, string][] {
   const last = run.last.value, evaluation = run.evaluations.at(-1), plan = run.started.value;

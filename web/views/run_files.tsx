@@ -4,8 +4,8 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
-import type { ViewProps } from "../app.tsx";
 import type { GgufModelType } from "../../src/export/gguf_model.ts";
+import type { ViewProps } from "../app.tsx";
 import { byteSize, percent } from "../figures.ts";
 import type { RunDownloads } from "../page/run_downloads.ts";
 import type { RunState } from "../page/run_state.ts";

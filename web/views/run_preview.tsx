@@ -5,17 +5,17 @@
  */
 import { useSignal } from "@preact/signals";
 import type { ViewProps } from "../app.tsx";
-import { saveAs } from "../page/download.ts";
 import { count, counted } from "../figures.ts";
 import { LOOKING } from "../gate.ts";
+import { saveAs } from "../page/download.ts";
 import type { JobForm } from "../page/job_form.ts";
 import type { JobInputs } from "../page/job_inputs.ts";
-import type { JobPlan } from "../protocol/job.ts";
-import type { PlainError } from "../protocol/plain_error.ts";
-import { isTunedOnServer } from "../server_model.ts";
 import type { PageSession } from "../page/session.ts";
 import { settingsLink } from "../page/settings_link.ts";
 import { commandOptions, shellCommand } from "../page/shell_command.ts";
+import type { JobPlan } from "../protocol/job.ts";
+import type { PlainError } from "../protocol/plain_error.ts";
+import { isTunedOnServer } from "../server_model.ts";
 import { MemoryVerdict } from "./memory_verdict.tsx";
 import { modelName } from "./model_card.tsx";
 import { Problem } from "./problem.tsx";

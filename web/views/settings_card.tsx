@@ -5,9 +5,9 @@
  */
 import { useSignal } from "@preact/signals";
 import { CONFIG_FIELDS, type ConfigField, QUANTIZATION_WORDS, SECTIONS } from "../../src/config.ts";
-import { BASIC_OPTIONS, HIDDEN_OPTIONS, presetOf, PRESETS } from "../presets.ts";
 import type { JobForm } from "../page/job_form.ts";
 import { titleOf } from "../page/option_text.ts";
+import { BASIC_OPTIONS, HIDDEN_OPTIONS, presetOf, PRESETS } from "../presets.ts";
 import { OptionField } from "./option_field.tsx";
 
 const FIELDS: ReadonlyMap<string, ConfigField> = new Map(

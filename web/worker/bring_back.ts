@@ -14,16 +14,16 @@ import {
   writeRunRecord,
 } from "../../src/run_files.ts";
 import { type Folder, readText } from "../../src/storage.ts";
-import { modelId, nameOf, serverOf } from "./hand_over.ts";
-import { handedOverTo, noteHandedOver } from "./handed_over.ts";
 import { type LowrankServer, ServerError, type ServerJob } from "../lowrank_server.ts";
-import type { ModelShelf } from "./model_shelf.ts";
-import type { PageFiles } from "./page_files.ts";
-import type { JobToTake } from "../protocol/runs.ts";
 import type { Wire } from "../protocol/job.ts";
+import type { JobToTake } from "../protocol/runs.ts";
 import { freeRunName } from "../run_name.ts";
 import { isTunedOnServer, serverModelPath } from "../server_model.ts";
 import { copyStreamTo } from "../storage/stored_copy.ts";
+import { modelId, nameOf, serverOf } from "./hand_over.ts";
+import { handedOverTo, noteHandedOver } from "./handed_over.ts";
+import type { ModelShelf } from "./model_shelf.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** How long a job may take to save and end. */
 const PATIENCE_MS = 300_000;

@@ -8,11 +8,7 @@ import { parseFineTuneJobConfig } from "../../src/config.ts";
 import { StorageInterruptedError } from "../../src/errors.ts";
 import type { RetryPolicy } from "../../src/storage/retry.ts";
 import type { StoredFile } from "../../src/storage_manager.ts";
-import { BucketReader } from "../storage/bucket_reader.ts";
-import { downloadModel } from "./model_download.ts";
-import { readModelFacts, SHELF } from "./model_shelf.ts";
-import type { PageFiles } from "./page_files.ts";
-import { planJob } from "./plan_job.ts";
+import type { JobPlan, Wire } from "../protocol/job.ts";
 import type {
   BucketCatalog,
   BucketModelFacts,
@@ -20,11 +16,15 @@ import type {
   BucketPlaces,
   DownloadProgress,
 } from "../protocol/models.ts";
-import type { JobPlan, Wire } from "../protocol/job.ts";
 import { type PlainError, plainError } from "../protocol/plain_error.ts";
-import { findModel, modelBytes, modelsAmong } from "./bucket_catalog.ts";
-import { ListedFolder } from "../storage/listed_folder.ts";
+import { BucketReader } from "../storage/bucket_reader.ts";
 import { BucketStore } from "../storage/bucket_store.ts";
+import { ListedFolder } from "../storage/listed_folder.ts";
+import { findModel, modelBytes, modelsAmong } from "./bucket_catalog.ts";
+import { downloadModel } from "./model_download.ts";
+import { readModelFacts, SHELF } from "./model_shelf.ts";
+import type { PageFiles } from "./page_files.ts";
+import { planJob } from "./plan_job.ts";
 
 /** Files of a place that are looked through for models. */
 const MOST_FILES = 20_000;

@@ -5,8 +5,8 @@
  */
 import { LanguageModel } from "../../src/language_model.ts";
 import { fileAt, type Folder, readText } from "../../src/storage.ts";
-import { type ChatPlace, chatPlace } from "./chat_place.ts";
 import type { ChatFacts, ChatOrder, ChatPiece, ChatSide, LocalSubject } from "../protocol/chat.ts";
+import { type ChatPlace, chatPlace } from "./chat_place.ts";
 
 async function readAt(files: (uri: string) => Folder, path: string): Promise<string> {
   const { folder, name } = fileAt(files, path);

@@ -5,8 +5,8 @@
  */
 import { checkpointName } from "../../src/checkpoint/resume.ts";
 import type { QuantizationWord } from "../../src/config.ts";
-import { RUN_FILE, type RunRecord } from "../../src/run_files.ts";
 import { readRounds } from "../../src/logs/samples_file.ts";
+import { RUN_FILE, type RunRecord } from "../../src/run_files.ts";
 import { type Folder, readText } from "../../src/storage.ts";
 import type { LocalSubject } from "../protocol/chat.ts";
 

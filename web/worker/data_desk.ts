@@ -12,10 +12,10 @@ import { DataManager } from "../../src/data_manager.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import { fileAt, type ReadableFolder, readText } from "../../src/storage.ts";
 import { MemoryFolder } from "../../src/storage/memory.ts";
-import { columnsOf, factsOf, shownRow } from "./data_facts.ts";
-import type { PageFiles } from "./page_files.ts";
 import type { DataFacts, DataNote, DataRow, NamedContent } from "../protocol/data.ts";
 import { watchedFolder } from "../storage/watched_folder.ts";
+import { columnsOf, factsOf, shownRow } from "./data_facts.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** Bad lines that are shown one by one. */
 const MOST_ISSUES = 1000;

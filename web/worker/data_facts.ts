@@ -13,8 +13,8 @@ import { reportWarnings } from "../../src/data/report.ts";
 import type { Tokenizer } from "../../src/data/tokenizer.ts";
 import type { DataCheck, ShownRow, SourceCheck } from "../../src/data_manager.ts";
 import { fileAt } from "../../src/storage.ts";
-import type { PageFiles } from "./page_files.ts";
 import type { DataFacts, DataRow, TextPiece } from "../protocol/data.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** Tokens of a row that are shown. */
 const SHOWN_TOKENS = 2000;

@@ -10,12 +10,12 @@ import { ConfigError } from "../../src/errors.ts";
 import { SAMPLES_FILE } from "../../src/logs/samples_file.ts";
 import { METRICS_FILE, RUN_FILE, type RunRecord } from "../../src/run_files.ts";
 import { fileAt, readText } from "../../src/storage.ts";
-import { noteHandedOver } from "./handed_over.ts";
 import { LowrankServer, ServerError, type ServerJob } from "../lowrank_server.ts";
-import type { PageFiles } from "./page_files.ts";
 import type { Wire } from "../protocol/job.ts";
 import { serverModelId } from "../server_model.ts";
 import { blobOf } from "../storage/stored_copy.ts";
+import { noteHandedOver } from "./handed_over.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** Options that the server sets by itself, or is told in other ways. */
 const TOLD_APART: ReadonlySet<string> = new Set([

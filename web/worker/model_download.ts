@@ -16,11 +16,11 @@ import {
 import type { Folder } from "../../src/storage.ts";
 import type { StoredFile } from "../../src/storage_manager.ts";
 import { moveAll } from "../../src/storage_manager/move_all.ts";
-import type { BucketReader } from "../storage/bucket_reader.ts";
-import { bytesHere, type DownloadRecord, readDownload, writeDownload } from "./download_record.ts";
 import { byteSize } from "../figures.ts";
 import type { DownloadProgress } from "../protocol/models.ts";
+import type { BucketReader } from "../storage/bucket_reader.ts";
 import { lastPart, modelBytes, type RemoteModel } from "./bucket_catalog.ts";
+import { bytesHere, type DownloadRecord, readDownload, writeDownload } from "./download_record.ts";
 
 /** Files that come at the same time: one that is small does not hold up the large ones. */
 const FILES_AT_ONCE = 2;

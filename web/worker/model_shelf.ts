@@ -10,12 +10,12 @@ import { StorageDeniedError } from "../../src/errors.ts";
 import { ModelManager } from "../../src/model_manager.ts";
 import { type Folder, writeFile } from "../../src/storage.ts";
 import { filesBelow } from "../../src/storage/files_below.ts";
-import { bytesHere, downloadBytes, isWhole, readDownload } from "./download_record.ts";
-import type { PageFiles } from "./page_files.ts";
 import type { ChatFacts } from "../protocol/chat.ts";
 import type { KeptModel, ModelFacts, PickedFile, PickedFiles } from "../protocol/models.ts";
 import { serverModelId, serverModelPath } from "../server_model.ts";
 import { copyTo } from "../storage/stored_copy.ts";
+import { bytesHere, downloadBytes, isWhole, readDownload } from "./download_record.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** Where models are kept on the device. */
 export const SHELF = "device/models";

@@ -8,11 +8,11 @@ import { Tokenizer } from "../../src/data/tokenizer.ts";
 import { exportOnnx } from "../../src/export/onnx_model.ts";
 import { openExportSource } from "../../src/export/source.ts";
 import { filesBelow } from "../../src/storage/files_below.ts";
-import { chatPlace } from "./chat_place.ts";
 import type { ExportedModel, OnnxOrder } from "../protocol/chat.ts";
-import type { ExportDeps } from "./run_export.ts";
 import { clearStage, stageFolder } from "../storage/stage.ts";
 import { blobOf } from "../storage/stored_copy.ts";
+import { chatPlace } from "./chat_place.ts";
+import type { ExportDeps } from "./run_export.ts";
 
 /**
  * Exports what is to be talked to.

@@ -5,10 +5,10 @@
  * @module
  */
 import type { Folder } from "../../src/storage.ts";
-import { HttpFolder } from "../storage/http_folder.ts";
 import type { ServerAccess } from "../lowrank_server.ts";
-import { PickedFolder } from "../storage/picked_folder.ts";
 import { SERVER_MODELS, serverModelFolder } from "../server_model.ts";
+import { HttpFolder } from "../storage/http_folder.ts";
+import { PickedFolder } from "../storage/picked_folder.ts";
 
 /** Runs, and what the user keeps on the device. */
 const STORED = ["runs", "device"];

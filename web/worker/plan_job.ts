@@ -7,8 +7,8 @@ import type { FineTuneJobConfig } from "../../src/config.ts";
 import { SharedReadings } from "../../src/data/shared_readings.ts";
 import { createFineTuneJob } from "../../src/fine_tune_job.ts";
 import type { QuantizationPlan, RunSummary } from "../../src/job.ts";
-import type { PageFiles } from "./page_files.ts";
 import type { JobPlan } from "../protocol/job.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** @throws As `FineTuneJob.run()`, `GpuMemoryError` with what would fit among it. */
 export async function planJob(

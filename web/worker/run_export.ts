@@ -13,12 +13,12 @@ import { exportGguf } from "../../src/export/gguf_model.ts";
 import { type ExportSource, openExportSource } from "../../src/export/source.ts";
 import { mergeParts } from "../../src/model_manager.ts";
 import type { Folder } from "../../src/storage.ts";
-import type { PageFiles } from "./page_files.ts";
 import type { ByteProgress } from "../protocol/job.ts";
 import type { Exported, ExportOrder } from "../protocol/runs.ts";
 import { clearStage, stageFolder } from "../storage/stage.ts";
 import { blobOf, copyStreamTo } from "../storage/stored_copy.ts";
 import { zipOf } from "../storage/zip_folder.ts";
+import type { PageFiles } from "./page_files.ts";
 
 /** What an adapter is made of. */
 const ADAPTER_FILES: readonly string[] = [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE];

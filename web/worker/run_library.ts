@@ -9,7 +9,6 @@ import { readRounds } from "../../src/logs/samples_file.ts";
 import { METRICS_FILE, type MetricsRow, RUN_FILE, type RunRecord } from "../../src/run_files.ts";
 import { type Folder, readText } from "../../src/storage.ts";
 import { filesBelow } from "../../src/storage/files_below.ts";
-import { handedOverTo } from "./handed_over.ts";
 import type {
   RunCheckpoint,
   RunDetails,
@@ -18,9 +17,10 @@ import type {
   RunGlance,
   RunHoldings,
 } from "../protocol/runs.ts";
-import { renameRun } from "./rename_run.ts";
 import { courseOf, glanceOf } from "../run_glance.ts";
 import { blobOf } from "../storage/stored_copy.ts";
+import { handedOverTo } from "./handed_over.ts";
+import { renameRun } from "./rename_run.ts";
 
 /** Folders of a run whose files are offered. */
 const OFFERED_FOLDERS = ["adapter", "merged"];
