@@ -31,8 +31,8 @@ function useWholePage(inputs: JobInputs): boolean {
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) over.value = false;
     }, { signal });
+    addEventListener("drop", () => over.value = false, { signal, capture: true }); // whoever takes the file
     addEventListener("drop", async (event) => {
-      over.value = false;
       if (!holdsFiles(event)) return;
       event.preventDefault(); // or the browser would leave the page for the file
       const dropped = await droppedOn(event.dataTransfer!);
