@@ -45,6 +45,7 @@ Deno.test("parseFineTuneJobConfig() fills defaults and computes what follows fro
   });
   assert.deepEqual(config.training, {
     numTrainEpochs: 3,
+    onBadLine: "fail",
     maxSteps: -1,
     maxLength: 512,
     allowSpecialTokens: false,
