@@ -41,6 +41,8 @@ export async function visitServerViews(root: string, look: Look): Promise<void> 
     await look(page, "server-token-wrong");
   }, async (page) => {
     await tellServer(page);
-    await page.route("**/v1/**", (route) => route.fulfill({ status: 401, json: {} }));
+    for (const part of ["v1/**", "api/storage"]) {
+      await page.route(`**/${part}`, (route) => route.fulfill({ status: 401, json: {} }));
+    }
   }, { expected: /401/ });
 }

@@ -94,6 +94,7 @@ export async function tellServer(page: Page): Promise<void> {
     const { pathname } = new URL(route.request().url());
     return route.fulfill({ json: FILES.find(({ id }) => pathname.endsWith(id)) });
   });
+  await page.route("**/api/storage", (route) => route.fulfill({ json: { object: "list", data: [] } }));
   await page.route(
     "**/v1/models",
     (route) =>
