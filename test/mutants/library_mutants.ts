@@ -290,7 +290,7 @@ const DATA: readonly Mutant[] = [
       "if (escaped && byte !== QUOTE) escaped = false;",
     ],
   ]),
-  ...inFile("src/data_manager.ts", ["test/data_manager_test.ts"], [
+  ...inFile("src/data/reading.ts", ["test/data_manager_test.ts"], [
     [
       "rows of one conversation on both sides of the split",
       "this.exampleOfRow.push(this.hashes.length);",
