@@ -81,7 +81,7 @@ function Export({ session }: ViewProps) {
           title="Opens this form with these settings; model, data and prompts are not in it"
           onClick={() => void copy(link)}
         >
-          {copied.value === link ? "Copied" : "Copy link to settings"}
+          {copied.value === link ? "Copied" : "Copy link"}
         </button>
         <button id="save-config" type="button" class="second quiet small" onClick={save}>Save config</button>
         <label class="button second quiet small">
