@@ -9,13 +9,18 @@ import { OpfsReader } from "./opfs_files.ts";
 /** Copied at a time: streams of blobs give pieces so small that each takes longer to come than to be written. */
 const PIECE_BYTES = 8 * 2 ** 20;
 
+/** The bytes of a blob, a piece at a time. */
+export async function* piecesOf(content: Blob): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < content.size; at += PIECE_BYTES) {
+    yield new Uint8Array(await content.slice(at, at + PIECE_BYTES).arrayBuffer());
+  }
+}
+
 /** Appears under its name once it is whole. @throws {StorageDeniedError} If there is no room for it. */
 export async function copyTo(folder: Folder, name: string, content: Blob): Promise<void> {
   const writer = await folder.create(name);
   try {
-    for (let at = 0; at < content.size; at += PIECE_BYTES) {
-      await writer.write(new Uint8Array(await content.slice(at, at + PIECE_BYTES).arrayBuffer()));
-    }
+    for await (const piece of piecesOf(content)) await writer.write(piece);
     await writer.commit();
   } finally {
     await writer.abort();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ViewProps } from "../app.tsx";
 import { byteSize, count, counted } from "../figures.ts";
 import type { JobForm } from "../page/job_form.ts";
 import type { JobInputs } from "../page/job_inputs.ts";
@@ -14,11 +15,6 @@ import { DropZone, EvaluationFile } from "./drop_zone.tsx";
 import { LengthHistogram } from "./length_histogram.tsx";
 import { Problem } from "./problem.tsx";
 import { RowPreview } from "./row_preview.tsx";
-
-interface CardProps {
-  readonly form: JobForm;
-  readonly inputs: JobInputs;
-}
 
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -97,7 +93,8 @@ function Remarks({ facts: { warnings, leaked, heldOut } }: { facts: DataFacts })
   );
 }
 
-export function DataCard({ form, inputs }: CardProps) {
+export function DataCard({ session }: ViewProps) {
+  const { form, inputs } = session;
   const { value: facts, problem, waiting } = inputs.data.value;
   const [held = null] = [form.value("eval_data_path")].flat(), evalPath = held === null ? null : String(held);
   return (
@@ -115,7 +112,7 @@ export function DataCard({ form, inputs }: CardProps) {
       {facts && <RowPreview facts={facts} inputs={inputs} />}
       {facts && <LengthHistogram facts={facts} />}
       {facts && <Remarks facts={facts} />}
-      <DropZone inputs={inputs} />
+      <DropZone session={session} />
     </section>
   );
 }

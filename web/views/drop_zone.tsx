@@ -5,9 +5,11 @@
  */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import type { ViewProps } from "../app.tsx";
 import { droppedOn, whatIs } from "../page/dropped.ts";
 import type { JobInputs } from "../page/job_inputs.ts";
 import { dataFile, pastedData } from "../page/picking.ts";
+import type { PageSession } from "../page/session.ts";
 
 const ACCEPTED = ".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.txt";
 
@@ -18,25 +20,23 @@ function isField(target: EventTarget | null): boolean {
 }
 
 /** Takes what is dropped or pasted anywhere on the page; tells whether something is held over it. */
-function useWholePage(inputs: JobInputs): boolean {
-  const over = useSignal(false);
+function useWholePage(session: PageSession): boolean {
+  const { inputs } = session, over = useSignal(false);
   useEffect(() => {
     const ended = new AbortController(), { signal } = ended;
     const holdsFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
     addEventListener("dragover", (event) => {
-      if (!holdsFiles(event)) return;
-      event.preventDefault();
-      over.value = true;
+      if (holdsFiles(event)) over.value = true;
     }, { signal });
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) over.value = false;
     }, { signal });
-    addEventListener("drop", () => over.value = false, { signal, capture: true }); // whoever takes the file
     addEventListener("drop", async (event) => {
+      over.value = false;
       if (!holdsFiles(event)) return;
-      event.preventDefault(); // or the browser would leave the page for the file
       const dropped = await droppedOn(event.dataTransfer!);
       if (dropped?.kind === "model") await inputs.takeModel(dropped.picked, false);
+      if (dropped?.kind === "settings") await session.takeConfigFile(dropped.file);
       if (dropped?.kind === "data") await inputs.takeData(dropped.given);
     }, { signal });
     addEventListener("paste", (event) => {
@@ -47,12 +47,12 @@ function useWholePage(inputs: JobInputs): boolean {
       else if (/^\s*[[{]/.test(text)) void inputs.takeData(pastedData(text));
     }, { signal });
     return () => ended.abort();
-  }, [inputs]);
+  }, [session]);
   return over.value;
 }
 
-export function DropZone({ inputs }: { inputs: JobInputs }) {
-  const over = useWholePage(inputs), pasting = useSignal(false), text = useSignal("");
+export function DropZone({ session }: ViewProps) {
+  const { inputs } = session, over = useWholePage(session), pasting = useSignal(false), text = useSignal("");
   return (
     <div id="drop" class={over ? "drop over" : "drop"}>
       <p>

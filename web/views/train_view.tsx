@@ -3,10 +3,7 @@
  *
  * @module
  */
-import { useEffect } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
-import { isConfigName } from "../page/given_settings.ts";
-import type { PageSession } from "../page/session.ts";
 import { DataCard } from "./data_card.tsx";
 import { ModelCard } from "./model_card.tsx";
 import { PromptsCard } from "./prompts_card.tsx";
@@ -24,29 +21,8 @@ function Guidance({ session }: ViewProps) {
   );
 }
 
-/** A config file may be dropped anywhere; others are for the cards. */
-function useConfigDrop(session: PageSession): void {
-  useEffect(() => {
-    const drop = (event: DragEvent) => {
-      const file = event.dataTransfer?.files[0];
-      if (!file || !isConfigName(file.name)) return;
-      event.preventDefault();
-      event.stopPropagation();
-      void session.takeConfigFile(file);
-    };
-    const over = (event: DragEvent) => event.dataTransfer?.types.includes("Files") && event.preventDefault();
-    document.addEventListener("drop", drop, true);
-    document.addEventListener("dragover", over);
-    return () => {
-      document.removeEventListener("drop", drop, true);
-      document.removeEventListener("dragover", over);
-    };
-  }, [session]);
-}
-
 export function TrainView({ session }: ViewProps) {
   const { form, inputs } = session, taken = session.taken.value;
-  useConfigDrop(session);
   return (
     <>
       <h1 class="unseen">Train</h1>
@@ -62,7 +38,7 @@ export function TrainView({ session }: ViewProps) {
       <div class="columns">
         <div class="stack">
           <ModelCard session={session} form={form} inputs={inputs} />
-          <DataCard form={form} inputs={inputs} />
+          <DataCard session={session} />
           <SettingsCard form={form} />
           <PromptsCard form={form} />
         </div>

@@ -20,6 +20,7 @@ import type { JobToTake } from "../protocol/runs.ts";
 import { freeRunName } from "../run_name.ts";
 import { isTunedOnServer, serverModelPath } from "../server_model.ts";
 import { copyStreamTo } from "../storage/stored_copy.ts";
+import { DATA_FOLDERS } from "./data_shelf.ts";
 import { modelId, nameOf, serverOf } from "./hand_over.ts";
 import { handedOverTo, noteHandedOver } from "./handed_over.ts";
 import type { ModelShelf } from "./model_shelf.ts";
@@ -30,7 +31,7 @@ const PATIENCE_MS = 300_000;
 const LOOK_MS = 500;
 
 /** Holds a folder of data for each job that was taken. */
-const DATA_FOLDER = "device/data";
+const DATA_FOLDER = DATA_FOLDERS.train;
 
 /**
  * Takes a run back from the server, with all that it has become there: at its last checkpoint, or completed.

@@ -6,13 +6,10 @@
 import type { Folder } from "../../src/storage.ts";
 import type { KeptData } from "../protocol/data.ts";
 import type { RunEntry } from "../protocol/runs.ts";
-import { blobOf, copyTo } from "../storage/stored_copy.ts";
+import { blobOf, copyTo, piecesOf } from "../storage/stored_copy.ts";
 
 /** Apart, so that rows to train on and to evaluate on may come by one name. */
-const FOLDERS = { train: "device/data", eval: "device/evaluation" } as const;
-
-/** Compared at a time. */
-const PIECE_BYTES = 8 * 2 ** 20;
+export const DATA_FOLDERS = { train: "device/data", eval: "device/evaluation" } as const;
 
 export class DataShelf {
   readonly #files: (uri: string) => Folder;
@@ -30,7 +27,7 @@ export class DataShelf {
    * @throws {StorageDeniedError} If there is no room for it.
    */
   async keep({ name, content, purpose }: KeptData): Promise<string> {
-    const uri = FOLDERS[purpose], folder = this.#files(uri);
+    const uri = DATA_FOLDERS[purpose], folder = this.#files(uri);
     const used = new Set((await this.#runs()).flatMap(({ config }) => dataPaths(config)));
     const [, stem, ending] = /^(.+?)(\.[^.]*)?$/s.exec(name)!;
     for (let copy = 1;; copy++) {
@@ -50,11 +47,10 @@ function dataPaths({ training_data_path, eval_data_path }: RunEntry["config"]): 
 
 async function isSame(one: Blob, other: Blob): Promise<boolean> {
   if (one.size !== other.size) return false;
-  for (let at = 0; at < one.size; at += PIECE_BYTES) {
-    const [a, b] = await Promise.all(
-      [one, other].map(async (blob) => new Uint8Array(await blob.slice(at, at + PIECE_BYTES).arrayBuffer())),
-    );
-    if (a!.some((byte, i) => byte !== b![i])) return false;
+  const others = piecesOf(other);
+  for await (const piece of piecesOf(one)) {
+    const { value } = await others.next();
+    if (piece.some((byte, i) => byte !== value![i])) return false;
   }
   return true;
 }
