@@ -8,6 +8,7 @@ import {
   ROW_FORMATS,
   type RowFormat,
 } from "./data/formats.ts";
+import { heldOut, leaks, leakWarnings } from "./data/hold_out.ts";
 import { IDS_IN_MEMORY_BYTES } from "./data/id_store.ts";
 import type { LengthCounts } from "./data/length_counts.ts";
 import type { LabelledIds, TrainOn } from "./data/mask.ts";
@@ -20,7 +21,6 @@ import type { Tokenizer } from "./data/tokenizer.ts";
 import { type ExampleRows, TokenRows } from "./data/token_rows.ts";
 import { DatasetFormatError, type DatasetIssue } from "./errors.ts";
 import { logger } from "./logger.ts";
-import { permutation, STREAM } from "./random.ts";
 import type { ReadableFolder, Scratch } from "./storage.ts";
 
 export type { ShownRow } from "./data/reading.ts";
@@ -391,49 +391,6 @@ function labelledOr(example: Example, how: Tokenization): LabelledIds[] | string
     if (error instanceof ChatTemplateError) return error.message;
     throw error;
   }
-}
-
-/** Examples that are held out. */
-interface HeldOut {
-  readonly count: number;
-  has(example: number): boolean;
-}
-
-/** Examples held out of the training files where none come from files of their own. */
-function heldOut(
-  training: CutReading,
-  evaluation: CutReading | null,
-  { trainTestSplit, seed }: LoadOptions,
-): HeldOut {
-  const examples = training.hashes.length, share = evaluation ? 0 : trainTestSplit;
-  const wanted = Math.max(Math.round(examples * share), share > 0 ? 1 : 0);
-  const count = Math.max(0, Math.min(wanted, examples - 1));
-  if (count === 0) return { count, has: () => false };
-  const marks = new Uint8Array(examples);
-  for (const example of permutation(examples, { seed, stream: STREAM.split }).subarray(0, count)) {
-    marks[example] = 1;
-  }
-  return { count, has: (example) => marks[example] === 1 };
-}
-
-/** How many examples are held out, and how many of them are also trained on. */
-function leaks(training: CutReading, evaluation: CutReading | null, held: HeldOut) {
-  if (!evaluation) {
-    const { hashes } = training, isHeld = (example: number) => held.has(example);
-    return { heldOut: held.count, leaked: hashes.alsoIn(hashes, isHeld, (example) => !held.has(example)) };
-  }
-  const every = () => true;
-  return {
-    heldOut: evaluation.hashes.length,
-    leaked: evaluation.hashes.alsoIn(training.hashes, every, every),
-  };
-}
-
-function leakWarnings({ heldOut, leaked }: { heldOut: number; leaked: number }): string[] {
-  return leaked === 0 ? [] : [
-    `${leaked} of ${heldOut} evaluation rows are also among the training rows: the evaluation loss looks better ` +
-    "than it is",
-  ];
 }
 
 function checkOf(cut: CutReading, options: LoadOptions, shown: number, isWhole = true): SourceCheck {

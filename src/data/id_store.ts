@@ -58,12 +58,6 @@ export class IdStore {
     return (this.#kept.length + (this.#filling ? 1 : 0)) * CHUNK * this.#kind.BYTES_PER_ELEMENT + block;
   }
 
-  push(id: number): void {
-    const at = this.#length++ % CHUNK;
-    if (at === 0) this.#newChunk();
-    (this.#filling ?? this.#kept.at(-1)!)[at] = id;
-  }
-
   /** Adds the first `count` ids of a row. */
   append(ids: ArrayLike<number>, count: number): void {
     for (let from = 0; from < count;) {

@@ -37,7 +37,7 @@ Deno.test("IdStore keeps as much as it may in memory, and gives ids back from th
     const scratch = new CountingScratch();
     const store = new IdStore(vocabSize, { scratch: () => scratch, memoryBytes: 2 * CHUNK * size });
     const length = 4 * CHUNK + 777;
-    for (let place = 0; place < length; place++) store.push(idAt(place));
+    for (let place = 0; place < length; place++) store.append([idAt(place)], 1);
     assert.equal(store.length, length);
     // two chunks stay, two are in the file, one fills
     assert.equal(scratch.bytes.length, 2 * CHUNK * size);
@@ -68,7 +68,7 @@ Deno.test("IdStore keeps as much as it may in memory, and gives ids back from th
 Deno.test("IdStore reads a block once for rows that are read in order", () => {
   const scratch = new CountingScratch();
   const store = new IdStore(9, { scratch: () => scratch, memoryBytes: 1 });
-  for (let place = 0; place < 3 * CHUNK; place++) store.push(place % 9);
+  for (let place = 0; place < 3 * CHUNK; place++) store.append([place % 9], 1);
   for (let start = CHUNK; start < 2 * CHUNK; start += 100) {
     store.slice(start, Math.min(start + 100, 2 * CHUNK));
   }
@@ -77,9 +77,9 @@ Deno.test("IdStore reads a block once for rows that are read in order", () => {
 
 Deno.test("IdStore opens no file for what fits, and keeps all where there is none", () => {
   const few = new IdStore(9, { scratch: () => assert.fail("a file was opened") });
-  few.push(3);
+  few.append([3], 1);
   const many = new IdStore(9);
-  for (let place = 0; place < 2 * CHUNK; place++) many.push(place % 9);
+  for (let place = 0; place < 2 * CHUNK; place++) many.append([place % 9], 1);
   assert.deepEqual([[...few.slice(0, 1)], many.bytes], [[3], 2 * CHUNK * 2]);
 });
 
