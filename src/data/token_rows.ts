@@ -196,11 +196,9 @@ export class RowSubset implements ExampleRows {
 
 /** Tokens of all rows that the loss counts. */
 export function countTargets(rows: ExampleRows): number {
+  if (rows.targets) return rows.targets().reduce((sum, targets) => sum + targets, 0);
   let count = 0;
-  if (rows.targets) { for (const targets of rows.targets()) count += targets; }
-  else {
-    for (const { labels } of rows) count += trainedTokens(labels);
-  }
+  for (const { labels } of rows) count += trainedTokens(labels);
   return count;
 }
 
